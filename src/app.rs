@@ -1,0 +1,144 @@
+//! HTTP: which path and method asks for what, and what the answer looks like.
+//!
+//! Handlers take a request apart, call [`Auth`] and put a reply together. They decide nothing.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::middleware::from_fn;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get, post};
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::auth::{self, Auth};
+use crate::email::Email;
+use crate::password::Password;
+use crate::token::ResetToken;
+
+mod body;
+mod error;
+mod fields;
+mod request_log;
+mod serve;
+mod session;
+
+use error::Error;
+use fields::Fields;
+use session::{CurrentUser, PresentedSession};
+
+pub use serve::{DRAIN_DEADLINE, serve};
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The service as a router. Binds nothing: tests call it as it is, [`serve`] puts it on a socket.
+pub fn app(auth: Auth) -> Router {
+    let routes = [
+        ("/", get(home)),
+        ("/users", post(register_user)),
+        ("/sessions", post(log_in).delete(log_out)),
+        ("/profile", get(profile)),
+        (
+            "/reset_password",
+            post(get_reset_password_token).put(update_password),
+        ),
+    ];
+    routes
+        .into_iter()
+        .fold(Router::new(), add_route)
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(from_fn(body::read_whole))
+        .layer(CatchPanicLayer::custom(error::from_panic))
+        .layer(from_fn(request_log::log))
+        .with_state(auth)
+}
+
+/// Serves a path with and without a slash at its end, as most of the original services do.
+fn add_route(
+    router: Router<Auth>,
+    (path, methods): (&'static str, MethodRouter<Auth>),
+) -> Router<Auth> {
+    let router = router.route(path, methods.clone());
+    if path.ends_with('/') {
+        router
+    } else {
+        router.route(&format!("{path}/"), methods)
+    }
+}
+
+async fn home() -> impl IntoResponse {
+    Json(json!({ "message": "Bienvenue" }))
+}
+
+async fn register_user(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
+    let email: Email = fields.parse("email")?;
+    let password: Password = fields.parse("password")?;
+    auth.register_user(&email, password).await?;
+    Ok(Json(json!({
+        "email": email.as_str(),
+        "message": "user created",
+    })))
+}
+
+async fn log_in(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
+    let email: Email = fields.parse("email")?;
+    let password: Password = fields.parse("password")?;
+    let user = auth.valid_login(&email, password).await?;
+    let session_id = auth.create_session(&user).await?;
+    Ok((
+        [(SET_COOKIE, session::set_cookie(&session_id))],
+        Json(json!({
+            "email": user.email.as_str(),
+            "message": "logged in",
+        })),
+    ))
+}
+
+/// One reply for two kinds of client: those that follow the redirect to the home page, and those
+/// that read the body.
+async fn log_out(
+    State(auth): State<Auth>,
+    PresentedSession(session_id): PresentedSession,
+) -> Result<impl IntoResponse> {
+    auth.destroy_session(&session_id).await?;
+    Ok((
+        StatusCode::FOUND,
+        [
+            (LOCATION, "/".to_owned()),
+            (SET_COOKIE, session::clear_cookie()),
+        ],
+        Json(json!({ "message": "logged out" })),
+    ))
+}
+
+async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
+    Json(json!({ "email": user.email.as_str() }))
+}
+
+async fn get_reset_password_token(
+    State(auth): State<Auth>,
+    fields: Fields,
+) -> Result<impl IntoResponse> {
+    let email: Email = fields.parse("email")?;
+    let token = auth.get_reset_password_token(&email).await?;
+    Ok(Json(json!({
+        "email": email.as_str(),
+        "reset_token": token.reveal(),
+    })))
+}
+
+async fn update_password(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
+    let email: Email = fields.parse("email")?;
+    // A text that cannot be a token is one token more that nobody was given.
+    let token = ResetToken::parse(fields.text("reset_token")?);
+    let new_password: Password = fields.parse("new_password")?;
+    let token = token.ok_or(auth::Error::BadResetToken)?;
+    auth.update_password(&email, &token, new_password).await?;
+    Ok(Json(json!({
+        "email": email.as_str(),
+        "message": "Password updated",
+    })))
+}

@@ -1,0 +1,58 @@
+//! Request bodies: read whole and within bounds before anybody looks at them.
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::header::EXPECT;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+
+use super::error::Error;
+
+/// The longest body that is read. The longest sensible one is a tenth of it.
+pub(super) const MAX_BYTES: usize = 16 * 1024;
+
+/// How much of a body that is too long is received and thrown away, so that its sender gets to
+/// read the refusal: a connection that closes under a sender shows them an error of the network.
+const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reads the body before the request goes on. One that breaks off or is too long goes nowhere.
+pub(super) async fn read_whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    // This client sends its body only when asked to, which reading it does.
+    let waits_to_be_asked = parts.headers.contains_key(EXPECT);
+    match read(body, waits_to_be_asked).await {
+        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn read(mut body: Body, waits_to_be_asked: bool) -> Result<Bytes, Error> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let announced = body.size_hint().lower();
+    let will_be_too_large = announced > MAX_BYTES as u64;
+    if will_be_too_large && (waits_to_be_asked || announced > MAX_DISCARDED_BYTES as u64) {
+        return Err(Error::BodyTooLarge);
+    }
+    let mut kept = Vec::new();
+    let mut received = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Error::BrokenBody)?.into_data() else {
+            continue;
+        };
+        received += data.len();
+        if received > MAX_DISCARDED_BYTES {
+            break;
+        }
+        if received <= MAX_BYTES {
+            kept.extend_from_slice(&data);
+        }
+    }
+    if received > MAX_BYTES {
+        Err(Error::BodyTooLarge)
+    } else {
+        Ok(kept.into())
+    }
+}

@@ -1,0 +1,141 @@
+//! Every refusal, in one place: its status, its words, its headers.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::body;
+use crate::auth;
+use crate::error_chain::ErrorChain;
+
+/// When to come back to a service that is unavailable, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// How to log in (RFC 9110, 11.6.1, asks for it). No browser knows the scheme, so none asks its
+/// user for a password in a window of its own.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Cookie realm=\"bienvenue\"");
+
+/// Why a request gets no success.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// No such path.
+    #[error("not found")]
+    NotFound,
+    /// The path does not know the method.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// The body is in a form that we do not read.
+    #[error(
+        "content type must be application/x-www-form-urlencoded, application/json \
+         or multipart/form-data"
+    )]
+    UnsupportedMediaType,
+    /// The body is too long.
+    #[error("body is larger than {} bytes", body::MAX_BYTES)]
+    BodyTooLarge,
+    /// The body broke off.
+    #[error("body is incomplete")]
+    BrokenBody(#[source] axum::Error),
+    /// The body is not in the form that its content type says.
+    #[error("body is not valid {form}")]
+    MalformedBody {
+        /// What it should have been.
+        form: &'static str,
+    },
+    /// A field is missing, or what is in it cannot be used.
+    #[error("{name} {problem}")]
+    BadField {
+        /// The name of the field.
+        name: &'static str,
+        /// What is wrong with it; reads on after the name.
+        problem: String,
+    },
+    /// The rules say no, or cannot be asked.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
+    /// A handler panicked, which the panic hook has logged.
+    #[error("internal error")]
+    Panicked,
+}
+
+/// Carried by the response to a request that failed for a reason that the client is not told, for
+/// the log.
+#[derive(Clone)]
+pub(super) struct Cause(Arc<auth::Error>);
+
+impl Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BrokenBody(_) | Self::MalformedBody { .. } | Self::BadField { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Auth(error) => match error {
+                auth::Error::EmailTaken => StatusCode::BAD_REQUEST,
+                auth::Error::BadCredentials => StatusCode::UNAUTHORIZED,
+                auth::Error::NoSession | auth::Error::UnknownEmail | auth::Error::BadResetToken => {
+                    StatusCode::FORBIDDEN
+                }
+                auth::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+                auth::Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status_code();
+        let body = Json(json!({ "message": self.to_string() }));
+        let mut response = (status, body).into_response();
+        let header = match status {
+            StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, CHALLENGE)),
+            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => None,
+        };
+        response.headers_mut().extend(header);
+        if let Self::Auth(error) = self
+            && status.is_server_error()
+        {
+            response.extensions_mut().insert(Cause(Arc::new(error)));
+        }
+        response
+    }
+}
+
+/// Makes of a panic what it is for the client: an internal error, and for this request alone.
+pub(super) fn from_panic(_payload: Box<dyn Any + Send>) -> Response {
+    Error::Panicked.into_response()
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ErrorChain(&*self.0).fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_internal_error_tells_the_client_nothing_and_the_log_everything() {
+        let error = Error::Auth(auth::Error::Internal("the disk is on fire".into()));
+        let response = error.into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let cause: Cause = response.extensions().get().cloned().unwrap();
+        assert_eq!(cause.to_string(), "internal error: the disk is on fire");
+        let body = axum::body::to_bytes(response.into_body(), 1024).await;
+        assert_eq!(body.unwrap(), r#"{"message":"internal error"}"#);
+    }
+}

@@ -1,0 +1,231 @@
+//! The fields of a request body, whichever of three ways they came.
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum_extra::extract::Multipart;
+use percent_encoding::percent_decode;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::error::Error;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+const MULTIPART: &str = "multipart/form-data";
+
+/// Names with what was sent under them, in the order of the body. Holds passwords, so it has no
+/// `Debug`.
+pub(super) struct Fields(Vec<(String, Content)>);
+
+enum Content {
+    Text(String),
+    /// A number, a list, … in JSON.
+    Other,
+}
+
+impl Fields {
+    /// The text of a field.
+    ///
+    /// Says no to a field that is missing, empty, repeated or not a text. A repeated one is not
+    /// settled by its first or last: what checked the request before us may have chosen the other
+    /// (CVE-2023-7028).
+    pub(super) fn text(&self, name: &'static str) -> Result<&str, Error> {
+        let refuse = |problem: &str| {
+            Err(Error::BadField {
+                name,
+                problem: problem.to_owned(),
+            })
+        };
+        let mut contents = self.0.iter().filter(|(other, _)| other == name);
+        match (contents.next(), contents.next()) {
+            (None, _) => refuse("is missing"),
+            (_, Some(_)) => refuse("is given more than once"),
+            (Some((_, Content::Other)), _) => refuse("is not a text"),
+            (Some((_, Content::Text(text))), _) if text.is_empty() => refuse("is empty"),
+            (Some((_, Content::Text(text))), _) => Ok(text),
+        }
+    }
+
+    /// The text of a field as the type that knows its rules, whose error says what is wrong.
+    pub(super) fn parse<T>(&self, name: &'static str) -> Result<T, Error>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        self.text(name)?.parse().map_err(|error: T::Err| {
+            let problem = error.to_string();
+            Error::BadField { name, problem }
+        })
+    }
+
+    /// Reads `name=value` pairs as the URL Standard says (5.1), but for one thing: bytes that are
+    /// not UTF-8 are refused, not replaced. Replacing would make one password of many.
+    fn from_form(body: &[u8]) -> Result<Self, Error> {
+        let decode = |text: &[u8]| -> Result<String, Error> {
+            let spaced: Vec<u8> = text
+                .iter()
+                .map(|&byte| if byte == b'+' { b' ' } else { byte })
+                .collect();
+            let decoded = percent_decode(&spaced).decode_utf8();
+            decoded.map(String::from).map_err(|_| malformed(FORM))
+        };
+        let pairs = body
+            .split(|&byte| byte == b'&')
+            .filter(|pair| !pair.is_empty());
+        let fields = pairs.map(|pair| {
+            let mut halves = pair.splitn(2, |&byte| byte == b'=');
+            let name = decode(halves.next().unwrap_or_default())?;
+            let text = decode(halves.next().unwrap_or_default())?;
+            Ok((name, Content::Text(text)))
+        });
+        Ok(Self(fields.collect::<Result<_, Error>>()?))
+    }
+
+    fn from_json(body: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(body).map_err(|_| malformed("json object"))
+    }
+
+    async fn from_multipart(request: Request) -> Result<Self, Error> {
+        let malformed = || malformed(MULTIPART);
+        let mut parts = Multipart::from_request(request, &())
+            .await
+            .map_err(|_| malformed())?;
+        let mut fields = Vec::new();
+        while let Some(part) = parts.next_field().await.map_err(|_| malformed())? {
+            let name = part.name().unwrap_or_default().to_owned();
+            let bytes = part.bytes().await.map_err(|_| malformed())?;
+            let text = String::from_utf8(bytes.into()).map_err(|_| malformed())?;
+            fields.push((name, Content::Text(text)));
+        }
+        Ok(Self(fields))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let content_type = content_type(request.headers());
+        if content_type.as_deref() == Some(MULTIPART) {
+            return Self::from_multipart(request).await;
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| malformed(FORM))?;
+        match content_type.as_deref() {
+            Some(FORM) => Self::from_form(&body),
+            Some(JSON) => Self::from_json(&body),
+            // Nothing was sent, so nothing needs a type: what is missing is the fields.
+            None if body.is_empty() => Ok(Self(Vec::new())),
+            _ => Err(Error::UnsupportedMediaType),
+        }
+    }
+}
+
+/// The content type in lower case and without its parameters; `None` if there is not exactly one.
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let essence = value.to_str().ok()?.split(';').next()?;
+    Some(essence.trim().to_ascii_lowercase())
+}
+
+fn malformed(form: &'static str) -> Error {
+    Error::MalformedBody { form }
+}
+
+/// Reads a JSON object pair by pair, because a map would hide that a name is repeated.
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    let content = match value {
+                        Value::String(text) => Content::Text(text),
+                        _ => Content::Other,
+                    };
+                    fields.push((name, content));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(outcome: Result<&str, Error>) -> String {
+        outcome.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_form_is_decoded_as_browsers_encode_it() {
+        let fields = Fields::from_form(b"a=1+2%2B3&b=%C3%A9&&c&=d&e=f=g&h=100%sure").unwrap();
+        assert_eq!(fields.text("a").unwrap(), "1 2+3");
+        assert_eq!(fields.text("b").unwrap(), "é");
+        assert_eq!(problem(fields.text("c")), "c is empty");
+        assert_eq!(fields.text("e").unwrap(), "f=g");
+        assert_eq!(fields.text("h").unwrap(), "100%sure");
+    }
+
+    #[test]
+    fn a_field_must_be_there_once_with_a_text() {
+        let fields = Fields::from_json(
+            br#"{"empty": "", "twice": "a", "twice": "a", "number": 1, "null": null, "list": ["a"]}"#,
+        )
+        .unwrap();
+        assert_eq!(problem(fields.text("missing")), "missing is missing");
+        assert_eq!(problem(fields.text("empty")), "empty is empty");
+        assert_eq!(
+            problem(fields.text("twice")),
+            "twice is given more than once"
+        );
+        for name in ["number", "null", "list"] {
+            assert_eq!(problem(fields.text(name)), format!("{name} is not a text"));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_refused_not_replaced() {
+        for body in [&b"password=\xFF"[..], b"password=%FF", b"%FF=password"] {
+            assert!(Fields::from_form(body).is_err());
+        }
+        assert!(Fields::from_json(b"{\"password\": \"\xFF\"}").is_err());
+    }
+
+    #[test]
+    fn json_must_be_one_object() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "\"a\"",
+            "{",
+            "{}{}",
+            "{\"a\":\"\\ud800\"}",
+        ] {
+            assert!(Fields::from_json(body.as_bytes()).is_err(), "{body}");
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
+        assert!(Fields::from_json(deep.as_bytes()).is_err());
+    }
+}

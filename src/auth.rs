@@ -1,0 +1,282 @@
+//! The rules: who may register, log in, stay logged in, log out and reset a password.
+//!
+//! Everything here is the same whoever asks and however; nothing here knows that it is asked over
+//! HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::db::{self, Attribute, Change, Db, SessionCutoffs};
+use crate::email::Email;
+use crate::error_chain::ErrorChain;
+use crate::password::{self, Password, Passwords, Verdict};
+use crate::token::{ResetToken, SessionId, TokenSource};
+use crate::user::User;
+
+/// The most sessions that one user can have; the oldest goes when another begins.
+pub const MAX_SESSIONS_PER_USER: u32 = 50;
+
+/// Use of a session is written down at most this often, so that reading a profile is rarely a
+/// write. A session may therefore end this much before its idle timeout.
+const LAST_SEEN_RESOLUTION: Duration = Duration::from_mins(5);
+
+/// How long things last.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// A session ends when it was not used for this long.
+    pub session_idle: Duration,
+    /// A session ends this long after the login, used or not.
+    pub session: Duration,
+    /// A reset token can be used for this long.
+    pub reset_token: Duration,
+}
+
+/// Why the answer is no. The texts of the refusals are what clients read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A user with this address exists.
+    #[error("email already registered")]
+    EmailTaken,
+    /// There is no such user, or this is not the password: nobody learns which.
+    #[error("wrong email or password")]
+    BadCredentials,
+    /// The session never was, was logged out, expired, or fell to a password change.
+    #[error("not logged in")]
+    NoSession,
+    /// A reset was asked for an address that nobody registered.
+    #[error("email not registered")]
+    UnknownEmail,
+    /// The token is unknown, used, superseded, expired, or another user's.
+    #[error("invalid reset token")]
+    BadResetToken,
+    /// The database cannot answer now; nothing is known of what was asked.
+    #[error("temporarily unavailable")]
+    Unavailable(#[source] db::Error),
+    /// Something is wrong with the service.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        if error.is_temporary() {
+            Self::Unavailable(error)
+        } else {
+            Self::Internal(error.into())
+        }
+    }
+}
+
+impl From<password::Error> for Error {
+    fn from(error: password::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The service, without a way to reach it.
+#[derive(Clone)]
+pub struct Auth {
+    db: Db,
+    passwords: Passwords,
+    lifetimes: Lifetimes,
+    clock: Arc<dyn Clock>,
+    tokens: Arc<dyn TokenSource>,
+}
+
+impl Auth {
+    /// Puts the rules on top of a database.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        passwords: Passwords,
+        lifetimes: Lifetimes,
+        clock: Arc<dyn Clock>,
+        tokens: Arc<dyn TokenSource>,
+    ) -> Self {
+        Self {
+            db,
+            passwords,
+            lifetimes,
+            clock,
+            tokens,
+        }
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmailTaken`].
+    pub async fn register_user(&self, email: &Email, password: Password) -> Result<()> {
+        let hashed_password = self.passwords.hash(password).await?;
+        let now = self.clock.now();
+        if self.db.add_user(email, &hashed_password, now).await? {
+            Ok(())
+        } else {
+            Err(Error::EmailTaken)
+        }
+    }
+
+    /// Finds the user whose address and password these are. A hash of a lower cost than today's is
+    /// replaced on the way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
+    /// password.
+    pub async fn valid_login(&self, email: &Email, password: Password) -> Result<User> {
+        let user = self.db.find_user_by(Attribute::Email(email)).await?;
+        let stored = user.as_ref().map(|user| user.hashed_password.clone());
+        let verdict = self.passwords.verify(password, stored).await?;
+        let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
+            return Err(Error::BadCredentials);
+        };
+        if let Some(stronger) = stronger {
+            self.db.update_user(&user, Change::Rehash(stronger)).await?;
+        }
+        Ok(user)
+    }
+
+    /// Begins a session for a user who has just proved who they are. Their other sessions go on.
+    ///
+    /// If the password was changed since the user was read, the session is void from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadCredentials`] if the user is gone.
+    pub async fn create_session(&self, user: &User) -> Result<SessionId> {
+        let session_id = SessionId::new(&*self.tokens);
+        let was_added = self
+            .db
+            .add_session(
+                user,
+                session_id.digest(),
+                self.clock.now(),
+                MAX_SESSIONS_PER_USER,
+            )
+            .await?;
+        if was_added {
+            Ok(session_id)
+        } else {
+            Err(Error::BadCredentials)
+        }
+    }
+
+    /// Finds the user whose session this is, and notes that it is in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`].
+    pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<User> {
+        let digest = session_id.digest();
+        let user = self
+            .db
+            .find_user_by(Attribute::SessionId(digest, self.session_cutoffs()))
+            .await?
+            .ok_or(Error::NoSession)?;
+        let now = self.clock.now();
+        let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
+        if user.session_last_seen_at.is_some_and(|seen| seen <= stale) {
+            // Whoever asks has a right to the answer, whether or not this can be written down.
+            if let Err(error) = self.db.touch_session(digest, now).await {
+                warn!(error = %ErrorChain(&error), "cannot note that a session is in use");
+            }
+        }
+        Ok(user)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`] if it had ended before.
+    pub async fn destroy_session(&self, session_id: &SessionId) -> Result<()> {
+        let was_live = self
+            .db
+            .delete_session(session_id.digest(), self.session_cutoffs())
+            .await?;
+        if was_live {
+            Ok(())
+        } else {
+            Err(Error::NoSession)
+        }
+    }
+
+    /// Makes a token that lets its holder set the password of this user, once. Any earlier one is
+    /// void.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownEmail`].
+    pub async fn get_reset_password_token(&self, email: &Email) -> Result<ResetToken> {
+        let user = self.db.find_user_by(Attribute::Email(email)).await?;
+        let user = user.ok_or(Error::UnknownEmail)?;
+        let token = ResetToken::new(&*self.tokens);
+        let change = Change::ResetToken(token.digest(), self.clock.now());
+        if self.db.update_user(&user, change).await? {
+            Ok(token)
+        } else {
+            Err(Error::UnknownEmail)
+        }
+    }
+
+    /// Sets a new password, and ends every session and every reset token of the user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadResetToken`], with nothing changed and the token not used up.
+    pub async fn update_password(
+        &self,
+        email: &Email,
+        token: &ResetToken,
+        new_password: Password,
+    ) -> Result<()> {
+        let digest = token.digest();
+        let issued_after = self.clock.now().before(self.lifetimes.reset_token);
+        // Looked at first only to spare a hash for a token that is no good; what decides is the
+        // update, since another request may hold the same token.
+        let user = self
+            .db
+            .find_user_by(Attribute::ResetToken(digest, issued_after))
+            .await?
+            .filter(|user| user.email == *email)
+            .ok_or(Error::BadResetToken)?;
+        let hashed_password = self.passwords.hash(new_password).await?;
+        let change = Change::Password {
+            hashed_password,
+            reset_token: digest,
+            issued_after,
+        };
+        if self.db.update_user(&user, change).await? {
+            Ok(())
+        } else {
+            Err(Error::BadResetToken)
+        }
+    }
+
+    /// Deletes sessions and reset tokens that have expired, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// Only that the database does not answer.
+    pub async fn purge_expired(&self) -> Result<u64> {
+        // A session past its lifetime is not found, hence no longer noted as used, hence soon
+        // idle: the one cutoff catches both kinds.
+        let seen_before = self.session_cutoffs().last_seen_after;
+        let issued_before = self.clock.now().before(self.lifetimes.reset_token);
+        Ok(self.db.purge(seen_before, issued_before).await?)
+    }
+
+    fn session_cutoffs(&self) -> SessionCutoffs {
+        let now = self.clock.now();
+        SessionCutoffs {
+            last_seen_after: now.before(self.lifetimes.session_idle),
+            created_after: now.before(self.lifetimes.session),
+        }
+    }
+}

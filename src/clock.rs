@@ -1,0 +1,39 @@
+//! Time, which comes in from outside so that tests can turn it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment, in whole seconds since 1970-01-01 UTC: what both databases store and compare alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// The moment `duration` earlier.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(seconds))
+    }
+}
+
+/// Tells what time it is.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> UnixTime;
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the machine"
+    )]
+    fn now(&self) -> UnixTime {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        UnixTime(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
+    }
+}

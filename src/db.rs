@@ -1,0 +1,338 @@
+//! The repository: the only room that speaks SQL.
+//!
+//! The same texts run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
+//! conditions of the statements (see [`STATEMENTS`]), so that no two requests, and no two
+//! processes, can both be told yes.
+
+use std::future::Future;
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Row};
+use tokio::time::timeout;
+
+use crate::clock::UnixTime;
+use crate::email::Email;
+use crate::token::{ResetTokenDigest, SessionDigest};
+use crate::user::{HashedPassword, User, UserId};
+
+mod engine;
+mod error;
+mod open;
+mod sql;
+mod url;
+
+pub use error::Error;
+pub use open::OpenError;
+pub use sql::STATEMENTS;
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+
+use engine::Engine;
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// How many rows one statement purges, so that no other write waits long behind it.
+const PURGE_BATCH: i64 = 500;
+
+/// What a user may be found by.
+#[derive(Clone, Copy, Debug)]
+pub enum Attribute<'a> {
+    /// The address.
+    Email(&'a Email),
+    /// A session that is still alive by these cutoffs.
+    SessionId(SessionDigest, SessionCutoffs),
+    /// A reset token that was issued after this moment.
+    ResetToken(ResetTokenDigest, UnixTime),
+}
+
+/// The moments that a session must reach beyond to be alive.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionCutoffs {
+    /// It must have been used after this.
+    pub last_seen_after: UnixTime,
+    /// It must have begun after this.
+    pub created_after: UnixTime,
+}
+
+/// What may be changed about a user.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The same password, hashed anew. Only if the user's hash is still the one that was read.
+    Rehash(HashedPassword),
+    /// A new reset token, issued at this moment, in the place of any older one.
+    ResetToken(ResetTokenDigest, UnixTime),
+    /// A new password, for a reset token that is used up by this. Ends every session and every
+    /// reset token of the user. Only if the token is the user's, was issued after `issued_after`
+    /// and is still good.
+    Password {
+        /// The new hash.
+        hashed_password: HashedPassword,
+        /// The token that allows it.
+        reset_token: ResetTokenDigest,
+        /// The moment after which it must have been issued.
+        issued_after: UnixTime,
+    },
+}
+
+/// The users, their sessions and their reset tokens. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Db {
+    readers: AnyPool,
+    writer: AnyPool,
+}
+
+impl Db {
+    /// Opens the database, creates the file of an SQLite one that is not there yet, and brings
+    /// the schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be used; then nothing in it was changed.
+    pub async fn open(url: &DatabaseUrl) -> std::result::Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        open::prepare(url).await?;
+        let (readers, writer) = Engine::of(url)
+            .pools(&url.to_connect_url())
+            .map_err(|error| OpenError::Connect(url.clone(), error))?;
+        Ok(Self { readers, writer })
+    }
+
+    /// Waits for running statements and closes all connections.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Adds a user; false if the address is taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`], here and for every other method.
+    pub async fn add_user(
+        &self,
+        email: &Email,
+        hashed_password: &HashedPassword,
+        now: UnixTime,
+    ) -> Result<bool> {
+        let add = sqlx::query(sql::ADD_USER)
+            .bind(email.as_str())
+            .bind(hashed_password.as_str())
+            .bind(now.0);
+        self.change(add).await
+    }
+
+    /// Finds the user with this attribute; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Also if what is stored is not a user of ours.
+    pub async fn find_user_by(&self, attribute: Attribute<'_>) -> Result<Option<User>> {
+        let find = match attribute {
+            Attribute::Email(email) => sqlx::query(sql::FIND_USER_BY_EMAIL).bind(email.as_str()),
+            Attribute::SessionId(digest, cutoffs) => sqlx::query(sql::FIND_USER_BY_SESSION_ID)
+                .bind(digest.as_bytes())
+                .bind(cutoffs.last_seen_after.0)
+                .bind(cutoffs.created_after.0),
+            Attribute::ResetToken(digest, issued_after) => {
+                sqlx::query(sql::FIND_USER_BY_RESET_TOKEN)
+                    .bind(digest.as_bytes())
+                    .bind(issued_after.0)
+            }
+        };
+        let row = within_deadline(find.fetch_optional(&self.readers)).await?;
+        row.map(|row| Ok(user_from(&row, attribute)?)).transpose()
+    }
+
+    /// Changes a user; false if the condition of the change does not hold, and then nothing was
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// Also if the user is gone.
+    pub async fn update_user(&self, user: &User, change: Change) -> Result<bool> {
+        match change {
+            Change::Rehash(hashed_password) => {
+                let rehash = sqlx::query(sql::REHASH)
+                    .bind(user.id.0)
+                    .bind(user.hashed_password.as_str())
+                    .bind(hashed_password.as_str());
+                self.change(rehash).await
+            }
+            Change::ResetToken(digest, now) => {
+                let set = sqlx::query(sql::SET_RESET_TOKEN)
+                    .bind(user.id.0)
+                    .bind(digest.as_bytes())
+                    .bind(user.password_version)
+                    .bind(now.0);
+                self.change(set).await
+            }
+            Change::Password {
+                hashed_password,
+                reset_token,
+                issued_after,
+            } => {
+                within_deadline(async {
+                    let mut transaction = self.writer.begin().await?;
+                    let set = sqlx::query(sql::SET_PASSWORD)
+                        .bind(user.id.0)
+                        .bind(hashed_password.as_str())
+                        .bind(reset_token.as_bytes())
+                        .bind(issued_after.0);
+                    if set.execute(&mut *transaction).await?.rows_affected() == 0 {
+                        transaction.rollback().await?;
+                        return Ok(false);
+                    }
+                    // Void already, by the new version of the password; these only tidy up.
+                    for tidy in [
+                        sql::DELETE_RESET_TOKEN_OF_USER,
+                        sql::DELETE_SESSIONS_OF_USER,
+                    ] {
+                        sqlx::query(tidy)
+                            .bind(user.id.0)
+                            .execute(&mut *transaction)
+                            .await?;
+                    }
+                    transaction.commit().await?;
+                    Ok(true)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Begins a session of this user, as of the password that was read, and ends the oldest ones
+    /// beyond `max_sessions`. False if the user is gone.
+    ///
+    /// # Errors
+    ///
+    /// Also if the digest is not new.
+    pub async fn add_session(
+        &self,
+        user: &User,
+        digest: SessionDigest,
+        now: UnixTime,
+        max_sessions: u32,
+    ) -> Result<bool> {
+        within_deadline(async {
+            let mut transaction = self.writer.begin().await?;
+            let add = sqlx::query(sql::ADD_SESSION)
+                .bind(digest.as_bytes())
+                .bind(user.id.0)
+                .bind(user.password_version)
+                .bind(now.0);
+            match add.execute(&mut *transaction).await {
+                Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                    return Ok(false);
+                }
+                added => added?,
+            };
+            sqlx::query(sql::DELETE_OLDEST_SESSIONS)
+                .bind(user.id.0)
+                .bind(digest.as_bytes())
+                .bind(i64::from(max_sessions) - 1)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Notes that a session was in use.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn touch_session(&self, digest: SessionDigest, now: UnixTime) -> Result<()> {
+        let touch = sqlx::query(sql::TOUCH_SESSION)
+            .bind(digest.as_bytes())
+            .bind(now.0);
+        self.change(touch).await?;
+        Ok(())
+    }
+
+    /// Ends a session; false if none was alive by these cutoffs.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn delete_session(
+        &self,
+        digest: SessionDigest,
+        cutoffs: SessionCutoffs,
+    ) -> Result<bool> {
+        let delete = sqlx::query(sql::DELETE_SESSION)
+            .bind(digest.as_bytes())
+            .bind(cutoffs.last_seen_after.0)
+            .bind(cutoffs.created_after.0);
+        self.change(delete).await
+    }
+
+    /// Deletes the sessions last seen at `seen_before` or earlier and the reset tokens issued at
+    /// `issued_before` or earlier, a few at a time. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; what was deleted until then stays deleted.
+    pub async fn purge(&self, seen_before: UnixTime, issued_before: UnixTime) -> Result<u64> {
+        let mut purged = 0;
+        for (statement, before) in [
+            (sql::PURGE_SESSIONS, seen_before),
+            (sql::PURGE_RESET_TOKENS, issued_before),
+        ] {
+            loop {
+                let purge = sqlx::query(statement).bind(before.0).bind(PURGE_BATCH);
+                let rows = self.execute(purge).await?;
+                purged += rows;
+                if rows == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(purged)
+    }
+
+    /// Runs one statement that changes one row or none, and tells which.
+    async fn change(&self, statement: Query<'static, Any, AnyArguments>) -> Result<bool> {
+        Ok(self.execute(statement).await? > 0)
+    }
+
+    /// Runs one statement to its end and returns how many rows it changed.
+    ///
+    /// To its end: statements that return a row are not used to write, because `sqlx` stops after
+    /// the row it wants, before SQLite commits, and does not hear if the commit then fails.
+    async fn execute(&self, statement: Query<'static, Any, AnyArguments>) -> Result<u64> {
+        let done = within_deadline(statement.execute(&self.writer)).await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn user_from(row: &AnyRow, found_by: Attribute<'_>) -> sqlx::Result<User> {
+    let email: String = row.try_get("email")?;
+    let email = email.parse().map_err(|error| sqlx::Error::ColumnDecode {
+        index: "email".to_owned(),
+        source: Box::<crate::email::InvalidEmail>::new(error),
+    })?;
+    Ok(User {
+        id: UserId(row.try_get("id")?),
+        email,
+        hashed_password: HashedPassword::new(row.try_get("hashed_password")?),
+        password_version: row.try_get("password_version")?,
+        session_id: match found_by {
+            Attribute::SessionId(digest, _) => Some(digest),
+            _ => None,
+        },
+        session_last_seen_at: row.try_get::<Option<i64>, _>("last_seen_at")?.map(UnixTime),
+        reset_token: match found_by {
+            Attribute::ResetToken(digest, _) => Some(digest),
+            _ => None,
+        },
+    })
+}
+
+async fn within_deadline<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match timeout(error::DEADLINE, work).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Error::TimedOut),
+    }
+}

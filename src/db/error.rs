@@ -1,0 +1,116 @@
+//! What can go wrong in the database, told apart by what the asker can do about it.
+
+use std::time::Duration;
+
+/// How long one piece of work may take before the asker is told to come back later.
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It took too long. A change may or may not have been made.
+    #[error("the database did not answer within {} s", DEADLINE.as_secs())]
+    TimedOut,
+    /// It is away, busy, full or read-only. The same request may succeed later.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// It does not understand us, or we do not understand it.
+    #[error("the database failed")]
+    Failed(#[source] sqlx::Error),
+}
+
+impl Error {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if is_temporary(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Failed(error)
+        }
+    }
+}
+
+fn is_temporary(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            if code.len() == 5 {
+                is_temporary_sqlstate(&code)
+            } else {
+                code.parse().is_ok_and(is_temporary_sqlite_code)
+            }
+        }),
+        _ => false,
+    }
+}
+
+/// Classes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn is_temporary_sqlstate(code: &str) -> bool {
+    let class = &code[..2];
+    let is_temporary_class = [
+        "08", // the connection broke
+        "40", // deadlock or serialization failure
+        "53", // out of disk, memory or connections
+        "57", // shutting down, starting up or cancelled
+        "58", // the system beneath failed
+    ]
+    .contains(&class);
+    // A lock that could not be had, and a server that is a read-only standby for now.
+    is_temporary_class || code == "55P03" || code == "25006"
+}
+
+/// Primary result codes of <https://www.sqlite.org/rescode.html>; extended ones carry them in
+/// their lowest byte.
+fn is_temporary_sqlite_code(code: i32) -> bool {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const NO_MEMORY: i32 = 7;
+    const READ_ONLY: i32 = 8;
+    const IO_ERROR: i32 = 10;
+    const FULL: i32 = 13;
+    const CANNOT_OPEN: i32 = 14;
+    [
+        BUSY,
+        LOCKED,
+        NO_MEMORY,
+        READ_ONLY,
+        IO_ERROR,
+        FULL,
+        CANNOT_OPEN,
+    ]
+    .contains(&(code & 0xff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_temporary_and_a_bug_is_not() {
+        for code in [
+            "57P01", "57P03", "53300", "08006", "40001", "55P03", "25006",
+        ] {
+            assert!(is_temporary_sqlstate(code), "{code}");
+        }
+        for code in ["23505", "42601", "42P01", "22021"] {
+            assert!(!is_temporary_sqlstate(code), "{code}");
+        }
+        for code in [5, 517, 8, 10, 3338, 13, 14] {
+            assert!(is_temporary_sqlite_code(code), "{code}");
+        }
+        for code in [1, 11, 19, 2067, 26] {
+            assert!(!is_temporary_sqlite_code(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Opening a database: finding it, refusing one that is not ours, bringing its schema up to date.
+
+use std::io;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, SqlSafeStr};
+
+use super::engine::{self, Engine};
+use super::url::{DatabaseUrl, Place};
+
+/// Every migration in order: number, name, text. Applied ones are never edited.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "users, sessions, reset tokens",
+    include_str!("../../migrations/0001_users_sessions_reset_tokens.sql"),
+)];
+
+/// Why a database cannot be used. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is not there and cannot be created, or its rights cannot be set.
+    #[error("cannot use {0}: check that its folder exists and can be written to")]
+    File(DatabaseUrl, #[source] io::Error),
+    /// Nothing answers there, or it does not let us in.
+    #[error("cannot connect to {0}")]
+    Connect(DatabaseUrl, #[source] sqlx::Error),
+    /// It is something else than a database, or damaged.
+    #[error("cannot read {0}: it is not an SQLite database, or damaged")]
+    NotADatabase(DatabaseUrl, #[source] sqlx::Error),
+    /// It holds another program's tables.
+    #[error("{0} belongs to another program: choose a file of its own for bienvenue")]
+    Foreign(DatabaseUrl),
+    /// It was written by a newer version of this program.
+    #[error(
+        "{0} has migration {1}, and this bienvenue knows no later one than {known}: \
+         use the newer version that wrote it",
+        known = MIGRATIONS.len()
+    )]
+    Newer(DatabaseUrl, i64),
+    /// A migration failed and was undone.
+    #[error("cannot bring the schema of {0} up to date")]
+    Migrate(DatabaseUrl, #[source] MigrateError),
+}
+
+/// Opens the database, once, to prepare it for the pools.
+pub(super) async fn prepare(url: &DatabaseUrl) -> Result<(), OpenError> {
+    if let Place::Sqlite(path) = &url.0 {
+        engine::create_file(path).map_err(|error| OpenError::File(url.clone(), error))?;
+    }
+    let engine = Engine::of(url);
+    let mut connection = engine::connect(&url.to_connect_url())
+        .await
+        .map_err(|error| OpenError::Connect(url.clone(), error))?;
+
+    if engine == Engine::Sqlite {
+        let is_foreign = engine::is_foreign(&mut connection)
+            .await
+            .map_err(|error| OpenError::NotADatabase(url.clone(), error))?;
+        if is_foreign {
+            return Err(OpenError::Foreign(url.clone()));
+        }
+    }
+    engine
+        .configure(&mut connection)
+        .await
+        .map_err(|error| OpenError::Connect(url.clone(), error))?;
+    migrate(engine, &mut connection)
+        .await
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(version) => OpenError::Newer(url.clone(), version),
+            error => OpenError::Migrate(url.clone(), error),
+        })?;
+    if let Place::Sqlite(path) = &url.0 {
+        engine::close_to_others(path).map_err(|error| OpenError::File(url.clone(), error))?;
+    }
+    // All that was to be done is committed; a failing farewell changes nothing.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+async fn migrate(engine: Engine, connection: &mut AnyConnection) -> Result<(), MigrateError> {
+    let migrations = MIGRATIONS.map(|(version, name, text)| {
+        let sql = AssertSqlSafe(engine.translate(text)).into_sql_str();
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    });
+    let migrator = Migrator::with_migrations(migrations.into());
+    if let Some(begin) = engine.begin_exclusive() {
+        let mut transaction = connection.begin_with(begin).await?;
+        migrator.run(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    } else {
+        migrator.run(connection).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_migrations_folder_is_embedded_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        assert_eq!(files.len(), MIGRATIONS.len());
+        for (file, (version, _, text)) in files.iter().zip(MIGRATIONS) {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(name.starts_with(&format!("{version:04}_")), "{name}");
+            assert_eq!(std::fs::read_to_string(file).unwrap(), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_word_of_the_schema_is_left_to_fill_in() {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            for (_, name, text) in MIGRATIONS {
+                assert!(!engine.translate(text).contains(['{', '}']), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Where the database is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+/// The place of a database: an SQLite file or a PostgreSQL server. Shows itself without its
+/// password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(pub(super) Place);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Sqlite(PathBuf),
+    Postgres(Url),
+}
+
+/// Why a text is no [`DatabaseUrl`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDatabaseUrl {
+    /// It begins with something else than the schemes we know.
+    #[error("give sqlite:FILE, such as sqlite:bienvenue.db, or postgres://USER@HOST/DATABASE")]
+    UnknownScheme,
+    /// It names no file, or a database in memory, which would be gone with the process.
+    #[error("give a file to keep the data in, such as sqlite:bienvenue.db")]
+    NoFile,
+    /// It carries options, which we set ourselves.
+    #[error("sqlite: takes a file and no options; write a `?` in its name as %3F")]
+    SqliteOptions,
+    /// It is not a URL.
+    #[error("not a URL: {0}; give postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    Malformed(#[from] url::ParseError),
+}
+
+impl DatabaseUrl {
+    /// The URL by which `sqlx` connects. Never creates a file: a database that is removed under a
+    /// running service must be missed, not replaced by an empty one.
+    pub(super) fn to_connect_url(&self) -> String {
+        const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+            .remove(b'/')
+            .remove(b'.')
+            .remove(b'-')
+            .remove(b'_');
+        match &self.0 {
+            Place::Sqlite(path) => {
+                let path = path.to_string_lossy();
+                format!("sqlite:{}?mode=rw", utf8_percent_encode(&path, ESCAPED))
+            }
+            Place::Postgres(url) => url.to_string(),
+        }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDatabaseUrl> {
+        let (scheme, rest) = text
+            .split_once(':')
+            .ok_or(InvalidDatabaseUrl::UnknownScheme)?;
+        match scheme {
+            "sqlite" => {
+                if rest.contains('?') {
+                    return Err(InvalidDatabaseUrl::SqliteOptions);
+                }
+                let path = percent_decode_str(rest.strip_prefix("//").unwrap_or(rest))
+                    .decode_utf8()
+                    .map_err(|_| InvalidDatabaseUrl::NoFile)?;
+                if path.is_empty() || path.ends_with('/') || path == ":memory:" {
+                    return Err(InvalidDatabaseUrl::NoFile);
+                }
+                Ok(Self(Place::Sqlite(Path::new(&*path).to_path_buf())))
+            }
+            "postgres" | "postgresql" => Ok(Self(Place::Postgres(Url::parse(text)?))),
+            _ => Err(InvalidDatabaseUrl::UnknownScheme),
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Sqlite(path) => write!(formatter, "sqlite:{}", path.display()),
+            Place::Postgres(url) => without_password(url).fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// The same URL with `***` for the password and without its query, which may hold another.
+fn without_password(url: &Url) -> Url {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Refused only by URLs without a host, which have no password to hide.
+        let _ = url.set_password(Some("***"));
+    }
+    url.set_query(None);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
+        text.parse()
+    }
+
+    #[test]
+    fn files_are_read_with_and_without_slashes() {
+        for (text, file) in [
+            ("sqlite:bienvenue.db", "bienvenue.db"),
+            ("sqlite://data/b.db", "data/b.db"),
+            ("sqlite:///var/lib/b.db", "/var/lib/b.db"),
+            ("sqlite:/var/lib/b.db", "/var/lib/b.db"),
+            ("sqlite:a%20b%3F.db", "a b?.db"),
+        ] {
+            assert!(
+                parse(text).unwrap().0 == Place::Sqlite(file.into()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn odd_file_names_reach_the_driver_escaped() {
+        let url = parse("sqlite:a b%3F#é.db").unwrap();
+        assert_eq!(url.to_connect_url(), "sqlite:a%20b%3F%23%C3%A9.db?mode=rw");
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_what_would_be_right() {
+        for (text, error) in [
+            ("bienvenue.db", InvalidDatabaseUrl::UnknownScheme),
+            ("mysql://host/db", InvalidDatabaseUrl::UnknownScheme),
+            ("sqlite:", InvalidDatabaseUrl::NoFile),
+            ("sqlite://", InvalidDatabaseUrl::NoFile),
+            ("sqlite:data/", InvalidDatabaseUrl::NoFile),
+            ("sqlite::memory:", InvalidDatabaseUrl::NoFile),
+            ("sqlite:b.db?mode=ro", InvalidDatabaseUrl::SqliteOptions),
+        ] {
+            assert_eq!(parse(text), Err(error), "{text}");
+        }
+        assert!(matches!(
+            parse("postgres://host:port/db"),
+            Err(InvalidDatabaseUrl::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for text in [
+            "postgres://me:s3cret@host/db",
+            "postgres://host/db?user=me&password=s3cret",
+        ] {
+            let url = parse(text).unwrap();
+            assert!(!format!("{url} {url:?}").contains("s3cret"), "{url}");
+            assert!(url.to_connect_url().contains("s3cret"));
+        }
+        assert_eq!(
+            parse("postgres://me:s3cret@host/db").unwrap().to_string(),
+            "postgres://me:***@host/db"
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! A user authentication service: sign up, log in, log out, who is it, reset a password.
+//!
+//! ```text
+//!       main ── config, logging          bin/e2e  (a client like any other, over HTTP)
+//!         │
+//!        app      HTTP: router, extractors, replies
+//!         │  calls only
+//!        auth     the rules: register, log in, log out, reset, who is it
+//!       ┌─┴────┐
+//!      db   password
+//!       └─┬────┘
+//!   user, email, token, clock     the words that everyone shares; they know nobody
+//! ```
+//!
+//! Arrows point down only. `app` never sees [`db::Db`], `auth` never sees HTTP, only `db` sees SQL,
+//! and a test (`tests/service/architecture.rs`) keeps it so.
+//!
+//! - [`app`] takes requests apart, asks [`auth`], and puts replies together.
+//! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
+//! - [`db`] keeps users, sessions and reset tokens, on SQLite or PostgreSQL.
+//! - [`password`] says what may be a password, hashes it and checks it.
+//! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
+//!   secrets that users hold and the digests that are stored.
+//! - [`clock`] tells the time, and [`error_chain`] an error with its causes.
+//! - [`config`] is the command line; [`logging`] writes the log. Both belong to `main`.
+
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod email;
+pub mod error_chain;
+pub mod logging;
+pub mod password;
+pub mod token;
+pub mod user;

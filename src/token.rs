@@ -1,0 +1,160 @@
+//! Session ids and reset tokens: random UUIDs that their owner sees once, and the digests of them
+//! that are stored.
+//!
+//! Two types for each, so that a plain token cannot reach the database and a digest cannot reach a
+//! client. Neither shows itself in `Debug`.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+/// Marks tokens that stand for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {}
+
+/// Marks tokens that allow one password reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {}
+
+/// What a logged-in client presents in its cookie.
+pub type SessionId = Token<Session>;
+/// What is stored of a [`SessionId`].
+pub type SessionDigest = TokenDigest<Session>;
+/// What allows its holder to choose a new password, once.
+pub type ResetToken = Token<Reset>;
+/// What is stored of a [`ResetToken`].
+pub type ResetTokenDigest = TokenDigest<Reset>;
+
+/// Where tokens come from; from outside, so that tests can repeat themselves.
+pub trait TokenSource: Send + Sync {
+    /// A UUID that nobody can guess.
+    fn uuid(&self) -> Uuid;
+}
+
+/// The operating system's random number generator: 122 random bits a token (RFC 9562, 5.4).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsRandom;
+
+impl TokenSource for OsRandom {
+    fn uuid(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+}
+
+/// A secret in the hands of its owner.
+#[derive(Clone)]
+pub struct Token<Kind> {
+    uuid: Uuid,
+    kind: PhantomData<Kind>,
+}
+
+impl<Kind> Token<Kind> {
+    /// A new token.
+    pub fn new(source: &dyn TokenSource) -> Self {
+        Self {
+            uuid: source.uuid(),
+            kind: PhantomData,
+        }
+    }
+
+    /// Reads a token that a client presents; `None` if the text was never a token of ours.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        /// 32 hexadecimal digits and four hyphens: the only one of a UUID's forms that we hand out.
+        const LENGTH: usize = 36;
+        if text.len() != LENGTH {
+            return None;
+        }
+        Some(Self {
+            uuid: Uuid::try_parse(text).ok()?,
+            kind: PhantomData,
+        })
+    }
+
+    /// The text that is handed to the owner, and to nobody else.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        self.uuid.hyphenated().to_string()
+    }
+
+    /// What is stored: the SHA-256 of the revealed text. No salt and no stretching, since nobody
+    /// can search 122 random bits.
+    #[must_use]
+    pub fn digest(&self) -> TokenDigest<Kind> {
+        let mut text = Uuid::encode_buffer();
+        let text = self.uuid.hyphenated().encode_lower(&mut text);
+        TokenDigest {
+            bytes: Sha256::digest(text).into(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<Kind> fmt::Debug for Token<Kind> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(redacted)")
+    }
+}
+
+/// A token as the database knows it. Whoever reads it can present nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenDigest<Kind> {
+    bytes: [u8; 32],
+    kind: PhantomData<Kind>,
+}
+
+impl<Kind> TokenDigest<Kind> {
+    /// The 32 bytes to store or to look up.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<Kind> fmt::Debug for TokenDigest<Kind> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenDigest(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revealed_token_is_parsed_back_to_the_same_digest() {
+        let token = SessionId::new(&OsRandom);
+        let presented = SessionId::parse(&token.reveal()).unwrap();
+        assert_eq!(presented.digest(), token.digest());
+    }
+
+    #[test]
+    fn a_digest_is_the_sha_256_of_the_revealed_text() {
+        let token = ResetToken::parse("a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44").unwrap();
+        let expected: [u8; 32] = Sha256::digest(b"a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44").into();
+        assert_eq!(token.digest().as_bytes(), expected);
+    }
+
+    #[test]
+    fn only_the_form_that_is_handed_out_is_a_token() {
+        for text in [
+            "",
+            "null",
+            "a4d19e2f88f14bc489f77d39b98a3d44",
+            "{a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44}",
+            "a4d19e2f-88f1-4bc4-89f7-7d39b98a3d4g",
+            "a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44 ",
+        ] {
+            assert!(SessionId::parse(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_and_digests_hide_themselves() {
+        let token = SessionId::new(&OsRandom);
+        assert_eq!(format!("{token:?}"), "Token(redacted)");
+        assert_eq!(format!("{:?}", token.digest()), "TokenDigest(redacted)");
+    }
+}
