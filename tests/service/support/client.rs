@@ -1,0 +1,265 @@
+//! A client of the service, whether the service is a router in this process or a program on a socket.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+pub const FORM: &str = "application/x-www-form-urlencoded";
+pub const JSON: &str = "application/json";
+
+/// Sends requests.
+#[derive(Clone)]
+pub enum Client {
+    /// To a router, without a network.
+    Router(Router),
+    /// To a program, at this URL.
+    Url(HttpClient<HttpConnector, Body>, String),
+}
+
+impl Client {
+    pub fn of_router(router: Router) -> Self {
+        Self::Router(router)
+    }
+
+    pub fn of_url(url: &str) -> Self {
+        let client = HttpClient::builder(TokioExecutor::new()).build_http();
+        Self::Url(client, url.to_owned())
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> Call {
+        Call {
+            client: self.clone(),
+            method: method.parse().unwrap(),
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Call {
+        self.request("GET", path)
+    }
+
+    pub fn post(&self, path: &str, form: &[(&str, &str)]) -> Call {
+        self.request("POST", path).form(form)
+    }
+
+    pub fn put(&self, path: &str, form: &[(&str, &str)]) -> Call {
+        self.request("PUT", path).form(form)
+    }
+
+    /// Asks to register.
+    pub fn register(&self, email: &str, password: &str) -> Call {
+        self.post("/users", &[("email", email), ("password", password)])
+    }
+
+    /// Asks to log in.
+    pub fn log_in(&self, email: &str, password: &str) -> Call {
+        self.post("/sessions", &[("email", email), ("password", password)])
+    }
+
+    /// Asks to log out.
+    pub fn log_out(&self, session_id: &str) -> Call {
+        self.request("DELETE", "/sessions").session(session_id)
+    }
+
+    /// Asks who is logged in.
+    pub fn profile(&self, session_id: &str) -> Call {
+        self.get("/profile").session(session_id)
+    }
+
+    /// Asks for a reset token.
+    pub fn ask_reset(&self, email: &str) -> Call {
+        self.post("/reset_password", &[("email", email)])
+    }
+
+    /// Asks to set a new password.
+    pub fn reset(&self, email: &str, token: &str, new_password: &str) -> Call {
+        let form = [
+            ("email", email),
+            ("reset_token", token),
+            ("new_password", new_password),
+        ];
+        self.put("/reset_password", &form)
+    }
+
+    /// Registers a user, who must be new.
+    pub async fn registered(&self, email: &str, password: &str) {
+        let reply = self.register(email, password).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// Logs in, which must work, and returns the session id.
+    pub async fn logged_in(&self, email: &str, password: &str) -> String {
+        let reply = self.log_in(email, password).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.session_id().expect("a session id")
+    }
+
+    /// Asks for a reset token, which must work, and returns it.
+    pub async fn reset_token(&self, email: &str) -> String {
+        let reply = self.ask_reset(email).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["reset_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether a session is alive.
+    pub async fn is_logged_in(&self, session_id: &str) -> bool {
+        let reply = self.profile(session_id).send().await;
+        assert!([200, 403].contains(&reply.status.as_u16()), "{reply:?}");
+        reply.status == 200
+    }
+
+    /// Whether these are the address and the password of a user.
+    pub async fn can_log_in(&self, email: &str, password: &str) -> bool {
+        let reply = self.log_in(email, password).send().await;
+        assert!([200, 401].contains(&reply.status.as_u16()), "{reply:?}");
+        reply.status == 200
+    }
+}
+
+/// A request on its way.
+#[derive(Clone)]
+pub struct Call {
+    client: Client,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Call {
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name: HeaderName = name.parse().unwrap();
+        let value = HeaderValue::from_bytes(value.as_ref()).unwrap();
+        self.headers.append(name, value);
+        self
+    }
+
+    pub fn body(self, content_type: &str, body: impl AsRef<[u8]>) -> Self {
+        let mut call = self.header(CONTENT_TYPE.as_str(), content_type);
+        call.body = body.as_ref().to_vec();
+        call
+    }
+
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.body(FORM, body)
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.body(JSON, body.to_string())
+    }
+
+    pub fn multipart(self, fields: &[(&str, &str)]) -> Self {
+        let mut body = String::new();
+        for (name, text) in fields {
+            body += &format!(
+                "--limit\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n"
+            );
+        }
+        self.body(
+            "multipart/form-data; boundary=limit",
+            body + "--limit--\r\n",
+        )
+    }
+
+    pub fn session(self, session_id: &str) -> Self {
+        self.header(COOKIE.as_str(), format!("session_id={session_id}"))
+    }
+
+    /// The reply, which must come.
+    pub async fn send(self) -> Reply {
+        self.try_send().await.unwrap()
+    }
+
+    /// The reply, or why there is none or not all of it.
+    pub async fn try_send(self) -> Result<Reply, String> {
+        let url = match &self.client {
+            Client::Router(_) => self.path,
+            Client::Url(_, url) => url.clone() + &self.path,
+        };
+        let mut request = Request::new(Body::from(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = url.parse().unwrap();
+        *request.headers_mut() = self.headers;
+        let (head, body) = match self.client {
+            Client::Router(router) => {
+                let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+                (
+                    head,
+                    body.collect().await.map_err(|error| error.to_string()),
+                )
+            }
+            Client::Url(client, _) => {
+                let response = client.request(request).await;
+                let (head, body) = response.map_err(|error| format!("{error:?}"))?.into_parts();
+                (
+                    head,
+                    body.collect().await.map_err(|error| error.to_string()),
+                )
+            }
+        };
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body: body?.to_bytes().into(),
+        })
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        Some(self.headers.get(name)?.to_str().unwrap())
+    }
+
+    /// The session id that the reply sets; `None` if it sets none.
+    pub fn session_id(&self) -> Option<String> {
+        let cookie = self.header(SET_COOKIE.as_str())?;
+        let value = cookie.strip_prefix("session_id=")?.split(';').next()?;
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// That this is the status and exactly this the JSON body.
+    #[track_caller]
+    pub fn assert_is(&self, status: u16, body: &Value) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some(JSON), "{self:?}");
+        assert_eq!(self.json(), *body, "{self:?}");
+    }
+
+    /// That this is a refusal with this status and these words and the headers that go with it.
+    #[track_caller]
+    pub fn assert_refusal(&self, status: u16, message: &str) {
+        self.assert_is(status, &json!({ "message": message }));
+        for (name, goes_with) in [
+            ("www-authenticate", 401),
+            ("allow", 405),
+            ("retry-after", 503),
+        ] {
+            assert_eq!(self.header(name).is_some(), status == goes_with, "{self:?}");
+        }
+        assert_eq!(self.header("set-cookie"), None, "{self:?}");
+    }
+}

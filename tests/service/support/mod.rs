@@ -1,0 +1,237 @@
+//! What the tests stand on: a fresh database each, the real router over it, a clock to turn.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bienvenue::app::app;
+use bienvenue::auth::{Auth, Lifetimes};
+use bienvenue::clock::{Clock, UnixTime};
+use bienvenue::db::{DatabaseUrl, Db};
+use bienvenue::password::{Cost, Passwords};
+use bienvenue::token::{OsRandom, TokenSource};
+use sqlx::{AnyPool, AssertSqlSafe, Row};
+use tempfile::TempDir;
+
+pub mod client;
+pub mod postgres;
+pub mod server;
+
+use client::{Call, Client};
+use postgres::Cluster;
+
+/// Turns each function, which takes a fresh [`Database`], into one test on each engine.
+#[macro_export]
+macro_rules! on_each_engine {
+    ($($(#[$attribute:meta])* async fn $name:ident($database:ident: Database) $body:block)*) => {
+        $(
+            $(#[$attribute])*
+            mod $name {
+                #[allow(unused_imports, reason = "a body may need nothing from outside")]
+                use super::*;
+                use $crate::support::Database;
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_sqlite() {
+                    case(Database::sqlite()).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn on_postgres() {
+                    if let Some(database) = Database::postgres().await {
+                        case(database).await;
+                    }
+                }
+
+                async fn case($database: Database) $body
+            }
+        )*
+    };
+}
+
+/// An empty database, gone when it is dropped.
+pub struct Database {
+    pub url: String,
+    /// Holds the file, for SQLite.
+    pub folder: Option<TempDir>,
+}
+
+impl Database {
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            url: format!("sqlite:{}/bienvenue.db", folder.path().display()),
+            folder: Some(folder),
+        }
+    }
+
+    /// `None` where PostgreSQL is not installed.
+    pub async fn postgres() -> Option<Self> {
+        Some(Self {
+            url: Cluster::shared()?.create_database().await,
+            folder: None,
+        })
+    }
+
+    pub async fn open(&self) -> Db {
+        let url: DatabaseUrl = self.url.parse().unwrap();
+        Db::open(&url).await.unwrap()
+    }
+
+    /// A way to look behind the service's back.
+    pub async fn look_inside(&self) -> Inside {
+        sqlx::any::install_default_drivers();
+        Inside(AnyPool::connect(&self.url).await.unwrap())
+    }
+}
+
+/// The tables themselves.
+pub struct Inside(AnyPool);
+
+impl Inside {
+    /// Every row of the tables, as text, in a settled order: equal if and only if nothing changed.
+    pub async fn all_rows(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (table, columns) in [
+            (
+                "users",
+                "id, email, hashed_password, password_version, created_at",
+            ),
+            (
+                "sessions",
+                "digest, user_id, password_version, created_at, last_seen_at",
+            ),
+            (
+                "reset_tokens",
+                "user_id, digest, password_version, created_at",
+            ),
+        ] {
+            let query = format!("SELECT {columns} FROM {table} ORDER BY 1");
+            for row in sqlx::query(AssertSqlSafe(query))
+                .fetch_all(&self.0)
+                .await
+                .unwrap()
+            {
+                let values = (0..row.len()).map(|index| {
+                    row.try_get::<i64, _>(index)
+                        .map(|number| number.to_string())
+                        .or_else(|_| row.try_get::<String, _>(index))
+                        .or_else(|_| {
+                            let bytes = row.try_get::<Vec<u8>, _>(index);
+                            bytes.map(|bytes| format!("{bytes:02x?}"))
+                        })
+                        .unwrap()
+                });
+                let values: Vec<String> = values.collect();
+                rows.push(format!("{table}: {}", values.join(", ")));
+            }
+        }
+        rows
+    }
+
+    pub async fn count(&self, table: &str) -> i64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&self.0).await;
+        row.unwrap().get(0)
+    }
+
+    /// Runs a statement that the service has not.
+    pub async fn execute(&self, statement: &str) {
+        let statement = AssertSqlSafe(statement.to_owned());
+        sqlx::query(statement).execute(&self.0).await.unwrap();
+    }
+
+    /// The stored hash of a user.
+    pub async fn hash_of(&self, email: &str) -> String {
+        let query = sqlx::query("SELECT hashed_password FROM users WHERE email = $1");
+        let row = query.bind(email.to_owned()).fetch_one(&self.0).await;
+        row.unwrap().get(0)
+    }
+
+    /// Puts another hash in the place of a user's.
+    pub async fn set_hash(&self, email: &str, hash: &str) {
+        sqlx::query("UPDATE users SET hashed_password = $2 WHERE email = $1")
+            .bind(email.to_owned())
+            .bind(hash.to_owned())
+            .execute(&self.0)
+            .await
+            .unwrap();
+    }
+}
+
+/// The service in this process, over a database of its own. Is a [`Client`] of itself.
+pub struct TestApp {
+    client: Client,
+    pub auth: Auth,
+    pub clock: Arc<TestClock>,
+    pub passwords: Passwords,
+    pub inside: Inside,
+    _database: Database,
+}
+
+/// How long things last in the tests: as in the defaults of the command line.
+pub const LIFETIMES: Lifetimes = Lifetimes {
+    session_idle: Duration::from_hours(14 * 24),
+    session: Duration::from_hours(30 * 24),
+    reset_token: Duration::from_mins(30),
+};
+
+impl TestApp {
+    pub async fn new(database: Database) -> Self {
+        Self::with(database, Cost::MIN, Arc::new(OsRandom)).await
+    }
+
+    pub async fn with(database: Database, cost: Cost, tokens: Arc<dyn TokenSource>) -> Self {
+        let db = database.open().await;
+        let clock = Arc::new(TestClock::default());
+        let passwords = Passwords::new(cost);
+        let auth = Auth::new(db, passwords.clone(), LIFETIMES, clock.clone(), tokens);
+        Self {
+            client: Client::of_router(app(auth.clone())),
+            auth,
+            clock,
+            passwords,
+            inside: database.look_inside().await,
+            _database: database,
+        }
+    }
+
+    /// That a request is refused with this status and these words, and that nothing changes.
+    pub async fn assert_refused(&self, call: Call, status: u16, message: &str) {
+        let before = self.inside.all_rows().await;
+        let reply = call.send().await;
+        reply.assert_refusal(status, message);
+        assert_eq!(self.inside.all_rows().await, before, "{reply:?}");
+    }
+}
+
+impl Deref for TestApp {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Stands still until it is turned.
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn turn(&self, duration: Duration) {
+        let seconds = i64::try_from(duration.as_secs()).unwrap();
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_800_000_000))
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> UnixTime {
+        UnixTime(self.0.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,163 @@
+//! A throw-away PostgreSQL server, from the installed server programs, on a socket of its own.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+/// The user that the server runs as if the tests run as root, which PostgreSQL refuses to: nobody.
+const UNPRIVILEGED: u32 = 65534;
+
+/// A running server. Stops when it is dropped or this process ends, in whatever way.
+pub struct Cluster {
+    programs: PathBuf,
+    folder: TempDir,
+    databases: AtomicU32,
+    /// Waits for the end of our side of its pipe, then stops the server.
+    _watchdog: Child,
+}
+
+impl Cluster {
+    /// The server that all tests of this process share, each in a database of its own. `None` if
+    /// PostgreSQL is not installed, which is said aloud, and under `CI=true` is an error.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
+    /// A server of one's own, to be stopped and started. `None` as for [`Cluster::shared`].
+    pub fn start() -> Option<Self> {
+        let Some(programs) = find_programs() else {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "PostgreSQL's server programs are missing: install the package postgresql"
+            );
+            // Past the test harness, which swallows what tests print.
+            let _ = writeln!(
+                io::stderr(),
+                "\n!!! SKIPPED on PostgreSQL: install its server programs to run every test\n"
+            );
+            return None;
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("bienvenue-pg-")
+            // Short, since the path of a socket must be.
+            .tempdir_in("/tmp")
+            .unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        if is_root() {
+            chown(folder.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+        }
+        let mut watchdog = Command::new("sh");
+        watchdog
+            .args(["-c", r#"cat; "$0" -D "$1" -m immediate stop; rm -rf "$2""#])
+            .arg(programs.join("pg_ctl"))
+            .arg(folder.path().join("data"))
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C reaches the tests, and through the end of the pipe the watchdog.
+            .process_group(0);
+        let cluster = Self {
+            databases: AtomicU32::new(0),
+            _watchdog: unprivileged(&mut watchdog).spawn().unwrap(),
+            programs,
+            folder,
+        };
+        cluster.run(
+            "initdb",
+            &[
+                "--no-sync",
+                "-A",
+                "trust",
+                "-U",
+                "bienvenue",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
+        );
+        cluster.up();
+        Some(cluster)
+    }
+
+    /// Starts the server and waits until it answers.
+    pub fn up(&self) {
+        // Tests kill our processes, not this server, so it need not wait for the disk.
+        let options = format!(
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=300 -c fsync=off",
+            self.folder.path().display()
+        );
+        let log = self.folder.path().join("log").display().to_string();
+        self.run("pg_ctl", &["-w", "-s", "-l", &log, "-o", &options, "start"]);
+    }
+
+    /// Stops the server as a crash would.
+    pub fn down(&self) {
+        self.run("pg_ctl", &["-w", "-s", "-m", "immediate", "stop"]);
+    }
+
+    /// The URL of a new, empty database.
+    pub async fn create_database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        let create = format!("CREATE DATABASE {name}");
+        connection.execute(AssertSqlSafe(create)).await.unwrap();
+        connection.close().await.unwrap();
+        self.url(&name)
+    }
+
+    fn url(&self, database: &str) -> String {
+        let socket = self.folder.path().display();
+        format!("postgres:///{database}?host={socket}&user=bienvenue")
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(self.programs.join(program));
+        command
+            .arg("-D")
+            .arg(self.folder.path().join("data"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null());
+        let status = unprivileged(&mut command).status().unwrap();
+        assert!(status.success(), "{program} failed");
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn unprivileged(command: &mut Command) -> &mut Command {
+    if is_root() {
+        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    }
+    command
+}
+
+/// The folder with `initdb` and `pg_ctl`: Debian's, the newest version first, or one on the path.
+fn find_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let mut folders: Vec<PathBuf> = versions
+        .filter_map(|version| Some(version.ok()?.path().join("bin")))
+        .collect();
+    folders.sort();
+    folders.reverse();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    folders.extend(std::env::split_paths(&path));
+    let has_all = |folder: &Path| {
+        ["initdb", "pg_ctl", "postgres"]
+            .iter()
+            .all(|program| folder.join(program).is_file())
+    };
+    folders.into_iter().find(|folder| has_all(folder))
+}
