@@ -1,1 +1,124 @@
-//! x
+//! The rooms know each other in one direction only; see the map in `src/lib.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may not mention, with the reason.
+const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
+    (
+        &[
+            "app",
+            "auth",
+            "clock",
+            "config",
+            "email",
+            "error_chain",
+            "logging",
+            "password",
+            "token",
+            "user",
+            "main",
+            "lib",
+        ],
+        &["sqlx", "AnyPool"],
+        "only `db` speaks SQL",
+    ),
+    (
+        &[
+            "auth",
+            "db",
+            "password",
+            "user",
+            "email",
+            "token",
+            "clock",
+            "error_chain",
+        ],
+        &["axum", "http", "StatusCode", "tower", "hyper"],
+        "only `app` speaks HTTP",
+    ),
+    (
+        &["app"],
+        &["db", "Db", "Passwords", "Clock"],
+        "`app` calls only `auth`",
+    ),
+    (
+        &["auth", "db", "password", "user", "email", "token", "clock"],
+        &["app", "config"],
+        "arrows point down",
+    ),
+    (
+        &["db", "password", "user", "email", "token", "clock"],
+        &["auth"],
+        "arrows point down",
+    ),
+    (
+        &["user", "email", "token", "clock", "error_chain"],
+        &["db", "password"],
+        "the words know nobody",
+    ),
+];
+
+/// The source files of a room: `auth.rs`, and what is in the folder `auth`.
+fn files_of(room: &str) -> Vec<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![source.join(format!("{room}.rs"))];
+    let folder = fs::read_dir(source.join(room)).into_iter().flatten();
+    files.extend(folder.map(|entry| entry.unwrap().path()));
+    files
+}
+
+/// The words of the code, without comments and texts.
+fn words_of(code: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for line in code.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        let outside_texts: Vec<&str> = line.split('"').step_by(2).collect();
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let line = outside_texts.join(" ");
+        words.extend(line.split(|letter| !is_word(letter)).map(str::to_owned));
+    }
+    words
+}
+
+#[test]
+fn arrows_point_down_only() {
+    for (rooms, forbidden, reason) in FORBIDDEN {
+        for file in rooms.iter().flat_map(|room| files_of(room)) {
+            let words = words_of(&fs::read_to_string(&file).unwrap());
+            for word in forbidden {
+                assert!(
+                    !words.iter().any(|other| other == word),
+                    "{} mentions `{word}`, but {reason}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_room_has_its_rules() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in fs::read_dir(source).unwrap() {
+        let path = entry.unwrap().path();
+        let room = path.file_stem().unwrap().to_str().unwrap();
+        let has_rules = FORBIDDEN.iter().any(|(rooms, _, _)| rooms.contains(&room));
+        assert!(
+            has_rules || room == "bin",
+            "no rule says whom `{room}` may know"
+        );
+    }
+}
+
+#[test]
+fn words_leave_out_comments_and_texts() {
+    let code = "use crate::db; // axum\n/// sqlx\nlet text = \"http://x\";";
+    assert_eq!(
+        words_of(code)
+            .join(" ")
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+        ["use", "crate", "db", "let", "text"]
+    );
+}

@@ -1,1 +1,156 @@
-//! x
+//! Fifty at once, one winner: within a process, and between two on one database.
+
+use std::collections::BTreeMap;
+
+use tokio::task::JoinSet;
+
+use crate::on_each_engine;
+use crate::support::TestApp;
+use crate::support::client::{Call, Client, Reply};
+use crate::support::server::Server;
+
+const RACERS: usize = 50;
+const EMAIL: &str = "bob@example.org";
+
+/// Sends all calls at once and returns the replies in their order.
+async fn race(calls: impl Iterator<Item = Call>) -> Vec<Reply> {
+    let mut racers = JoinSet::new();
+    for (number, call) in calls.enumerate() {
+        racers.spawn(async move { (number, call.send().await) });
+    }
+    let replies: BTreeMap<usize, Reply> = racers.join_all().await.into_iter().collect();
+    replies.into_values().collect()
+}
+
+/// The number of the one who won; all others must have been refused in this way.
+fn only_winner(replies: &[Reply], status: u16, message: &str) -> usize {
+    let mut winners = Vec::new();
+    for (number, reply) in replies.iter().enumerate() {
+        if reply.status == 200 {
+            winners.push(number);
+        } else {
+            reply.assert_refusal(status, message);
+        }
+    }
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    winners[0]
+}
+
+/// Fifty sign-ups of one address in many spellings, spread over these clients.
+async fn race_to_register(clients: &[&Client]) {
+    let spelling = |number: usize| -> String {
+        let letters = EMAIL.char_indices();
+        let shout = |(at, letter): (usize, char)| {
+            if number >> at & 1 == 1 {
+                letter.to_ascii_uppercase()
+            } else {
+                letter
+            }
+        };
+        letters.map(shout).collect()
+    };
+    let calls = (0..RACERS).map(|number| {
+        clients[number % clients.len()].register(&spelling(number), &format!("password {number}"))
+    });
+    let replies = race(calls).await;
+    let winner = only_winner(&replies, 400, "email already registered");
+    for number in 0..RACERS {
+        let client = clients[number % clients.len()];
+        let password = format!("password {number}");
+        assert_eq!(client.can_log_in(EMAIL, &password).await, number == winner);
+    }
+}
+
+/// Fifty resets with one token, each with a password of its own, spread over these clients.
+async fn race_to_reset(clients: &[&Client]) {
+    clients[0].registered(EMAIL, "b4l0u").await;
+    for round in 0..3 {
+        let token = clients[0].reset_token(EMAIL).await;
+        let password = |number: usize| format!("password {round} {number}");
+        let calls = (0..RACERS)
+            .map(|number| clients[number % clients.len()].reset(EMAIL, &token, &password(number)));
+        let replies = race(calls).await;
+        let winner = only_winner(&replies, 403, "invalid reset token");
+        for number in 0..RACERS {
+            let client = clients[number % clients.len()];
+            let works = client.can_log_in(EMAIL, &password(number)).await;
+            assert_eq!(works, number == winner);
+        }
+    }
+}
+
+on_each_engine! {
+    async fn one_of_fifty_sign_ups_of_an_address_wins(database: Database) {
+        let app = TestApp::new(database).await;
+        race_to_register(&[&app]).await;
+        assert_eq!(app.inside.count("users").await, 1);
+    }
+
+    async fn one_of_fifty_resets_with_a_token_wins(database: Database) {
+        let app = TestApp::new(database).await;
+        race_to_reset(&[&app]).await;
+    }
+
+    async fn one_of_fifty_logouts_of_a_session_wins(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let session = app.logged_in(EMAIL, "b4l0u").await;
+        let replies = race((0..RACERS).map(|_| app.log_out(&session))).await;
+        let winners = replies.iter().filter(|reply| reply.status == 302).count();
+        assert_eq!(winners, 1, "{replies:?}");
+    }
+
+    async fn no_login_with_the_old_password_outlives_its_change(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "old").await;
+        let token = app.reset_token(EMAIL).await;
+        let calls = (0..RACERS).map(|number| {
+            if number == RACERS / 4 {
+                app.reset(EMAIL, &token, "new")
+            } else {
+                app.log_in(EMAIL, "old")
+            }
+        });
+        let replies = race(calls).await;
+        assert_eq!(replies[RACERS / 4].status, 200);
+        for session in replies.iter().filter_map(Reply::session_id) {
+            assert!(!app.is_logged_in(&session).await);
+        }
+    }
+
+    async fn mixed_writers_are_never_told_that_the_database_is_busy(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let calls = (0..200).map(|number| match number % 3 {
+            0 => app.register(&format!("user{number}@example.org"), "b4l0u"),
+            1 => app.log_in(EMAIL, "b4l0u"),
+            _ => app.ask_reset(EMAIL),
+        });
+        for reply in race(calls).await {
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+    }
+
+    async fn two_processes_on_one_database_agree_on_the_winner_of_a_sign_up(database: Database) {
+        let servers = [Server::start(&database.url), Server::start(&database.url)];
+        race_to_register(&[&servers[0], &servers[1]]).await;
+        assert_eq!(database.look_inside().await.count("users").await, 1);
+    }
+
+    async fn two_processes_on_one_database_agree_on_the_winner_of_a_reset(database: Database) {
+        let servers = [Server::start(&database.url), Server::start(&database.url)];
+        race_to_reset(&[&servers[0], &servers[1]]).await;
+    }
+
+    async fn two_processes_on_one_database_serve_each_others_sessions(database: Database) {
+        let [one, two] = [Server::start(&database.url), Server::start(&database.url)];
+        one.registered(EMAIL, "b4l0u").await;
+        let session = two.logged_in(EMAIL, "b4l0u").await;
+        for _ in 0..20 {
+            assert!(one.is_logged_in(&session).await);
+            assert!(two.is_logged_in(&session).await);
+        }
+        assert_eq!(one.log_out(&session).send().await.status, 302);
+        assert!(!two.is_logged_in(&session).await);
+    }
+}
