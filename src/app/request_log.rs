@@ -24,6 +24,7 @@ pub(super) async fn log(matched: Option<MatchedPath>, request: Request, next: Ne
     let request_id = Uuid::new_v4();
     let span = info_span!("request", id = %request_id);
     let mut response = next.run(request).instrument(span.clone()).await;
+    let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
 
     let _in_span = span.enter();
     if let Some(cause) = response.extensions().get::<Cause>() {
@@ -33,7 +34,7 @@ pub(super) async fn log(matched: Option<MatchedPath>, request: Request, next: Ne
         %method,
         route = matched.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
-        microseconds = started.elapsed().as_micros(),
+        microseconds,
         "answered"
     );
     if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {

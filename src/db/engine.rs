@@ -27,8 +27,10 @@ const SQLITE_SETTINGS: &str = "
     PRAGMA foreign_keys = ON;";
 
 /// Set on every connection to PostgreSQL: a server that was told not to wait for the disk would
-/// lose acknowledged commits. Any stronger setting is left as it is.
+/// lose acknowledged commits. Any stronger setting is left as it is. And it need not tell us that
+/// what `IF NOT EXISTS` asks for exists.
 const POSTGRES_SETTINGS: &str = "
+    SET client_min_messages = warning;
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'";
 

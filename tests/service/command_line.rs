@@ -1,1 +1,216 @@
-//! x
+//! The program as a person meets it: its help, its settings, its refusals.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use sha2::{Digest, Sha256};
+use sqlx::{Connection, Executor, SqliteConnection};
+use tempfile::tempdir;
+
+use crate::on_each_engine;
+use crate::support::server::Server;
+
+/// Runs the program, which must end by itself, in this folder.
+fn run_in(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Server::command();
+    command.current_dir(folder).args(arguments);
+    command.output().unwrap()
+}
+
+/// That the program refuses to start with this exit status and one line with these words.
+#[track_caller]
+fn assert_refuses(folder: &Path, database_url: &str, words: &str) {
+    let arguments = ["--listen", "127.0.0.1:0", "--database-url", database_url];
+    let output = run_in(folder, &arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("bienvenue: "), "{said}");
+    assert!(said.contains(words), "{said}");
+}
+
+fn fingerprint(file: &Path) -> Vec<u8> {
+    Sha256::digest(fs::read(file).unwrap()).to_vec()
+}
+
+#[test]
+fn help_teaches_every_setting() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["--help"]);
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    for taught in [
+        "--listen",
+        "BIENVENUE_LISTEN",
+        "127.0.0.1:5000",
+        "--database-url",
+        "DATABASE_URL",
+        "sqlite:bienvenue.db",
+        "postgres://",
+        "--bcrypt-cost",
+        "BIENVENUE_BCRYPT_COST",
+        "[default: 12]",
+        "--session-idle-timeout",
+        "BIENVENUE_SESSION_IDLE_TIMEOUT",
+        "14d",
+        "--session-lifetime",
+        "BIENVENUE_SESSION_LIFETIME",
+        "30d",
+        "--reset-token-lifetime",
+        "BIENVENUE_RESET_TOKEN_LIFETIME",
+        "30m",
+        "--log",
+        "BIENVENUE_LOG",
+        "--log-format",
+        "BIENVENUE_LOG_FORMAT",
+        "curl",
+    ] {
+        assert!(
+            help.contains(taught),
+            "{taught} is not in the help:\n{help}"
+        );
+    }
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "help leaves no file"
+    );
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["--version"]);
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        version.trim(),
+        concat!("bienvenue ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn help_does_not_show_the_password_in_the_environment() {
+    let output = Server::command()
+        .env("DATABASE_URL", "postgres://me:s3cret@host/db")
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("s3cret"));
+}
+
+#[test]
+fn a_bad_setting_is_refused_with_status_2_and_leaves_no_file() {
+    let folder = tempdir().unwrap();
+    for (arguments, hint) in [
+        (&["--listen", "0.0.0.0:5000"][..], "--public-url"),
+        (&["--bcrypt-cost", "40"], "4 to 16"),
+        (&["--database-url", "mysql://host/db"], "postgres://"),
+        (&["--session-lifetime", "1d"], "--session-idle-timeout"),
+        (&["--no-such-option"], "--no-such-option"),
+    ] {
+        let output = run_in(folder.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(hint), "{said}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+on_each_engine! {
+    async fn settings_come_from_the_environment_and_options_win(database: Database) {
+        let mut command = Server::command();
+        command
+            .env("BIENVENUE_LISTEN", "0.0.0.0:1")
+            .env("DATABASE_URL", &database.url)
+            .env("BIENVENUE_BCRYPT_COST", "5")
+            .env("BIENVENUE_LOG_FORMAT", "json")
+            .args(["--listen", "localhost:0"]);
+        let server = Server::spawn(command);
+        server.registered("bob@example.org", "b4l0u").await;
+        let hash = database.look_inside().await.hash_of("bob@example.org").await;
+        assert!(hash.starts_with("$2b$05$"), "{hash}");
+    }
+
+    async fn a_low_cost_is_warned_of(database: Database) {
+        let (_, log) = Server::start(&database.url).stop();
+        assert!(log.contains("WARN") && log.contains("--bcrypt-cost 4 is for tests"), "{log}");
+        let (_, log) = Server::start_with(&database.url, &[]).stop();
+        assert!(!log.contains("WARN"), "{log}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_and_leaves_no_file() {
+    let folder = tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run_in(folder.path(), &["--listen", &address]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("--listen"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_database_that_cannot_be_written_is_refused() {
+    let folder = tempdir().unwrap();
+    assert_refuses(
+        folder.path(),
+        "sqlite:no/such/folder/b.db",
+        "sqlite:no/such/folder/b.db",
+    );
+    fs::create_dir(folder.path().join("folder.db")).unwrap();
+    assert_refuses(folder.path(), "sqlite:folder.db", "folder.db");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_not_touched() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    fs::write(&file, "Buy milk. ".repeat(1000)).unwrap();
+    let before = fingerprint(&file);
+    assert_refuses(folder.path(), "sqlite:notes.txt", "not an SQLite database");
+    assert_eq!(fingerprint(&file), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_not_touched() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let url = format!("sqlite:{}?mode=rwc", file.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    connection
+        .execute("CREATE TABLE users (id, email, hashed_password)")
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let before = fingerprint(&file);
+    assert_refuses(folder.path(), "sqlite:a.db", "belongs to another program");
+    assert_eq!(fingerprint(&file), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+on_each_engine! {
+    async fn a_schema_from_the_future_is_refused_and_not_touched(database: Database) {
+        database.open().await.close().await;
+        let inside = database.look_inside().await;
+        inside.execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             SELECT 9999, 'from the future', success, checksum, 0 FROM _sqlx_migrations",
+        )
+        .await;
+        inside.close().await;
+        let file = database.folder.as_ref().map(|folder| folder.path().join("bienvenue.db"));
+        let before = file.as_deref().map(fingerprint);
+
+        let folder = tempdir().unwrap();
+        assert_refuses(folder.path(), &database.url, "has migration 9999");
+        assert_eq!(file.as_deref().map(fingerprint), before);
+    }
+}

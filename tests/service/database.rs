@@ -1,1 +1,130 @@
-//! x
+//! The database itself: its statements, its schema, its files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use bienvenue::db::STATEMENTS;
+use sqlx::{AnyConnection, Connection, Executor, SqlSafeStr};
+
+use crate::on_each_engine;
+use crate::support::server::Server;
+
+on_each_engine! {
+    async fn every_statement_is_understood(database: Database) {
+        database.open().await.close().await;
+        let mut connection = AnyConnection::connect(&database.url).await.unwrap();
+        for (name, statement) in STATEMENTS {
+            let prepared = (&mut connection).prepare(statement.into_sql_str()).await;
+            assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
+        }
+        assert!(STATEMENTS.len() > 10);
+    }
+
+    async fn opening_a_database_again_keeps_what_is_in_it(database: Database) {
+        let server = Server::start(&database.url);
+        server.registered("bob@example.org", "b4l0u").await;
+        let session = server.logged_in("bob@example.org", "b4l0u").await;
+        let token = server.reset_token("bob@example.org").await;
+        server.stop();
+
+        let server = Server::start(&database.url);
+        assert!(server.is_logged_in(&session).await);
+        assert!(server.can_log_in("bob@example.org", "b4l0u").await);
+        assert_eq!(server.reset("bob@example.org", &token, "new").send().await.status, 200);
+    }
+
+    async fn first_starts_at_the_same_moment_all_succeed(database: Database) {
+        let starts: Vec<_> = (0..8)
+            .map(|_| {
+                let url = database.url.clone();
+                std::thread::spawn(move || Server::start(&url))
+            })
+            .collect();
+        for (number, start) in starts.into_iter().enumerate() {
+            let server = start.join().unwrap();
+            server.registered(&format!("user{number}@example.org"), "b4l0u").await;
+        }
+    }
+
+    async fn the_schema_itself_refuses_what_the_code_should_never_write(database: Database) {
+        database.open().await.close().await;
+        let inside = database.look_inside().await;
+        for statement in [
+            "INSERT INTO users (email, hashed_password, password_version, created_at)
+             VALUES ('Bob@example.org', 'x', 1, 0)",
+            "INSERT INTO users (email, hashed_password, password_version, created_at)
+             VALUES (NULL, 'x', 1, 0)",
+        ] {
+            assert!(inside.try_execute(statement).await.is_err(), "{statement}");
+        }
+        assert_eq!(inside.count("users").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_files_are_their_owners_alone_whatever_the_umask() {
+    for umask in ["000", "022", "777"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_bienvenue"))
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--bcrypt-cost",
+                "4",
+                "--database-url",
+            ])
+            .arg(format!("sqlite:{}/b.db", folder.path().display()));
+        let server = Server::spawn(command);
+        server.registered("bob@example.org", "b4l0u").await;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "umask {umask}: {entry:?}");
+            names.push(entry.file_name().into_string().unwrap());
+        }
+        names.sort();
+        assert_eq!(names, ["b.db", "b.db-shm", "b.db-wal"]);
+    }
+}
+
+#[tokio::test]
+async fn files_that_others_could_read_are_closed_to_them() {
+    let database = crate::support::Database::sqlite();
+    Server::start(&database.url).stop();
+    let file = database
+        .folder
+        .as_ref()
+        .unwrap()
+        .path()
+        .join("bienvenue.db");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let server = Server::start(&database.url);
+    let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    server.registered("bob@example.org", "b4l0u").await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_removed_is_not_replaced_by_an_empty_one() {
+    let database = crate::support::Database::sqlite();
+    let folder = database.folder.as_ref().unwrap().path();
+    let server = Server::start(&database.url);
+    server.registered("bob@example.org", "b4l0u").await;
+    for entry in fs::read_dir(folder).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    // More at once than there are open connections, so that new ones are tried.
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        calls.spawn(server.ask_reset("bob@example.org").send());
+    }
+    for reply in calls.join_all().await {
+        assert_ne!(reply.status, 403, "{reply:?}");
+    }
+    assert!(!folder.join("bienvenue.db").exists());
+}

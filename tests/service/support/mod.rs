@@ -138,8 +138,18 @@ impl Inside {
 
     /// Runs a statement that the service has not.
     pub async fn execute(&self, statement: &str) {
+        self.try_execute(statement).await.unwrap();
+    }
+
+    /// The same for a statement that may be refused.
+    pub async fn try_execute(&self, statement: &str) -> sqlx::Result<()> {
         let statement = AssertSqlSafe(statement.to_owned());
-        sqlx::query(statement).execute(&self.0).await.unwrap();
+        sqlx::query(statement).execute(&self.0).await.map(drop)
+    }
+
+    /// Lets go of the database.
+    pub async fn close(self) {
+        self.0.close().await;
     }
 
     /// The stored hash of a user.

@@ -105,6 +105,34 @@ impl Cluster {
         self.run("pg_ctl", &["-w", "-s", "-m", "immediate", "stop"]);
     }
 
+    /// Stops the server's processes in their tracks: connections stay open, and nothing answers.
+    pub fn pause(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Lets the server's processes go on.
+    pub fn resume(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, signal: &str) {
+        let pid_file = self.folder.path().join("data/postmaster.pid");
+        let pid_file = fs::read_to_string(pid_file).unwrap();
+        let postmaster = pid_file.lines().next().unwrap();
+        // Children first, so that none is born in between.
+        for command in [
+            ["pkill", "-P", postmaster].as_slice(),
+            &["kill", postmaster],
+        ] {
+            let (program, arguments) = command.split_first().unwrap();
+            Command::new(program)
+                .arg(format!("-{signal}"))
+                .args(arguments)
+                .status()
+                .unwrap();
+        }
+    }
+
     /// The URL of a new, empty database.
     pub async fn create_database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
