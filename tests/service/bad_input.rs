@@ -9,8 +9,15 @@ use crate::support::TestApp;
 use crate::support::client::{FORM, JSON};
 use crate::support::server::Server;
 
+/// A method, a path, and names with texts.
+type Route = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
 /// Every route that takes fields, with good ones.
-const ROUTES: [(&str, &str, &[(&str, &str)]); 4] = [
+const ROUTES: [Route; 4] = [
     (
         "POST",
         "/users",

@@ -184,9 +184,9 @@ on_each_engine! {
                             email: format!("user-{round}-{number}-{}@example.org", ledgers.len()),
                             ..Ledger::default()
                         };
-                        let lived = ledger.live(&client, &sender).await;
+                        let end = ledger.live(&client, &sender).await;
                         ledgers.push(ledger);
-                        if lived.is_none() {
+                        if end.is_none() {
                             return ledgers;
                         }
                     }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use axum::body::Bytes;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +18,7 @@ fn forms_of(secret: &str) -> [String; 4] {
     [
         secret.to_owned(),
         secret.replace('-', ""),
-        digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        format!("{:x}", Bytes::copy_from_slice(&digest)),
         // As `{:?}` writes bytes.
         format!("{:?}", &digest[..4]).replace(']', ""),
     ]

@@ -161,16 +161,12 @@ impl Call {
     }
 
     pub fn multipart(self, fields: &[(&str, &str)]) -> Self {
-        let mut body = String::new();
-        for (name, text) in fields {
-            body += &format!(
-                "--limit\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n"
-            );
-        }
-        self.body(
-            "multipart/form-data; boundary=limit",
-            body + "--limit--\r\n",
-        )
+        let parts = fields.iter().map(|(name, text)| {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+            format!("--limit\r\n{head}\r\n\r\n{text}\r\n")
+        });
+        let body: String = parts.chain(["--limit--\r\n".to_owned()]).collect();
+        self.body("multipart/form-data; boundary=limit", body)
     }
 
     pub fn session(self, session_id: &str) -> Self {
