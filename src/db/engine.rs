@@ -177,3 +177,38 @@ pub(super) async fn is_foreign(connection: &mut AnyConnection) -> sqlx::Result<b
 pub(super) async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
     AnyConnection::connect(url).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_to_sqlite_is_durable_and_strict() {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("b.db");
+        create_file(&file).unwrap();
+        let url = format!("sqlite:{}?mode=rw", file.display());
+        let (readers, writer) = Engine::Sqlite.pools(&url).unwrap();
+        assert_eq!(writer.options().get_max_connections(), 1);
+        for pool in [readers, writer] {
+            let mut connections = Vec::new();
+            for _ in 0..pool.options().get_max_connections() {
+                let mut connection = pool.acquire().await.unwrap();
+                for (setting, expected) in [
+                    ("PRAGMA synchronous", 2),
+                    ("PRAGMA foreign_keys", 1),
+                    ("PRAGMA busy_timeout", 4000),
+                ] {
+                    let row = sqlx::query(setting).fetch_one(&mut *connection).await;
+                    assert_eq!(row.unwrap().get::<i64, _>(0), expected, "{setting}");
+                }
+                let row = sqlx::query("PRAGMA journal_mode")
+                    .fetch_one(&mut *connection)
+                    .await;
+                assert_eq!(row.unwrap().get::<String, _>(0), "wal");
+                connections.push(connection);
+            }
+        }
+    }
+}

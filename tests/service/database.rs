@@ -4,10 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use bienvenue::db::STATEMENTS;
+use bienvenue::db::{Attribute, Change, STATEMENTS};
+use bienvenue::email::Email;
+use bienvenue::user::HashedPassword;
 use sqlx::{AnyConnection, Connection, Executor, SqlSafeStr};
 
 use crate::on_each_engine;
+use crate::support::TestApp;
 use crate::support::server::Server;
 
 on_each_engine! {
@@ -45,6 +48,19 @@ on_each_engine! {
             let server = start.join().unwrap();
             server.registered(&format!("user{number}@example.org"), "b4l0u").await;
         }
+    }
+
+    async fn a_rehash_that_a_password_change_overtakes_changes_nothing(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered("bob@example.org", "b4l0u").await;
+        let email: Email = "bob@example.org".parse().unwrap();
+        let user = app.db.find_user_by(Attribute::Email(&email)).await.unwrap().unwrap();
+        let token = app.reset_token("bob@example.org").await;
+        assert_eq!(app.reset("bob@example.org", &token, "new").send().await.status, 200);
+
+        let late = Change::Rehash(HashedPassword::new("late".to_owned()));
+        assert!(!app.db.update_user(&user, late).await.unwrap());
+        assert!(app.can_log_in("bob@example.org", "new").await);
     }
 
     async fn the_schema_itself_refuses_what_the_code_should_never_write(database: Database) {

@@ -173,6 +173,7 @@ impl Inside {
 /// The service in this process, over a database of its own. Is a [`Client`] of itself.
 pub struct TestApp {
     client: Client,
+    pub db: Db,
     pub auth: Auth,
     pub clock: Arc<TestClock>,
     pub passwords: Passwords,
@@ -196,9 +197,16 @@ impl TestApp {
         let db = database.open().await;
         let clock = Arc::new(TestClock::default());
         let passwords = Passwords::new(cost);
-        let auth = Auth::new(db, passwords.clone(), LIFETIMES, clock.clone(), tokens);
+        let auth = Auth::new(
+            db.clone(),
+            passwords.clone(),
+            LIFETIMES,
+            clock.clone(),
+            tokens,
+        );
         Self {
             client: Client::of_router(app(auth.clone())),
+            db,
             auth,
             clock,
             passwords,
