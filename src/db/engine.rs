@@ -34,6 +34,10 @@ const POSTGRES_SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'";
 
+/// Set on the connections to PostgreSQL that serve, not on the one that migrates: the server gives a
+/// statement up before we do, so that nothing is done after the answer that it was not.
+const POSTGRES_TIME_LIMIT: &str = "SET statement_timeout = 4000";
+
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -87,6 +91,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes a fresh connection fit for requests.
+    async fn configure_to_serve(self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        self.configure(connection).await?;
+        if self == Self::Postgres {
+            connection.execute(POSTGRES_TIME_LIMIT).await?;
+        }
+        Ok(())
+    }
+
     /// The pools to read from and to write through.
     ///
     /// SQLite lets one connection write at a time: with a single one of our own to queue for,
@@ -98,9 +111,7 @@ impl Engine {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 // A file does not hang up; a server may have.
                 .test_before_acquire(self == Self::Postgres)
-                .after_connect(move |connection, _| {
-                    Box::pin(async move { self.configure(connection).await })
-                })
+                .after_connect(move |connection, _| Box::pin(self.configure_to_serve(connection)))
                 .connect_lazy(url)
         };
         match self {

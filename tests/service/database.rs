@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use bienvenue::db::{Attribute, Change, STATEMENTS};
 use bienvenue::email::Email;
 use bienvenue::user::HashedPassword;
 use sqlx::{AnyConnection, Connection, Executor, SqlSafeStr};
+use tokio::time::timeout;
 
 use crate::on_each_engine;
 use crate::support::TestApp;
@@ -61,6 +63,23 @@ on_each_engine! {
         let late = Change::Rehash(HashedPassword::new("late".to_owned()));
         assert!(!app.db.update_user(&user, late).await.unwrap());
         assert!(app.can_log_in("bob@example.org", "new").await);
+    }
+
+    async fn a_write_that_another_program_holds_up_is_given_up_and_reads_go_on(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered("bob@example.org", "b4l0u").await;
+        let session = app.logged_in("bob@example.org", "b4l0u").await;
+        let lock = app.inside.lock_out_writers().await;
+        let held_up = tokio::spawn(app.log_out(&session).send());
+        for _ in 0..20 {
+            assert!(app.is_logged_in(&session).await);
+        }
+        let reply = timeout(Duration::from_secs(20), held_up).await.unwrap().unwrap();
+        reply.assert_refusal(503, "temporarily unavailable");
+        assert!(app.is_logged_in(&session).await);
+
+        lock.close().await.unwrap();
+        assert_eq!(app.log_out(&session).send().await.status, 302);
     }
 
     async fn the_schema_itself_refuses_what_the_code_should_never_write(database: Database) {

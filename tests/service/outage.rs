@@ -78,6 +78,27 @@ async fn without_its_database_the_service_says_503_and_with_it_works_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_that_the_database_was_restarted_between_two_requests() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let server = Server::start(&cluster.create_database().await);
+    server.registered("bob@example.org", "b4l0u").await;
+    let session = server.logged_in("bob@example.org", "b4l0u").await;
+    for _ in 0..3 {
+        cluster.down();
+        cluster.up();
+        let mut profiles = tokio::task::JoinSet::new();
+        for _ in 0..30 {
+            profiles.spawn(server.profile(&session).send());
+        }
+        for reply in profiles.join_all().await {
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_does_not_answer_is_not_waited_for() {
     let Some(cluster) = Cluster::start() else {
         return;

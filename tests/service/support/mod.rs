@@ -11,7 +11,7 @@ use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{DatabaseUrl, Db};
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::token::{OsRandom, TokenSource};
-use sqlx::{AnyPool, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
 
 pub mod client;
@@ -145,6 +145,17 @@ impl Inside {
     pub async fn try_execute(&self, statement: &str) -> sqlx::Result<()> {
         let statement = AssertSqlSafe(statement.to_owned());
         sqlx::query(statement).execute(&self.0).await.map(drop)
+    }
+
+    /// Keeps everybody else from writing until the result is dropped.
+    pub async fn lock_out_writers(&self) -> AnyConnection {
+        let mut connection = self.0.acquire().await.unwrap().detach();
+        let lock = match connection.backend_name() {
+            "SQLite" => "BEGIN IMMEDIATE",
+            _ => "BEGIN; LOCK TABLE users, sessions, reset_tokens IN EXCLUSIVE MODE",
+        };
+        connection.execute(lock).await.unwrap();
+        connection
     }
 
     /// Lets go of the database.
