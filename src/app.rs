@@ -33,7 +33,7 @@ pub use serve::{DRAIN_DEADLINE, serve};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// The service as a router. Binds nothing: tests call it as it is, [`serve`] puts it on a socket.
+/// The service as a router. Binds nothing: tests call it as it is, [`serve()`] puts it on a socket.
 pub fn app(auth: Auth) -> Router {
     let routes = [
         ("/", get(home)),
