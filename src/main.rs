@@ -77,6 +77,8 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
         .map_err(Failure::Socket)?;
 
     purge.abort();
+    // Ended, one way or the other, before the database is taken from under it.
+    let _ = purge.await;
     db.close().await;
     info!("stopped");
     Ok(())
