@@ -76,7 +76,7 @@ async fn home() -> impl IntoResponse {
 async fn register_user(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
-    auth.register_user(&email, password).await?;
+    auth.register_user(&email, &password).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "user created",
@@ -86,7 +86,7 @@ async fn register_user(State(auth): State<Auth>, fields: Fields) -> Result<impl 
 async fn log_in(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
-    let user = auth.valid_login(&email, password).await?;
+    let user = auth.valid_login(&email, &password).await?;
     let session_id = auth.create_session(&user).await?;
     Ok((
         [(SET_COOKIE, session::set_cookie(&session_id))],
@@ -136,7 +136,7 @@ async fn update_password(State(auth): State<Auth>, fields: Fields) -> Result<imp
     let token = ResetToken::parse(fields.text("reset_token")?);
     let new_password: Password = fields.parse("new_password")?;
     let token = token.ok_or(auth::Error::BadResetToken)?;
-    auth.update_password(&email, &token, new_password).await?;
+    auth.update_password(&email, &token, &new_password).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "Password updated",

@@ -55,6 +55,12 @@ pub enum Error {
     /// The database cannot answer now; nothing is known of what was asked.
     #[error("temporarily unavailable")]
     Unavailable(#[source] db::Error),
+    /// More logins and sign-ups wait than can be served in the time that one may wait.
+    #[error("too many logins at once")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Something is wrong with the service.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -72,7 +78,10 @@ impl From<db::Error> for Error {
 
 impl From<password::Error> for Error {
     fn from(error: password::Error) -> Self {
-        Self::Internal(error.into())
+        match error {
+            password::Error::Busy { retry_after } => Self::Busy { retry_after },
+            error => Self::Internal(error.into()),
+        }
     }
 }
 
@@ -112,7 +121,7 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::EmailTaken`].
-    pub async fn register_user(&self, email: &Email, password: Password) -> Result<()> {
+    pub async fn register_user(&self, email: &Email, password: &Password) -> Result<()> {
         let hashed_password = self.passwords.hash(password).await?;
         let now = self.clock.now();
         if self.db.add_user(email, &hashed_password, now).await? {
@@ -129,9 +138,9 @@ impl Auth {
     ///
     /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
     /// password.
-    pub async fn valid_login(&self, email: &Email, password: Password) -> Result<User> {
+    pub async fn valid_login(&self, email: &Email, password: &Password) -> Result<User> {
         let user = self.db.find_user_by(Attribute::Email(email)).await?;
-        let stored = user.as_ref().map(|user| user.hashed_password.clone());
+        let stored = user.as_ref().map(|user| &user.hashed_password);
         let verdict = self.passwords.verify(password, stored).await?;
         let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
             return Err(Error::BadCredentials);
@@ -234,7 +243,7 @@ impl Auth {
         &self,
         email: &Email,
         token: &ResetToken,
-        new_password: Password,
+        new_password: &Password,
     ) -> Result<()> {
         let digest = token.digest();
         let issued_after = self.clock.now().before(self.lifetimes.reset_token);

@@ -77,6 +77,17 @@ pub struct Config {
     )]
     pub bcrypt_cost: Cost,
 
+    /// The longest that a login, a sign-up or a password reset may wait for its turn to be hashed.
+    /// Whoever would wait longer is told at once to come back later
+    #[arg(
+        long,
+        env = "BIENVENUE_LOGIN_WAIT",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = parse_time
+    )]
+    pub login_wait: Duration,
+
     /// A session that is not used for this long ends
     #[arg(
         long,

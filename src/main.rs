@@ -56,7 +56,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
         .map_err(Failure::Open)?;
     let auth = Auth::new(
         db.clone(),
-        Passwords::new(config.bcrypt_cost),
+        Passwords::new(config.bcrypt_cost, config.login_wait),
         config.lifetimes(),
         Arc::new(SystemClock),
         Arc::new(OsRandom),

@@ -1,19 +1,30 @@
 //! Passwords: what may be one, how they are hashed, and how they are checked.
 //!
 //! bcrypt costs a quarter of a second on purpose, so it never runs on the threads that serve
-//! requests, and as many hashes run at once as the machine has cores.
+//! requests. A few threads of the lowest priority, one a core, hash what waits, several passwords at
+//! once (see [`lanes`]); what would wait too long is refused at once (see [`queue`]).
 
 use std::fmt;
-use std::num::NonZero;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::available_parallelism;
+use std::time::Duration;
 
-use bcrypt::HashParts;
-use tokio::sync::Semaphore;
+use base64::Engine;
+use bcrypt::{BASE_64, HashParts};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use crate::user::HashedPassword;
+
+mod cost;
+mod lanes;
+mod pi;
+mod queue;
+
+pub use cost::Cost;
+
+use queue::{NotHashed, Queue};
 
 /// The longest password, in bytes. bcrypt ignores what comes after, and an ignored ending would
 /// let two passwords open one account.
@@ -22,7 +33,7 @@ pub const MAX_BYTES: usize = 72;
 /// A password as its owner typed it: not trimmed, not normalized, any characters but NUL
 /// (NIST SP 800-63B, 3.1.1.2; OWASP ASVS 6.2.8).
 #[derive(Clone)]
-pub struct Password(String);
+pub struct Password(Zeroizing<String>);
 
 /// Why a text cannot be a [`Password`]; reads on after the name of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +61,7 @@ impl FromStr for Password {
         } else if text.contains('\0') {
             Err(InvalidPassword::Nul)
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(Zeroizing::new(text.to_owned())))
         }
     }
 }
@@ -61,52 +72,6 @@ impl fmt::Debug for Password {
     }
 }
 
-/// bcrypt's cost: a hash takes 2 to the power of it rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cost(u32);
-
-impl Cost {
-    /// The least that bcrypt knows. Good for tests alone.
-    pub const MIN: Self = Self(4);
-    /// A quarter of a second on a core of 2026.
-    pub const DEFAULT: Self = Self(12);
-    /// Four seconds on a core of 2026. A stored hash that claims a higher cost is taken for
-    /// malformed: checking one of cost 31 would hold a core for a day and a half.
-    pub const MAX: Self = Self(16);
-    /// The least that OWASP's Password Storage Cheat Sheet allows.
-    pub const RECOMMENDED_MIN: Self = Self(10);
-
-    /// The cost of this number; `None` outside of [`Cost::MIN`] to [`Cost::MAX`].
-    #[must_use]
-    pub fn new(cost: u32) -> Option<Self> {
-        let cost = Self(cost);
-        (Self::MIN..=Self::MAX).contains(&cost).then_some(cost)
-    }
-
-    /// The cost of a stored hash; `None` for anything that we do not check: not bcrypt, malformed,
-    /// of a cost out of bounds, or `$2x$`, which marks hashes of a broken implementation.
-    fn of(stored: &HashedPassword) -> Option<Self> {
-        let text = stored.as_str();
-        let is_known = ["$2a$", "$2b$", "$2y$"]
-            .iter()
-            .any(|version| text.starts_with(version));
-        if !is_known {
-            return None;
-        }
-        Self::new(HashParts::from_str(text).ok()?.get_cost())
-    }
-
-    fn rounds(self) -> u64 {
-        1 << self.0
-    }
-}
-
-impl fmt::Display for Cost {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
 /// What came of checking a password.
 #[derive(Debug)]
 pub enum Verdict {
@@ -114,7 +79,8 @@ pub enum Verdict {
     Wrong,
     /// It is the password.
     Right {
-        /// The same password hashed at today's cost; `None` if the stored hash has it already.
+        /// The same password hashed at today's cost; `None` if the stored hash has it already, or
+        /// if nobody has time to make one now.
         stronger: Option<HashedPassword>,
     },
 }
@@ -122,36 +88,41 @@ pub enum Verdict {
 /// Why there is no hash or no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// bcrypt failed, for want of random numbers.
-    #[error("bcrypt failed")]
-    Bcrypt(#[from] bcrypt::BcryptError),
+    /// More is waiting to be hashed than can be done in the time that one may wait.
+    #[error("too many passwords wait to be hashed")]
+    Busy {
+        /// When that will be done.
+        retry_after: Duration,
+    },
+    /// The operating system has no random numbers for a salt.
+    #[error("no random numbers for a salt")]
+    NoSalt(#[from] getrandom::Error),
     /// The hashing thread went down.
     #[error("the hashing thread went down")]
-    Thread(#[from] tokio::task::JoinError),
+    Thread,
 }
 
-/// Hashes and checks passwords, away from the threads that serve.
-#[derive(Clone, Debug)]
+/// Hashes and checks passwords, away from the threads that serve. Clones share their threads.
+#[derive(Clone)]
 pub struct Passwords {
     cost: Cost,
-    cores: Arc<Semaphore>,
+    queue: Arc<Queue>,
     rounds: Arc<AtomicU64>,
 }
 
 impl Passwords {
-    /// Hashes at `cost`, on as many threads as the machine has cores.
+    /// Hashes at `cost`. Who would wait longer than `login_wait` is refused.
     #[must_use]
-    pub fn new(cost: Cost) -> Self {
-        let cores = available_parallelism().map_or(1, NonZero::get);
+    pub fn new(cost: Cost, login_wait: Duration) -> Self {
         Self {
             cost,
-            cores: Arc::new(Semaphore::new(cores)),
+            queue: Arc::new(Queue::start(login_wait)),
             rounds: Arc::default(),
         }
     }
 
-    /// The bcrypt rounds spent since the start: what shows, without a stopwatch, that two requests
-    /// cost the same.
+    /// The bcrypt rounds asked for since the start: what shows, without a stopwatch, that two
+    /// requests cost the same.
     #[must_use]
     pub fn rounds_spent(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
@@ -161,9 +132,12 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// Whatever keeps bcrypt from running.
-    pub async fn hash(&self, password: Password) -> Result<HashedPassword, Error> {
-        self.run(move |bench| bench.hash(&password)).await
+    /// [`Error::Busy`], and whatever keeps bcrypt from running.
+    pub async fn hash(&self, password: &Password) -> Result<HashedPassword, Error> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt)?;
+        let hash = self.bcrypt(self.cost, password, salt).await?;
+        Ok(HashedPassword::new(hash))
     }
 
     /// Checks a password against a stored hash.
@@ -174,86 +148,68 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// Whatever keeps bcrypt from running. A malformed hash is not an error but
-    /// [`Verdict::Wrong`].
+    /// [`Error::Busy`], and whatever keeps bcrypt from running. A malformed hash is not an error
+    /// but [`Verdict::Wrong`].
     pub async fn verify(
-        &self,
-        password: Password,
-        stored: Option<HashedPassword>,
-    ) -> Result<Verdict, Error> {
-        self.run(move |bench| bench.verify(&password, stored.as_ref()))
-            .await
-    }
-
-    /// Runs `work` on a thread of its own as soon as a core is free. A caller who stops waiting
-    /// before that gives up the place.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Bench) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let bench = Bench {
-            cost: self.cost,
-            rounds: Arc::clone(&self.rounds),
-        };
-        // The semaphore is never closed, so there always is a permit to wait for.
-        let core = Arc::clone(&self.cores).acquire_owned().await.ok();
-        tokio::task::spawn_blocking(move || {
-            let outcome = work(&bench);
-            drop(core);
-            outcome
-        })
-        .await?
-    }
-}
-
-/// The blocking side: where bcrypt is really called.
-struct Bench {
-    cost: Cost,
-    rounds: Arc<AtomicU64>,
-}
-
-impl Bench {
-    fn hash(&self, password: &Password) -> Result<HashedPassword, Error> {
-        self.count(self.cost);
-        // Never truncates: a `Password` has at most 72 bytes.
-        let text = bcrypt::hash(&password.0, self.cost.0)?;
-        Ok(HashedPassword::new(text))
-    }
-
-    fn verify(
         &self,
         password: &Password,
         stored: Option<&HashedPassword>,
     ) -> Result<Verdict, Error> {
-        let readable = stored.and_then(|stored| Some((stored, Cost::of(stored)?)));
-        let Some((stored, stored_cost)) = readable else {
-            self.pretend(password, self.cost)?;
+        let Some((stored_cost, stored)) = stored.and_then(readable) else {
+            self.pretend(self.cost, password).await?;
             return Ok(Verdict::Wrong);
         };
-        self.count(stored_cost);
-        if bcrypt::verify(&password.0, stored.as_str())? {
-            let stronger = (stored_cost < self.cost)
-                .then(|| self.hash(password))
-                .transpose()?;
+        let hash = self
+            .bcrypt(stored_cost, password, stored.get_salt_raw())
+            .await?;
+        if bool::from(hash.as_bytes().ct_eq(stored.to_string().as_bytes())) {
+            let stronger = if stored_cost < self.cost {
+                self.hash(password).await.ok()
+            } else {
+                None
+            };
             return Ok(Verdict::Right { stronger });
         }
         // 2^s + (2^s + 2^(s+1) + … + 2^(c-1)) = 2^c: the rounds of one hash at today's cost.
         for cost in stored_cost.0..self.cost.0 {
-            self.pretend(password, Cost(cost))?;
+            self.pretend(Cost(cost), password).await?;
         }
         Ok(Verdict::Wrong)
     }
 
     /// Does the work of checking a password, against nothing.
-    fn pretend(&self, password: &Password, cost: Cost) -> Result<(), Error> {
-        self.count(cost);
-        bcrypt::hash_with_salt(&password.0, cost.0, [0; 16])?;
-        Ok(())
+    async fn pretend(&self, cost: Cost, password: &Password) -> Result<(), Error> {
+        self.bcrypt(cost, password, [0; 16]).await.map(drop)
     }
 
-    fn count(&self, cost: Cost) {
+    /// The hash of a password as text, made by the hashing threads.
+    async fn bcrypt(
+        &self,
+        cost: Cost,
+        password: &Password,
+        salt: [u8; 16],
+    ) -> Result<String, Error> {
+        let input = lanes::Input::new(password.0.as_bytes(), salt);
+        let hash = self
+            .queue
+            .hash(cost, input)
+            .await
+            .map_err(|reason| match reason {
+                NotHashed::Busy { retry_after } => Error::Busy { retry_after },
+                NotHashed::Gone => Error::Thread,
+            })?;
         self.rounds.fetch_add(cost.rounds(), Ordering::Relaxed);
+        let (salt, hash) = (BASE_64.encode(salt), BASE_64.encode(hash));
+        Ok(format!("$2b${:02}${salt}{hash}", cost.0))
     }
+}
+
+/// A stored hash with its cost; `None` for what cannot be checked.
+fn readable(stored: &HashedPassword) -> Option<(Cost, HashParts)> {
+    Some((
+        Cost::of(stored)?,
+        HashParts::from_str(stored.as_str()).ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -264,14 +220,21 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn passwords(cost: Cost) -> Passwords {
+        Passwords::new(cost, Duration::from_secs(5))
+    }
+
     fn stored(text: &str) -> HashedPassword {
         HashedPassword::new(text.to_owned())
     }
 
     /// Checks `text` against `hash` and returns the verdict with the rounds that it took.
     async fn verify_at(cost: u32, text: &str, hash: Option<HashedPassword>) -> (Verdict, u64) {
-        let passwords = Passwords::new(Cost::new(cost).unwrap());
-        let verdict = passwords.verify(password(text), hash).await.unwrap();
+        let passwords = passwords(Cost::new(cost).unwrap());
+        let verdict = passwords
+            .verify(&password(text), hash.as_ref())
+            .await
+            .unwrap();
         (verdict, passwords.rounds_spent())
     }
 
@@ -284,7 +247,7 @@ mod tests {
             "e\u{301}",
             &"\u{1F600}".repeat(18),
         ] {
-            assert_eq!(password(text).0, text);
+            assert_eq!(*password(text).0, *text);
         }
     }
 
@@ -304,31 +267,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_2b_at_the_given_cost_and_verifies() {
-        let passwords = Passwords::new(Cost::new(5).unwrap());
-        let hash = passwords.hash(password("b4l0u")).await.unwrap();
+        let passwords = passwords(Cost::new(5).unwrap());
+        let hash = passwords.hash(&password("b4l0u")).await.unwrap();
         assert!(hash.as_str().starts_with("$2b$05$"));
 
-        let right = passwords.verify(password("b4l0u"), Some(hash.clone()));
-        assert!(matches!(
-            right.await.unwrap(),
-            Verdict::Right { stronger: None }
-        ));
-        let wrong = passwords.verify(password("b4l0U"), Some(hash));
-        assert!(matches!(wrong.await.unwrap(), Verdict::Wrong));
+        let right = passwords.verify(&password("b4l0u"), Some(&hash)).await;
+        assert!(matches!(right.unwrap(), Verdict::Right { stronger: None }));
+        let wrong = passwords.verify(&password("b4l0U"), Some(&hash)).await;
+        assert!(matches!(wrong.unwrap(), Verdict::Wrong));
     }
 
     #[tokio::test]
     async fn the_72nd_byte_counts() {
-        let passwords = Passwords::new(Cost::MIN);
+        let passwords = passwords(Cost::MIN);
         let long = "x".repeat(71);
-        let hash = passwords.hash(password(&(long.clone() + "y"))).await;
-        let hash = Some(hash.unwrap());
+        let hash = passwords.hash(&password(&(long.clone() + "y"))).await;
+        let hash = hash.unwrap();
         for (text, is_right) in [
             (long.clone() + "y", true),
             (long.clone() + "z", false),
             (long, false),
         ] {
-            let verdict = passwords.verify(password(&text), hash.clone()).await;
+            let verdict = passwords.verify(&password(&text), Some(&hash)).await;
             assert_eq!(
                 matches!(verdict.unwrap(), Verdict::Right { .. }),
                 is_right,
@@ -399,11 +359,12 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn the_thread_that_serves_does_not_hash() {
-        let passwords = Passwords::new(Cost::MIN);
+        let passwords = passwords(Cost::MIN);
+        let b4l0u = password("b4l0u");
         // One thread serves here. If it hashed, the hash would be done at the first look.
         tokio::select! {
             biased;
-            _ = passwords.hash(password("b4l0u")) => panic!("hashed on the serving thread"),
+            _ = passwords.hash(&b4l0u) => panic!("hashed on the serving thread"),
             () = std::future::ready(()) => {}
         }
     }

@@ -14,8 +14,8 @@ use super::body;
 use crate::auth;
 use crate::error_chain::ErrorChain;
 
-/// When to come back to a service that is unavailable, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// When to come back to a service whose database is away, in seconds.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// How to log in (RFC 9110, 11.6.1, asks for it). No browser knows the scheme, so none asks its
 /// user for a password in a window of its own.
@@ -86,7 +86,9 @@ impl Error {
                 auth::Error::NoSession | auth::Error::UnknownEmail | auth::Error::BadResetToken => {
                     StatusCode::FORBIDDEN
                 }
-                auth::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+                auth::Error::Unavailable(_) | auth::Error::Busy { .. } => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 auth::Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -98,16 +100,22 @@ impl IntoResponse for Error {
         let status = self.status_code();
         let body = Json(json!({ "message": self.to_string() }));
         let mut response = (status, body).into_response();
-        let header = match status {
-            StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, CHALLENGE)),
-            StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, RETRY_AFTER_SECONDS)),
-            _ => None,
-        };
-        response.headers_mut().extend(header);
-        if let Self::Auth(error) = self
-            && status.is_server_error()
-        {
-            response.extensions_mut().insert(Cause(Arc::new(error)));
+        let headers = response.headers_mut();
+        match self {
+            Self::Auth(auth::Error::BadCredentials) => {
+                headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+            }
+            Self::Auth(auth::Error::Busy { retry_after }) => {
+                let begun = u64::from(retry_after.subsec_nanos() > 0);
+                headers.insert(RETRY_AFTER, (retry_after.as_secs() + begun).into());
+            }
+            Self::Auth(error) if status.is_server_error() => {
+                if matches!(error, auth::Error::Unavailable(_)) {
+                    headers.insert(RETRY_AFTER, SOON);
+                }
+                response.extensions_mut().insert(Cause(Arc::new(error)));
+            }
+            _ => {}
         }
         response
     }

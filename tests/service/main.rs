@@ -10,6 +10,7 @@ mod command_line;
 mod database;
 mod durability;
 mod e2e;
+mod isolation;
 mod logs;
 mod outage;
 mod races;

@@ -164,8 +164,9 @@ on_each_engine! {
         let email: Email = EMAIL.parse().unwrap();
         let token = ResetToken::parse(&app.reset_token(EMAIL).await).unwrap();
 
-        let user = app.auth.valid_login(&email, "b4l0u".parse().unwrap()).await.unwrap();
-        let change = app.auth.update_password(&email, &token, "new".parse().unwrap());
+        let user = app.auth.valid_login(&email, &"b4l0u".parse().unwrap()).await.unwrap();
+        let new_password = "new".parse().unwrap();
+        let change = app.auth.update_password(&email, &token, &new_password);
         change.await.unwrap();
         let session_id = app.auth.create_session(&user).await.unwrap();
 

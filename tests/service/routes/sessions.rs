@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bienvenue::auth::MAX_SESSIONS_PER_USER;
-use bienvenue::password::Cost;
+use bienvenue::password::{Cost, Passwords};
 use bienvenue::token::{OsRandom, TokenSource};
 use serde_json::json;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::on_each_engine;
@@ -51,6 +52,30 @@ on_each_engine! {
             app.assert_refused(call, 401, "wrong email or password").await;
             assert_eq!(app.passwords.rounds_spent() - before, 16, "{email}");
         }
+    }
+
+    async fn a_flood_of_logins_is_refused_beyond_what_can_be_served_in_time(database: Database) {
+        let passwords = Passwords::new(Cost::new(8).unwrap(), Duration::from_millis(20));
+        let app = TestApp::with_passwords(database, passwords, Arc::new(OsRandom)).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let mut logins = JoinSet::new();
+        for number in 0..100 {
+            let email = [EMAIL, UNKNOWN][number % 2];
+            logins.spawn(app.log_in(email, "wrong").send());
+        }
+        let (mut busy, mut served) = (0, 0);
+        for reply in logins.join_all().await {
+            if reply.status == 503 {
+                reply.assert_refusal(503, "too many logins at once");
+                assert_eq!(reply.header("retry-after"), Some("1"));
+                busy += 1;
+            } else {
+                reply.assert_refusal(401, "wrong email or password");
+                served += 1;
+            }
+        }
+        assert!(busy > 0 && served > 0, "{busy} busy, {served} served");
+        assert!(app.can_log_in(EMAIL, "b4l0u").await);
     }
 
     async fn a_401_names_a_scheme_that_no_browser_asks_a_password_for(database: Database) {

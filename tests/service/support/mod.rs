@@ -192,6 +192,9 @@ pub struct TestApp {
     _database: Database,
 }
 
+/// Long enough for every test that is not about it.
+const LOGIN_WAIT: Duration = Duration::from_secs(30);
+
 /// How long things last in the tests: as in the defaults of the command line.
 pub const LIFETIMES: Lifetimes = Lifetimes {
     session_idle: Duration::from_hours(14 * 24),
@@ -205,9 +208,16 @@ impl TestApp {
     }
 
     pub async fn with(database: Database, cost: Cost, tokens: Arc<dyn TokenSource>) -> Self {
+        Self::with_passwords(database, Passwords::new(cost, LOGIN_WAIT), tokens).await
+    }
+
+    pub async fn with_passwords(
+        database: Database,
+        passwords: Passwords,
+        tokens: Arc<dyn TokenSource>,
+    ) -> Self {
         let db = database.open().await;
         let clock = Arc::new(TestClock::default());
-        let passwords = Passwords::new(cost);
         let auth = Auth::new(
             db.clone(),
             passwords.clone(),

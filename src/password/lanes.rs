@@ -1,0 +1,344 @@
+//! bcrypt for several passwords at once, in one thread.
+//!
+//! # What is interleaved
+//!
+//! bcrypt (Provos and Mazières, USENIX 1999) is a long chain of Blowfish encryptions, each of which
+//! needs the result of the one before, and each round of which looks up four words in a table of
+//! 4 KiB that the chain itself keeps rewriting. A core can have many look-ups under way, but one
+//! chain gives it only four to wait for, so most of the time it waits. Here `N` chains, each with
+//! its own password, salt and table, take turns: round 1 of all, round 2 of all, … While the
+//! look-ups of one are under way, the core works on the others'. Nothing is shared between them.
+//!
+//! # Why it is the same function
+//!
+//! Every lane does the operations of bcrypt in the order of bcrypt on data of its own; only what
+//! other lanes do in between differs, and they cannot touch it. The tests compare every number of
+//! lanes with the `bcrypt` crate, and so does [`try_out`] at each start, on the processor at hand.
+//!
+//! # What its timing tells
+//!
+//! No more than that of bcrypt: no branch and no number of steps depends on a password or a salt, and
+//! the addresses of the look-ups depend on them exactly as they do there, which whoever shares the
+//! core's cache could in theory watch in either. Lanes add noise to that.
+
+#![expect(
+    clippy::inline_always,
+    clippy::many_single_char_names,
+    clippy::needless_range_loop,
+    reason = "the innermost loops say `for lane in 0..N`, and must be unrolled to be fast"
+)]
+
+use std::time::{Duration, Instant};
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::cost::Cost;
+use super::pi;
+
+/// The most lanes that are worth it. Measured (`cargo bench`): 5 and 6 hash 3.2 times as much as one,
+/// 7 and 8 less, since their tables no longer fit into the first-level cache beside everything else,
+/// and 5 are done sooner.
+pub(super) const MAX_LANES: usize = 5;
+
+/// The length of a hash: bcrypt's own encoding drops the last byte of 24.
+const HASH_BYTES: usize = 23;
+
+/// What comes out of bcrypt.
+pub(super) type Hash = [u8; HASH_BYTES];
+
+/// What goes into one hash.
+pub(super) struct Input {
+    /// The password as the 18 words that bcrypt mixes in.
+    key: Zeroizing<Words>,
+    salt: [u8; 16],
+}
+
+/// As many words as Blowfish has subkeys.
+type Words = [u32; 18];
+
+impl Input {
+    /// Takes a password of at most 72 bytes. bcrypt ends it with a NUL, unless it fills the 72.
+    pub(super) fn new(password: &[u8], salt: [u8; 16]) -> Self {
+        let password = password.iter().copied().chain([0]);
+        let key = Zeroizing::new(words(password));
+        Self { key, salt }
+    }
+}
+
+/// The first 72 bytes of what is repeated without end, as big-endian words.
+fn words(bytes: impl Iterator<Item = u8> + Clone) -> Words {
+    let mut endless = bytes.cycle();
+    std::array::from_fn(|_| {
+        u32::from_be_bytes(std::array::from_fn(|_| endless.next().unwrap_or_default()))
+    })
+}
+
+/// The two halves of a block, for each lane.
+type Blocks<const N: usize> = [[u32; 2]; N];
+
+/// Blowfish, `N` times over.
+struct Lanes<const N: usize> {
+    subkeys: [Words; N],
+    boxes: [[[u32; 256]; 4]; N],
+}
+
+impl<const N: usize> Lanes<N> {
+    fn new() -> Self {
+        Self {
+            subkeys: [pi::SUBKEYS; N],
+            boxes: [pi::BOXES; N],
+        }
+    }
+
+    /// Blowfish's function F, in one lane.
+    #[inline(always)]
+    fn mix(&self, lane: usize, half: u32) -> u32 {
+        let boxes = &self.boxes[lane];
+        let byte = |shift: u32| (half >> shift & 0xFF) as usize;
+        let sum = boxes[0][byte(24)].wrapping_add(boxes[1][byte(16)]);
+        (sum ^ boxes[2][byte(8)]).wrapping_add(boxes[3][byte(0)])
+    }
+
+    /// Encrypts one block in every lane: the innermost loops, where lanes take turns.
+    #[inline(always)]
+    fn encrypt(&self, blocks: &mut Blocks<N>) {
+        let mut left: [u32; N] = std::array::from_fn(|lane| blocks[lane][0]);
+        let mut right: [u32; N] = std::array::from_fn(|lane| blocks[lane][1]);
+        for round in 0..8 {
+            for lane in 0..N {
+                left[lane] ^= self.subkeys[lane][2 * round];
+                right[lane] ^= self.mix(lane, left[lane]);
+            }
+            for lane in 0..N {
+                right[lane] ^= self.subkeys[lane][2 * round + 1];
+                left[lane] ^= self.mix(lane, right[lane]);
+            }
+        }
+        for lane in 0..N {
+            blocks[lane] = [
+                right[lane] ^ self.subkeys[lane][17],
+                left[lane] ^ self.subkeys[lane][16],
+            ];
+        }
+    }
+
+    /// Mixes a key into the subkeys of each lane, then replaces all subkeys and boxes by what
+    /// encrypting makes of them. `season` changes the blocks before each encryption.
+    #[inline(always)]
+    fn expand(&mut self, keys: [&Words; N], mut season: impl FnMut(&mut Blocks<N>)) {
+        for lane in 0..N {
+            for (subkey, word) in self.subkeys[lane].iter_mut().zip(keys[lane]) {
+                *subkey ^= word;
+            }
+        }
+        let mut blocks = [[0; 2]; N];
+        for pair in 0..9 {
+            season(&mut blocks);
+            self.encrypt(&mut blocks);
+            for lane in 0..N {
+                self.subkeys[lane][2 * pair] = blocks[lane][0];
+                self.subkeys[lane][2 * pair + 1] = blocks[lane][1];
+            }
+        }
+        for table in 0..4 {
+            for pair in 0..128 {
+                season(&mut blocks);
+                self.encrypt(&mut blocks);
+                for lane in 0..N {
+                    self.boxes[lane][table][2 * pair] = blocks[lane][0];
+                    self.boxes[lane][table][2 * pair + 1] = blocks[lane][1];
+                }
+            }
+        }
+    }
+}
+
+impl<const N: usize> Drop for Lanes<N> {
+    fn drop(&mut self) {
+        self.subkeys.as_flattened_mut().zeroize();
+        self.boxes.as_flattened_mut().as_flattened_mut().zeroize();
+    }
+}
+
+/// The hashes of at most [`MAX_LANES`] inputs at one cost, in their order.
+pub(super) fn hash_together(cost: Cost, inputs: &[Input]) -> Vec<Hash> {
+    match inputs {
+        [a, b] => interleave(cost, [a, b]).into(),
+        [a, b, c] => interleave(cost, [a, b, c]).into(),
+        [a, b, c, d] => interleave(cost, [a, b, c, d]).into(),
+        [a, b, c, d, e] => interleave(cost, [a, b, c, d, e]).into(),
+        alone => alone.iter().map(|input| hash_alone(cost, input)).collect(),
+    }
+}
+
+/// The hash of one input, by the `bcrypt` crate.
+pub(super) fn hash_alone(cost: Cost, input: &Input) -> Hash {
+    // The crate repeats a password until it fills 72 bytes, so a repeated one is the same to it.
+    let mut password = Zeroizing::new([0; 72]);
+    for (bytes, word) in password.chunks_exact_mut(4).zip(*input.key) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    without_last_byte(bcrypt::bcrypt(cost.0, input.salt, &*password))
+}
+
+fn without_last_byte(hash: [u8; HASH_BYTES + 1]) -> Hash {
+    std::array::from_fn(|byte| hash[byte])
+}
+
+/// The hashes of `N` inputs, side by side.
+fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Hash; N] {
+    const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
+
+    let keys = inputs.map(|input| &*input.key);
+    let salts = inputs.map(|input| words(input.salt.into_iter()));
+    let salts = salts.each_ref();
+
+    let mut lanes = Box::new(Lanes::<N>::new());
+    // Only the first expansion is seasoned: with the four words of the salt, two by two, in turn.
+    let mut half = 0;
+    lanes.expand(keys, |blocks| {
+        for lane in 0..N {
+            blocks[lane][0] ^= salts[lane][half];
+            blocks[lane][1] ^= salts[lane][half + 1];
+        }
+        half ^= 2;
+    });
+    for _ in 0..cost.rounds() {
+        lanes.expand(keys, |_| {});
+        lanes.expand(salts, |_| {});
+    }
+
+    let mut hashes = [[0; HASH_BYTES + 1]; N];
+    for start in [0, 8, 16] {
+        let word = |at: usize| u32::from_be_bytes(std::array::from_fn(|byte| TEXT[at + byte]));
+        let mut blocks = [[word(start), word(start + 4)]; N];
+        for _ in 0..64 {
+            lanes.encrypt(&mut blocks);
+        }
+        for lane in 0..N {
+            hashes[lane][start..start + 4].copy_from_slice(&blocks[lane][0].to_be_bytes());
+            hashes[lane][start + 4..start + 8].copy_from_slice(&blocks[lane][1].to_be_bytes());
+        }
+    }
+    hashes.map(without_last_byte)
+}
+
+/// Compares every number of lanes with the `bcrypt` crate, on the processor at hand. Returns how
+/// long all lanes together took at the lowest cost; `None` if any disagreed.
+pub(super) fn try_out() -> Option<Duration> {
+    let passwords: [&[u8]; MAX_LANES] = [b"b4l0u", b"", b"\xFF\x80", &[b'x'; 71], &[b'y'; 72]];
+    let inputs: Vec<Input> = passwords
+        .iter()
+        .zip(0x5A..)
+        .map(|(password, salt)| Input::new(password, [salt; 16]))
+        .collect();
+    let expected: Vec<Hash> = inputs
+        .iter()
+        .map(|input| hash_alone(Cost::MIN, input))
+        .collect();
+    let mut time = Duration::ZERO;
+    for lanes in 2..=MAX_LANES {
+        let started = Instant::now();
+        let hashes = hash_together(Cost::MIN, &inputs[..lanes]);
+        time = started.elapsed();
+        if hashes != expected[..lanes] {
+            return None;
+        }
+    }
+    Some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use bcrypt::{BASE_64, HashParts};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn any_number_of_lanes_agrees_with_the_crate_at_every_cost() {
+        for cost in 4..=12 {
+            let cost = Cost::new(cost).unwrap();
+            let inputs: Vec<Input> = (0..MAX_LANES)
+                .map(|lane| Input::new(&vec![b'a'; lane * 18], [u8::try_from(lane).unwrap(); 16]))
+                .collect();
+            let alone = inputs.iter().map(|input| hash_alone(cost, input));
+            let alone: Vec<Hash> = alone.collect();
+            for lanes in 1..=MAX_LANES {
+                let together = hash_together(cost, &inputs[..lanes]);
+                assert_eq!(together, alone[..lanes], "{lanes} lanes, cost {cost}");
+            }
+        }
+        assert!(try_out().is_some());
+    }
+
+    #[test]
+    fn published_vectors_come_out_of_every_lane() {
+        // From jBCrypt's test suite, as many implementations carry them.
+        let vectors = [
+            (
+                "",
+                "$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s.",
+            ),
+            (
+                "a",
+                "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe",
+            ),
+            (
+                "abc",
+                "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i",
+            ),
+            (
+                "abcdefghijklmnopqrstuvwxyz",
+                "$2a$06$.rCVZVOThsIa97pEDOxvGuRRgzG64bvtJ0938xuqzv18d3ZpQhstC",
+            ),
+            (
+                "~!@#$%^&*()      ~!@#$%^&*()PNBFRD",
+                "$2a$06$fPIsBO8qRqkjj273rfaOI.HtSV9jLDpTbZn782DC6/t7qT67P6FfO",
+            ),
+        ];
+        let inputs = vectors.map(|(password, hash)| {
+            let parts: HashParts = hash.parse().unwrap();
+            Input::new(password.as_bytes(), parts.get_salt_raw())
+        });
+        let hashes = hash_together(Cost::new(6).unwrap(), &inputs);
+        for ((password, expected), hash) in vectors.iter().zip(hashes) {
+            assert!(expected.ends_with(&BASE_64.encode(hash)), "{password:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_passwords_and_salts_hash_as_by_the_crate(
+            inputs in vec((vec(any::<u8>(), 0..=72), any::<[u8; 16]>()), 1..=MAX_LANES)
+        ) {
+            let expected: Vec<String> = inputs
+                .iter()
+                .map(|(password, salt)| {
+                    bcrypt::hash_with_salt(password, 4, *salt).unwrap().to_string()
+                })
+                .collect();
+            let inputs: Vec<Input> = inputs
+                .iter()
+                .map(|(password, salt)| Input::new(password, *salt))
+                .collect();
+            for (hash, expected) in hash_together(Cost::MIN, &inputs).iter().zip(expected) {
+                prop_assert!(expected.ends_with(&BASE_64.encode(hash)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeated_password_is_what_the_crate_makes_of_it() {
+        for length in 0..=72 {
+            let password = vec![b'p'; length];
+            let input = Input::new(&password, [9; 16]);
+            let parts = bcrypt::hash_with_salt(&password, 4, [9; 16]).unwrap();
+            let hash = parts.to_string();
+            let ours = BASE_64.encode(hash_alone(Cost::MIN, &input));
+            assert!(hash.ends_with(&ours), "{length} bytes");
+        }
+    }
+}
