@@ -1,10 +1,11 @@
 //! The repository: the only room that speaks SQL.
 //!
 //! The same texts run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
-//! conditions of the statements (see [`STATEMENTS`]), so that no two requests, and no two
+//! conditions of the statements (see [`statements`]), so that no two requests, and no two
 //! processes, can both be told yes.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -16,20 +17,28 @@ use crate::email::Email;
 use crate::token::{ResetTokenDigest, SessionDigest};
 use crate::user::{HashedPassword, User, UserId};
 
+mod batch;
 mod engine;
 mod error;
 mod open;
+mod sessions;
 mod sql;
 mod url;
 
 pub use error::Error;
 pub use open::OpenError;
-pub use sql::STATEMENTS;
+pub use sql::statements;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
+use batch::Batcher;
 use engine::Engine;
+use sessions::{Beginner, Finder, LookUp, NewSession};
 
 type Result<T> = std::result::Result<T, Error>;
+
+/// How many batches of look-ups run at once. One more than one, so that the next batch is put
+/// together while the last one is read.
+const FINDERS: usize = 2;
 
 /// How many rows one statement purges, so that no other write waits long behind it.
 const PURGE_BATCH: i64 = 500;
@@ -75,10 +84,12 @@ pub enum Change {
 }
 
 /// The users, their sessions and their reset tokens. Clones share their connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Db {
     readers: AnyPool,
     writer: AnyPool,
+    look_ups: Arc<Batcher<LookUp, Result<Option<User>>>>,
+    new_sessions: Arc<Batcher<NewSession, Result<bool>>>,
 }
 
 impl Db {
@@ -94,11 +105,23 @@ impl Db {
         let (readers, writer) = Engine::of(url)
             .pools(&url.to_connect_url())
             .map_err(|error| OpenError::Connect(url.clone(), error))?;
-        Ok(Self { readers, writer })
+        let finders = (0..FINDERS).map(|_| Finder::new(readers.clone()));
+        let beginner = Beginner {
+            readers: readers.clone(),
+            writer: writer.clone(),
+        };
+        Ok(Self {
+            look_ups: Arc::new(Batcher::start(finders)),
+            new_sessions: Arc::new(Batcher::start([beginner])),
+            readers,
+            writer,
+        })
     }
 
     /// Waits for running statements and closes all connections.
     pub async fn close(&self) {
+        self.look_ups.close().await;
+        self.new_sessions.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -129,10 +152,9 @@ impl Db {
     pub async fn find_user_by(&self, attribute: Attribute<'_>) -> Result<Option<User>> {
         let find = match attribute {
             Attribute::Email(email) => sqlx::query(sql::FIND_USER_BY_EMAIL).bind(email.as_str()),
-            Attribute::SessionId(digest, cutoffs) => sqlx::query(sql::FIND_USER_BY_SESSION_ID)
-                .bind(digest.as_bytes())
-                .bind(cutoffs.last_seen_after.0)
-                .bind(cutoffs.created_after.0),
+            Attribute::SessionId(digest, cutoffs) => {
+                return self.look_ups.ask(LookUp { digest, cutoffs }).await?;
+            }
             Attribute::ResetToken(digest, issued_after) => {
                 sqlx::query(sql::FIND_USER_BY_RESET_TOKEN)
                     .bind(digest.as_bytes())
@@ -140,7 +162,14 @@ impl Db {
             }
         };
         let row = within_deadline(find.fetch_optional(&self.readers)).await?;
-        row.map(|row| Ok(user_from(&row, attribute)?)).transpose()
+        let user = row.as_ref().map(user_from).transpose()?;
+        Ok(user.map(|user| User {
+            reset_token: match attribute {
+                Attribute::ResetToken(digest, _) => Some(digest),
+                _ => None,
+            },
+            ..user
+        }))
     }
 
     /// Changes a user; false if the condition of the change does not hold, and then nothing was
@@ -201,7 +230,7 @@ impl Db {
     }
 
     /// Begins a session of this user, as of the password that was read, and ends the oldest ones
-    /// beyond `max_sessions`. False if the user is gone.
+    /// beyond `max_sessions`, except such as began in this very second. False if the user is gone.
     ///
     /// # Errors
     ///
@@ -213,29 +242,14 @@ impl Db {
         now: UnixTime,
         max_sessions: u32,
     ) -> Result<bool> {
-        within_deadline(async {
-            let mut transaction = self.writer.begin().await?;
-            let add = sqlx::query(sql::ADD_SESSION)
-                .bind(digest.as_bytes())
-                .bind(user.id.0)
-                .bind(user.password_version)
-                .bind(now.0);
-            match add.execute(&mut *transaction).await {
-                Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                    return Ok(false);
-                }
-                added => added?,
-            };
-            sqlx::query(sql::DELETE_OLDEST_SESSIONS)
-                .bind(user.id.0)
-                .bind(digest.as_bytes())
-                .bind(i64::from(max_sessions) - 1)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok(true)
-        })
-        .await
+        let session = NewSession {
+            digest,
+            user: user.id,
+            password_version: user.password_version,
+            now,
+            max_sessions,
+        };
+        self.new_sessions.ask(session).await?
     }
 
     /// Notes that a session was in use.
@@ -307,7 +321,8 @@ impl Db {
     }
 }
 
-fn user_from(row: &AnyRow, found_by: Attribute<'_>) -> sqlx::Result<User> {
+/// The user in a row, not yet told what they were found through.
+fn user_from(row: &AnyRow) -> sqlx::Result<User> {
     let email: String = row.try_get("email")?;
     let email = email.parse().map_err(|error| sqlx::Error::ColumnDecode {
         index: "email".to_owned(),
@@ -318,15 +333,9 @@ fn user_from(row: &AnyRow, found_by: Attribute<'_>) -> sqlx::Result<User> {
         email,
         hashed_password: HashedPassword::new(row.try_get("hashed_password")?),
         password_version: row.try_get("password_version")?,
-        session_id: match found_by {
-            Attribute::SessionId(digest, _) => Some(digest),
-            _ => None,
-        },
+        session_id: None,
         session_last_seen_at: row.try_get::<Option<i64>, _>("last_seen_at")?.map(UnixTime),
-        reset_token: match found_by {
-            Attribute::ResetToken(digest, _) => Some(digest),
-            _ => None,
-        },
+        reset_token: None,
     })
 }
 

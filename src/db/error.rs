@@ -1,38 +1,53 @@
 //! What can go wrong in the database, told apart by what the asker can do about it.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use sqlx::error::DatabaseError;
 
 /// How long one piece of work may take before the asker is told to come back later.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Why the database did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+/// Why the database did not do what it was asked. Clones go to all who asked together.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// It took too long. A change may or may not have been made.
     #[error("the database did not answer within {} s", DEADLINE.as_secs())]
     TimedOut,
     /// It is away, busy, full or read-only. The same request may succeed later.
     #[error("the database is unavailable")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
+    /// It was closed, because the process ends.
+    #[error("the database is closed")]
+    Closed,
     /// It does not understand us, or we do not understand it.
     #[error("the database failed")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[source] Arc<sqlx::Error>),
 }
 
 impl Error {
+    /// Whether a row was refused because a row that it belongs to is not there.
+    pub(super) fn is_foreign_key_violation(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(error)
+                if error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation)
+        )
+    }
+
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::TimedOut | Self::Unavailable(_))
+        matches!(self, Self::TimedOut | Self::Closed | Self::Unavailable(_))
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if is_temporary(&error) {
-            Self::Unavailable(error)
+            Self::Unavailable(error.into())
         } else {
-            Self::Failed(error)
+            Self::Failed(error.into())
         }
     }
 }

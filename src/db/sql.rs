@@ -1,15 +1,20 @@
 //! Every statement that runs against the data: one text for both databases.
 //!
 //! Each change is one statement that decides by its own conditions, or the first of a transaction
-//! that does. Placeholders are `$1`, `$2`, …, which both databases number alike.
+//! that does. Placeholders are `$1`, `$2`, …, which both databases number alike. Statements for
+//! several at once have a text for each number of them.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use super::batch::MAX_BATCH;
 
 /// Defines the statements and, beside them, the list of all of them.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub(super) const $name: &str = $text;)*
 
-        /// All statements with their names, so that a test can prepare each on both databases.
-        pub const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+        const FIXED: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
 
@@ -25,13 +30,6 @@ statements! {
         SELECT id, email, hashed_password, password_version, CAST(NULL AS BIGINT) AS last_seen_at
         FROM users
         WHERE email = $1";
-
-    /// `$1` digest; only if last seen after `$2` and begun after `$3`.
-    FIND_USER_BY_SESSION_ID = "
-        SELECT u.id, u.email, u.hashed_password, u.password_version, s.last_seen_at
-        FROM sessions AS s
-        JOIN users AS u ON u.id = s.user_id AND u.password_version = s.password_version
-        WHERE s.digest = $1 AND s.last_seen_at > $2 AND s.created_at > $3";
 
     /// `$1` digest; only if issued after `$2`.
     FIND_USER_BY_RESET_TOKEN = "
@@ -74,17 +72,12 @@ statements! {
     DELETE_SESSIONS_OF_USER = "
         DELETE FROM sessions WHERE user_id = $1";
 
-    /// `$1` digest, `$2` user, `$3` password version, `$4` now.
-    ADD_SESSION = "
-        INSERT INTO sessions (digest, user_id, password_version, created_at, last_seen_at)
-        VALUES ($1, $2, $3, $4, $4)";
-
-    /// Keeps session `$2` of user `$1` and the `$3` newest others.
+    /// Of user `$1`, ends the sessions begun before `$2`, but for the newest `$3` of all.
     DELETE_OLDEST_SESSIONS = "
         DELETE FROM sessions
-        WHERE user_id = $1 AND digest <> $2 AND digest NOT IN (
+        WHERE user_id = $1 AND created_at < $2 AND digest NOT IN (
             SELECT digest FROM sessions
-            WHERE user_id = $1 AND digest <> $2
+            WHERE user_id = $1
             ORDER BY created_at DESC
             LIMIT $3)";
 
@@ -105,4 +98,105 @@ statements! {
     PURGE_RESET_TOKENS = "
         DELETE FROM reset_tokens WHERE user_id IN (
             SELECT user_id FROM reset_tokens WHERE created_at <= $1 LIMIT $2)";
+}
+
+/// The texts of a statement for 1, 2, 4, … [`MAX_BATCH`] keys. Fewer keys are filled up by repeating
+/// one, so that a connection prepares seven statements, not sixty-four.
+struct Widths(Vec<&'static str>);
+
+impl Widths {
+    fn new(text: impl Fn(&str) -> String, first_placeholder: usize) -> Self {
+        let widths = (0..)
+            .map(|power| 1 << power)
+            .take_while(|width| *width <= MAX_BATCH);
+        let texts = widths.map(|width| &*text(&placeholders(first_placeholder, width)).leak());
+        Self(texts.collect())
+    }
+
+    /// The text for so many keys, and how many it takes.
+    fn for_keys(&self, count: usize) -> (&'static str, usize) {
+        let width = count.next_power_of_two();
+        (self.0[width.ilog2() as usize], width)
+    }
+}
+
+/// `$first, $(first + 1), …`
+fn placeholders(first: usize, count: usize) -> String {
+    let mut text = format!("${first}");
+    for number in first + 1..first + count {
+        let _ = write!(text, ", ${number}");
+    }
+    text
+}
+
+static FIND_USERS_BY_SESSION_IDS: LazyLock<Widths> = LazyLock::new(|| {
+    let text = |digests: &str| {
+        format!(
+            "SELECT s.digest, u.id, u.email, u.hashed_password, u.password_version, s.last_seen_at
+             FROM sessions AS s
+             JOIN users AS u ON u.id = s.user_id AND u.password_version = s.password_version
+             WHERE s.last_seen_at > $1 AND s.created_at > $2 AND s.digest IN ({digests})"
+        )
+    };
+    Widths::new(text, 3)
+});
+
+/// Finds the users of these many sessions, last seen after `$1` and begun after `$2`, with digests
+/// from `$3` on; and how many digests the text takes.
+pub(super) fn find_users_by_session_ids(count: usize) -> (&'static str, usize) {
+    FIND_USERS_BY_SESSION_IDS.for_keys(count)
+}
+
+static FIND_CROWDED_USERS: LazyLock<Widths> = LazyLock::new(|| {
+    let text = |users: &str| {
+        format!(
+            "SELECT user_id FROM sessions WHERE user_id IN ({users})
+             GROUP BY user_id HAVING count(*) > $1"
+        )
+    };
+    Widths::new(text, 2)
+});
+
+/// Finds which of these many users, from `$2` on, have more than `$1` sessions; and how many users
+/// the text takes.
+pub(super) fn find_crowded_users(count: usize) -> (&'static str, usize) {
+    FIND_CROWDED_USERS.for_keys(count)
+}
+
+static ADD_SESSIONS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let texts = (1..=MAX_BATCH).map(|count| {
+        let rows: Vec<String> = (0..count)
+            .map(|row| {
+                let [digest, user, version, now] = [1, 2, 3, 4].map(|column| 4 * row + column);
+                format!("(${digest}, ${user}, ${version}, ${now}, ${now})")
+            })
+            .collect();
+        let text = format!(
+            "INSERT INTO sessions (digest, user_id, password_version, created_at, last_seen_at)
+             VALUES {}",
+            rows.join(", ")
+        );
+        &*text.leak()
+    });
+    texts.collect()
+});
+
+/// Adds these many sessions: for each its digest, its user, the user's password version, now.
+pub(super) fn add_sessions(count: usize) -> &'static str {
+    ADD_SESSIONS[count - 1]
+}
+
+/// All statements with their names, so that a test can prepare each on both databases.
+#[must_use]
+pub fn statements() -> Vec<(&'static str, &'static str)> {
+    let named = |name: &'static str, texts: &[&'static str]| -> Vec<_> {
+        texts.iter().map(|text| (name, *text)).collect()
+    };
+    [
+        FIXED.to_vec(),
+        named("find_users_by_session_ids", &FIND_USERS_BY_SESSION_IDS.0),
+        named("find_crowded_users", &FIND_CROWDED_USERS.0),
+        named("add_sessions", &ADD_SESSIONS),
+    ]
+    .concat()
 }
