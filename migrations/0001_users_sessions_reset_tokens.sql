@@ -35,3 +35,5 @@ CREATE TABLE reset_tokens (
     password_version BIGINT NOT NULL,
     created_at BIGINT NOT NULL
 ) {keyed_by_primary_key};
+
+CREATE INDEX reset_tokens_by_created ON reset_tokens (created_at);

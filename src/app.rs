@@ -29,7 +29,7 @@ use error::Error;
 use fields::Fields;
 use session::{CurrentUser, PresentedSession};
 
-pub use serve::{DRAIN_DEADLINE, serve};
+pub use serve::{DRAIN_DEADLINE, listen, serve};
 
 type Result<T> = std::result::Result<T, Error>;
 

@@ -139,6 +139,7 @@ impl Auth {
     /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
     /// password.
     pub async fn valid_login(&self, email: &Email, password: &Password) -> Result<User> {
+        self.passwords.ensure_room()?;
         let user = self.db.find_user_by(Attribute::Email(email)).await?;
         let stored = user.as_ref().map(|user| &user.hashed_password);
         let verdict = self.passwords.verify(password, stored).await?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bienvenue::app::{app, serve};
+use bienvenue::app::{app, listen, serve};
 use bienvenue::auth::Auth;
 use bienvenue::clock::SystemClock;
 use bienvenue::config::Config;
@@ -15,7 +15,6 @@ use bienvenue::error_chain::ErrorChain;
 use bienvenue::logging;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::token::OsRandom;
-use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -48,9 +47,7 @@ enum Failure {
 #[tokio::main]
 async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     logging::start(config.log.clone(), config.log_format);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| Failure::Listen(config.listen, error))?;
+    let listener = listen(config.listen).map_err(|error| Failure::Listen(config.listen, error))?;
     let db = Db::open(&config.database_url)
         .await
         .map_err(Failure::Open)?;

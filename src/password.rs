@@ -102,6 +102,15 @@ pub enum Error {
     Thread,
 }
 
+impl From<NotHashed> for Error {
+    fn from(reason: NotHashed) -> Self {
+        match reason {
+            NotHashed::Busy { retry_after } => Self::Busy { retry_after },
+            NotHashed::Gone => Self::Thread,
+        }
+    }
+}
+
 /// Hashes and checks passwords, away from the threads that serve. Clones share their threads.
 #[derive(Clone)]
 pub struct Passwords {
@@ -126,6 +135,15 @@ impl Passwords {
     #[must_use]
     pub fn rounds_spent(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Says at once, before any other work, if a password could not be hashed or checked in time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`].
+    pub fn ensure_room(&self) -> Result<(), Error> {
+        Ok(self.queue.ensure_room(self.cost)?)
     }
 
     /// Hashes a password at today's cost, as `$2b$`.
@@ -190,14 +208,7 @@ impl Passwords {
         salt: [u8; 16],
     ) -> Result<String, Error> {
         let input = lanes::Input::new(password.0.as_bytes(), salt);
-        let hash = self
-            .queue
-            .hash(cost, input)
-            .await
-            .map_err(|reason| match reason {
-                NotHashed::Busy { retry_after } => Error::Busy { retry_after },
-                NotHashed::Gone => Error::Thread,
-            })?;
+        let hash = self.queue.hash(cost, input).await?;
         self.rounds.fetch_add(cost.rounds(), Ordering::Relaxed);
         let (salt, hash) = (BASE_64.encode(salt), BASE_64.encode(hash));
         Ok(format!("$2b${:02}${salt}{hash}", cost.0))

@@ -1,16 +1,39 @@
 //! Serving a router on a socket until told to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 /// How long requests that have arrived may take to be answered after the order to stop.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How many connections may wait to be accepted; the system may allow fewer. With the usual 1,024,
+/// some of 2,000 clients who come at once are reset.
+const BACKLOG: u32 = 4096;
+
+/// Opens a socket to serve on.
+///
+/// # Errors
+///
+/// Why the address cannot be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A server that starts again does not wait until the connections of the last one are forgotten.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `shutdown` completes and the requests that have arrived by then are answered, or
 /// [`DRAIN_DEADLINE`] later, whichever is first: a client that never finishes its request must not

@@ -89,6 +89,11 @@ impl Queue {
         Self { shared }
     }
 
+    /// Whether a job of this cost would be let in now.
+    pub(super) fn ensure_room(&self, cost: Cost) -> Result<(), NotHashed> {
+        self.shared.room(cost).map(drop)
+    }
+
     /// Waits for its turn and returns the hash. A caller that stops waiting gives its place up.
     pub(super) async fn hash(&self, cost: Cost, input: Input) -> Result<Hash, NotHashed> {
         let (answer, hash) = oneshot::channel();
@@ -116,25 +121,31 @@ impl Shared {
     }
 
     fn admit(&self, job: Job) -> Result<(), NotHashed> {
+        let mut state = self.room(job.cost)?;
+        state.rounds += job.cost.rounds();
+        state.waiting.push_back(job);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The queue, if there is room in it for a job of this cost.
+    fn room(&self, cost: Cost) -> Result<MutexGuard<'_, State>, NotHashed> {
         let speed = self.speed.load(Ordering::Relaxed);
         let longest_wait = u64::try_from(self.longest_wait.as_millis()).unwrap_or(u64::MAX);
         let per_millisecond = (speed * self.threads as u64).div_ceil(1000);
         let most_rounds = longest_wait.saturating_mul(per_millisecond);
 
         let mut state = self.state();
-        if !state.has_room(&job, most_rounds) {
+        if !state.has_room(cost, most_rounds) {
             state.drop_abandoned();
-            if !state.has_room(&job, most_rounds) {
+            if !state.has_room(cost, most_rounds) {
                 return Err(NotHashed::Busy {
                     retry_after: self.longest_wait,
                 });
             }
         }
-        state.rounds += job.cost.rounds();
-        state.waiting.push_back(job);
-        drop(state);
-        self.arrived.notify_one();
-        Ok(())
+        Ok(state)
     }
 
     /// What a hashing thread does until the queue is dropped.
@@ -195,10 +206,10 @@ impl Shared {
 }
 
 impl State {
-    fn has_room(&self, job: &Job, most_rounds: u64) -> bool {
+    fn has_room(&self, cost: Cost, most_rounds: u64) -> bool {
         self.waiting.is_empty()
             || (self.waiting.len() < MAX_WAITING
-                && self.rounds.saturating_add(job.cost.rounds()) <= most_rounds)
+                && self.rounds.saturating_add(cost.rounds()) <= most_rounds)
     }
 
     fn take(&mut self, cost: Cost, most: usize) -> (Cost, Vec<Input>, Vec<oneshot::Sender<Hash>>) {

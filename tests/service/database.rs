@@ -26,6 +26,26 @@ on_each_engine! {
         assert!(statements().len() > 10);
     }
 
+    async fn every_request_finds_its_rows_by_keys(database: Database) {
+        let db = database.open().await;
+        let inside = database.look_inside().await;
+        inside.fill(20_000).await;
+        // Nobody waits for a purge, and how it goes about it depends on how much has expired.
+        let waited_for = |(name, _): &(&str, &str)| !name.starts_with("PURGE");
+        for (name, statement) in statements().into_iter().filter(waited_for) {
+            for step in inside.explain(statement).await {
+                let scans = step.contains("Seq Scan") || step.starts_with("SCAN");
+                // A statement that only puts a constant row together scans that.
+                let constants = step.contains("CONSTANT ROW") || step.contains("VALUES CLAUSE");
+                assert!(!scans || constants, "{name}: {step}");
+                // The sessions of one user are few.
+                let sorts = step.contains("TEMP B-TREE") || step.trim_start().starts_with("Sort");
+                assert!(!sorts || name == "DELETE_OLDEST_SESSIONS", "{name}: {step}");
+            }
+        }
+        db.close().await;
+    }
+
     async fn opening_a_database_again_keeps_what_is_in_it(database: Database) {
         let server = Server::start(&database.url);
         server.registered("bob@example.org", "b4l0u").await;

@@ -1,8 +1,14 @@
 //! Fifty at once, one winner: within a process, and between two on one database.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use bienvenue::auth;
+use bienvenue::email::Email;
+use serde_json::json;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::on_each_engine;
 use crate::support::TestApp;
@@ -98,6 +104,100 @@ on_each_engine! {
         let replies = race((0..RACERS).map(|_| app.log_out(&session))).await;
         let winners = replies.iter().filter(|reply| reply.status == 302).count();
         assert_eq!(winners, 1, "{replies:?}");
+    }
+
+    async fn no_profile_is_shown_after_the_logout_was_answered(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        for _ in 0..20 {
+            let session = app.logged_in(EMAIL, "b4l0u").await;
+            let is_logged_out = Arc::new(AtomicBool::new(false));
+            let mut viewers = JoinSet::new();
+            for _ in 0..8 {
+                let (app, session) = (Client::clone(&app), session.clone());
+                let is_logged_out = Arc::clone(&is_logged_out);
+                viewers.spawn(async move {
+                    loop {
+                        // Asked before the profile is: a yes then came after the logout.
+                        let was_logged_out = is_logged_out.load(Ordering::SeqCst);
+                        let sees_profile = app.is_logged_in(&session).await;
+                        assert!(!(was_logged_out && sees_profile));
+                        if was_logged_out {
+                            break;
+                        }
+                    }
+                });
+            }
+            assert_eq!(app.log_out(&session).send().await.status, 302);
+            is_logged_out.store(true, Ordering::SeqCst);
+            viewers.join_all().await;
+        }
+    }
+
+    async fn two_processes_show_no_profile_after_the_logout_was_answered_by_either(database: Database) {
+        let [one, two] = [Server::start(&database.url), Server::start(&database.url)];
+        one.registered(EMAIL, "b4l0u").await;
+        for _ in 0..20 {
+            let session = one.logged_in(EMAIL, "b4l0u").await;
+            let viewers = race((0..20).map(|_| two.profile(&session)));
+            let log_out = one.log_out(&session).send();
+            let (viewed, logged_out) = tokio::join!(viewers, log_out);
+            assert_eq!(logged_out.status, 302);
+            assert!(viewed.iter().all(|reply| [200, 403].contains(&reply.status.as_u16())));
+            for reply in race((0..20).map(|_| two.profile(&session))).await {
+                reply.assert_refusal(403, "not logged in");
+            }
+        }
+    }
+
+    async fn everybody_who_asks_at_once_is_told_who_they_are_and_not_somebody_else(database: Database) {
+        let app = TestApp::new(database).await;
+        let mut sessions = Vec::new();
+        for number in 0..20 {
+            let email = format!("user{number}@example.org");
+            app.registered(&email, "b4l0u").await;
+            sessions.push((app.logged_in(&email, "b4l0u").await, email));
+        }
+        let unknown = Uuid::new_v4().to_string();
+        let calls = (0..200).map(|number| match number % 21 {
+            20 => app.profile(&unknown),
+            number => app.profile(&sessions[number].0),
+        });
+        for (number, reply) in race(calls).await.iter().enumerate() {
+            match number % 21 {
+                20 => reply.assert_refusal(403, "not logged in"),
+                number => reply.assert_is(200, &json!({ "email": sessions[number].1 })),
+            }
+        }
+    }
+
+    async fn a_login_that_cannot_be_is_not_paid_for_by_its_neighbours(database: Database) {
+        let app = TestApp::new(database).await;
+        let mut users = Vec::new();
+        for number in 0..50 {
+            let email = format!("user{number}@example.org");
+            app.registered(&email, "b4l0u").await;
+            let email: Email = email.parse().unwrap();
+            users.push(app.auth.valid_login(&email, &"b4l0u".parse().unwrap()).await.unwrap());
+        }
+        // This one is gone before its session begins.
+        let gone = users[7].id;
+        app.inside.execute(&format!("DELETE FROM users WHERE id = {}", gone.0)).await;
+
+        let mut logins = JoinSet::new();
+        for user in users {
+            let auth = app.auth.clone();
+            logins.spawn(async move { (user.id, auth.create_session(&user).await) });
+        }
+        for (id, session) in logins.join_all().await {
+            match session {
+                Ok(session) => assert!(id != gone && app.is_logged_in(&session.reveal()).await),
+                Err(error) => {
+                    assert_eq!(id, gone);
+                    assert!(matches!(error, auth::Error::BadCredentials), "{error:?}");
+                }
+            }
+        }
     }
 
     async fn no_login_with_the_old_password_outlives_its_change(database: Database) {

@@ -147,6 +147,57 @@ impl Inside {
         sqlx::query(statement).execute(&self.0).await.map(drop)
     }
 
+    /// Adds so many users with a session and a reset token each.
+    pub async fn fill(&self, users: u32) {
+        let digest = match self.backend_name().await.as_str() {
+            "SQLite" => "randomblob(32)",
+            _ => "sha256(n::text::bytea)",
+        };
+        let numbers = format!(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {users})"
+        );
+        for insert in [
+            "INSERT INTO users (id, email, hashed_password, password_version, created_at)
+             NUMBERS SELECT n, 'user' || n || '@example.org', 'x', 1, n FROM numbers",
+            "INSERT INTO sessions (digest, user_id, password_version, created_at, last_seen_at)
+             NUMBERS SELECT DIGEST, n, 1, n, n FROM numbers",
+            "INSERT INTO reset_tokens (user_id, digest, password_version, created_at)
+             NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
+        ] {
+            let insert = insert
+                .replace("NUMBERS", &numbers)
+                .replace("DIGEST", digest);
+            self.execute(&insert).await;
+        }
+        self.execute("ANALYZE").await;
+    }
+
+    /// How the database goes about a statement, whatever its parameters: a step a line.
+    pub async fn explain(&self, statement: &str) -> Vec<String> {
+        let mut connection = self.0.acquire().await.unwrap();
+        let is_sqlite = connection.backend_name() == "SQLite";
+        let explain = if is_sqlite {
+            format!("EXPLAIN QUERY PLAN {statement}")
+        } else {
+            let has = |number: &usize| statement.contains(&format!("${number}"));
+            let nulls = vec!["NULL"; (1..1000).take_while(has).count()].join(", ");
+            let prepare = format!(
+                "SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE it AS {statement}"
+            );
+            connection.execute(AssertSqlSafe(prepare)).await.unwrap();
+            format!("EXPLAIN EXECUTE it({nulls})")
+        };
+        let rows = sqlx::raw_sql(AssertSqlSafe(explain));
+        let rows = rows.fetch_all(&mut *connection).await.unwrap();
+        let column = if is_sqlite { "detail" } else { "QUERY PLAN" };
+        rows.iter().map(|row| row.get(column)).collect()
+    }
+
+    async fn backend_name(&self) -> String {
+        let connection = self.0.acquire().await.unwrap();
+        connection.backend_name().to_owned()
+    }
+
     /// Keeps everybody else from writing until the result is dropped.
     pub async fn lock_out_writers(&self) -> AnyConnection {
         let mut connection = self.0.acquire().await.unwrap().detach();

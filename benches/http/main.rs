@@ -1,0 +1,340 @@
+//! The service under load, over HTTP, beside what it can be compared with in the same run.
+//!
+//! `cargo bench --bench http -- --help` says what can be measured. Needs `wrk`. Every comparison takes
+//! turns for several rounds and reports medians, since the machine is rarely quiet.
+
+mod clients;
+mod machine;
+mod measure;
+mod peers;
+#[expect(dead_code, reason = "the tests need more of it")]
+#[path = "../../tests/service/support/postgres.rs"]
+mod postgres;
+mod services;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use measure::{Table, median};
+use services::{Bare, Service};
+
+/// Measures bienvenue over HTTP and prints tables. Without an option: session checks, logins and
+/// memory, on SQLite, and on PostgreSQL where it is installed.
+#[derive(Parser)]
+struct Arguments {
+    /// How many times each comparison takes turns
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How many seconds each turn takes
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Measure other services too, which are installed first
+    #[arg(long)]
+    peers: bool,
+    /// Measure how the rate of session checks falls with ten million users (takes ten minutes and
+    /// 3 GB of disk)
+    #[arg(long)]
+    growth: bool,
+    /// Measure only what has this in its name: profile, logins, flood, footprint
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    if let Some(database_url) = std::env::var_os(services::SERVE_BARE) {
+        return services::serve_bare(&database_url.into_string().expect("UTF-8"));
+    }
+    let arguments = Arguments::parse();
+    if !clients::has_wrk() {
+        // Part of a plain `cargo bench`, which must not fail for want of a load generator.
+        println!("SKIPPED: install wrk (Debian: apt-get install wrk) to measure over HTTP");
+        return;
+    }
+    let turn = Duration::from_secs(arguments.seconds);
+    machine::print();
+    let wanted = |name: &str| name.contains(&arguments.only);
+    if wanted("profile") {
+        profile(arguments.rounds, turn, arguments.peers);
+    }
+    if wanted("logins") {
+        logins(arguments.rounds, turn);
+    }
+    if wanted("flood") {
+        flood(arguments.rounds, turn);
+    }
+    if wanted("footprint") {
+        footprint();
+    }
+    if arguments.growth {
+        growth(arguments.rounds, turn);
+    }
+}
+
+/// Session checks against a route that does nothing, and against other services.
+fn profile(rounds: usize, turn: Duration, with_peers: bool) {
+    let sqlite = services::sqlite(&[]);
+    let cookies = sqlite.log_many_in(1000);
+    let bare = Bare::start();
+    let cluster = postgres::Cluster::start();
+    let postgres = cluster.as_ref().map(|cluster| {
+        let service = services::postgres(cluster, &[]);
+        let cookies = service.log_many_in(1000);
+        (service, cookies)
+    });
+    let quiet = services::sqlite(&["--log", "warn"]);
+    let quiet_cookies = quiet.log_many_in(1000);
+
+    let mut runs = vec![
+        (
+            "bare axum route".to_owned(),
+            bare.url.clone(),
+            cookies.clone(),
+        ),
+        (
+            "bienvenue, SQLite".to_owned(),
+            bare.service_url.clone(),
+            bare.cookies.clone(),
+        ),
+        (
+            "the program, SQLite".to_owned(),
+            sqlite.url.clone(),
+            cookies,
+        ),
+        (
+            "the program, SQLite, --log warn".to_owned(),
+            quiet.url.clone(),
+            quiet_cookies,
+        ),
+    ];
+    if let Some((service, cookies)) = &postgres {
+        runs.push((
+            "the program, PostgreSQL".to_owned(),
+            service.url.clone(),
+            cookies.clone(),
+        ));
+    }
+    let peers = if with_peers {
+        peers::start_all()
+    } else {
+        Vec::new()
+    };
+
+    let mut rates: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut note = |name: &str, rate: f64| match rates.iter_mut().find(|(other, _)| other == name) {
+        Some((_, list)) => list.push(rate),
+        None => rates.push((name.to_owned(), vec![rate])),
+    };
+    for _ in 0..rounds {
+        for (name, url, cookies) in &runs {
+            note(
+                name,
+                clients::wrk(&format!("{url}/profile"), cookies, 64, turn),
+            );
+        }
+        for peer in &peers {
+            let url = format!("{}{}", peer.url, peer.profile);
+            note(&peer.name, clients::wrk(&url, &peer.cookies, 64, turn));
+        }
+    }
+    let mut table = Table::new(
+        "Session checks: GET /profile, 64 connections",
+        &["", "requests/s", "of the bare route", "bienvenue is"],
+    );
+    let bare_rates = rates[0].1.clone();
+    let ours = rates[2].1.clone();
+    for (name, rates) in rates {
+        table.row(&[
+            name,
+            format!("{:.0}", median(&rates)),
+            measure::ratios(&rates, &bare_rates),
+            format!("{} ×", measure::ratios(&ours, &rates)),
+        ]);
+    }
+    table.print();
+}
+
+/// Logins and sign-ups against what a core can hash one by one.
+fn logins(rounds: usize, turn: Duration) {
+    let mut table = Table::new(
+        "Logins and sign-ups, 64 at once, against one bcrypt at a time on every core",
+        &[
+            "",
+            "cost",
+            "per second",
+            "of raw bcrypt on all cores",
+            "alone, of one raw hash",
+        ],
+    );
+    for cost in [10, 12] {
+        // Long enough for many batches at the higher cost.
+        let turn = turn * (cost - 9);
+        let options = [
+            "--bcrypt-cost",
+            &cost.to_string(),
+            "--login-wait",
+            "60s",
+            "--log",
+            "warn",
+        ];
+        let service = services::sqlite(&options);
+        service.register("bob@example.org");
+        let (mut raw, mut logins, mut sign_ups, mut alone) = (vec![], vec![], vec![], vec![]);
+        for round in 0..rounds {
+            raw.push(measure::raw_hashes_per_second(cost));
+            logins.push(clients::logins_per_second(&service.url, 64, turn));
+            sign_ups.push(clients::sign_ups_per_second(&service.url, 64, turn, round));
+            let one = clients::login_milliseconds(&service.url);
+            alone.push(one * measure::raw_hashes_per_second(cost) / 1e3);
+        }
+        let cores = measure::cores();
+        let all_cores: Vec<f64> = raw.iter().map(|rate| rate * cores).collect();
+        table.row(&[
+            "logins".to_owned(),
+            cost.to_string(),
+            format!("{:.1}", median(&logins)),
+            measure::ratios(&logins, &all_cores),
+            format!("{:.2}", median(&alone)),
+        ]);
+        table.row(&[
+            "sign-ups".to_owned(),
+            cost.to_string(),
+            format!("{:.1}", median(&sign_ups)),
+            measure::ratios(&sign_ups, &all_cores),
+            String::new(),
+        ]);
+    }
+    table.print();
+}
+
+/// Session checks of others while many log in.
+fn flood(rounds: usize, turn: Duration) {
+    let mut table = Table::new(
+        "GET /profile at 400 requests/s, open loop, while others log in (cost 10); milliseconds",
+        &["logins at once", "p50", "p99", "p99.9", "p99 of idle"],
+    );
+    let service = services::sqlite(&["--bcrypt-cost", "10", "--log", "warn"]);
+    let cookies = service.log_many_in(64);
+    service.register("bob@example.org");
+    let mut idle_p99 = Vec::new();
+    for at_once in [0, 64, 500] {
+        let mut quantiles = [vec![], vec![], vec![]];
+        for _ in 0..rounds {
+            let latencies = clients::during_logins(&service.url, at_once, || {
+                clients::probe(&service.url, &cookies, turn)
+            });
+            for (list, quantile) in quantiles.iter_mut().zip([0.5, 0.99, 0.999]) {
+                list.push(measure::quantile(&latencies, quantile));
+            }
+        }
+        if at_once == 0 {
+            idle_p99.clone_from(&quantiles[1]);
+        }
+        let [p50, p99, p999] = quantiles
+            .each_ref()
+            .map(|list| format!("{:.2}", median(list)));
+        let of_idle = format!("{:.1}", median(&quantiles[1]) / median(&idle_p99));
+        table.row(&[at_once.to_string(), p50, p99, p999, of_idle]);
+    }
+    table.print();
+}
+
+/// Start, memory, size.
+fn footprint() {
+    let mut table = Table::new("Footprint", &["", "SQLite", "PostgreSQL"]);
+    let cluster = postgres::Cluster::start();
+    let of_both = |measure: &dyn Fn(Service) -> f64, unit: &str, options: &[&str]| {
+        let on = |service: Service| format!("{:.1} {unit}", measure(service));
+        let sqlite = on(services::sqlite(options));
+        let postgres = cluster.as_ref().map_or_else(String::new, |cluster| {
+            on(services::postgres(cluster, options))
+        });
+        [sqlite, postgres]
+    };
+    let cheap = ["--bcrypt-cost", "4", "--log", "warn"];
+    let mut row = |name: &str, [sqlite, postgres]: [String; 2]| {
+        table.row(&[name.to_owned(), sqlite, postgres]);
+    };
+    row(
+        "start to first answer, existing database, median of 15",
+        of_both(
+            &|service| median(&service.start_milliseconds(15)),
+            "ms",
+            &cheap,
+        ),
+    );
+    row(
+        "resident, idle",
+        of_both(&|service| service.resident_mb(), "MB", &cheap),
+    );
+    row(
+        "resident, 64 connections under load",
+        of_both(
+            &|service| {
+                let cookies = service.log_many_in(1000);
+                let url = format!("{}/profile", service.url);
+                clients::wrk(&url, &cookies, 64, Duration::from_secs(3));
+                service.resident_mb()
+            },
+            "MB",
+            &cheap,
+        ),
+    );
+    row(
+        "resident at its peak, 2,000 logins at once",
+        of_both(
+            &|service| {
+                service.register("bob@example.org");
+                let rest = Duration::from_secs(4);
+                clients::during_logins(&service.url, 2000, || std::thread::sleep(rest));
+                service.peak_resident_mb()
+            },
+            "MB",
+            &["--bcrypt-cost", "10", "--log", "warn"],
+        ),
+    );
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_bienvenue"));
+    let bytes = std::fs::metadata(program).expect("the program").len();
+    row(
+        "the program, stripped",
+        [format!("{:.1} MB", measure::mb(bytes)), String::new()],
+    );
+    table.print();
+}
+
+/// Session checks with ten thousand and with ten million users and sessions.
+fn growth(rounds: usize, turn: Duration) {
+    let mut table = Table::new(
+        "Growth: GET /profile, SQLite, 64 connections, random sessions",
+        &[
+            "users and sessions",
+            "requests/s",
+            "of the smallest",
+            "bytes per user",
+            "bytes per session",
+        ],
+    );
+    let sizes = [10_000, 1_000_000, 10_000_000];
+    let grown: Vec<_> = sizes.iter().map(|size| services::grown(*size)).collect();
+    let mut rates = vec![Vec::new(); sizes.len()];
+    for _ in 0..rounds {
+        for (grown, rates) in grown.iter().zip(&mut rates) {
+            let url = format!("{}/profile", grown.service.url);
+            rates.push(clients::wrk(&url, &grown.cookies, 64, turn));
+        }
+    }
+    for ((size, grown), list) in sizes.iter().zip(&grown).zip(&rates) {
+        table.row(&[
+            size.to_string(),
+            format!("{:.0}", median(list)),
+            measure::ratios(list, &rates[0]),
+            format!("{:.0}", grown.bytes_per_user),
+            format!("{:.0}", grown.bytes_per_session),
+        ]);
+    }
+    table.print();
+}

@@ -1,0 +1,152 @@
+//! Other services that do the same, started from `benches/peers`.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::clients::{self, PASSWORD};
+use super::services;
+
+/// A running peer with somebody logged in.
+pub struct Peer {
+    pub name: String,
+    pub url: String,
+    pub profile: &'static str,
+    pub cookies: Vec<String>,
+    process: Child,
+    _folder: TempDir,
+}
+
+/// How one talks to a peer.
+struct Manner {
+    folder: &'static str,
+    name: &'static str,
+    register: &'static str,
+    /// Whether it registers by JSON; all but that is forms.
+    registers_by_json: bool,
+    log_in: &'static str,
+    logs_in_by_json: bool,
+    /// What it calls the address at the login.
+    login_name: &'static str,
+    profile: &'static str,
+}
+
+const PEERS: [Manner; 4] = [
+    Manner {
+        folder: "axum_login",
+        name: "axum-login, tower-sessions, SQLite",
+        register: "/users",
+        registers_by_json: false,
+        log_in: "/sessions",
+        logs_in_by_json: false,
+        login_name: "email",
+        profile: "/profile",
+    },
+    Manner {
+        folder: "flask",
+        name: "Flask, gunicorn -w 2, SQLite",
+        register: "/users",
+        registers_by_json: false,
+        log_in: "/sessions",
+        logs_in_by_json: false,
+        login_name: "email",
+        profile: "/profile",
+    },
+    Manner {
+        folder: "fastapi_users",
+        name: "FastAPI Users, uvicorn --workers 2, SQLite",
+        register: "/auth/register",
+        registers_by_json: true,
+        log_in: "/auth/cookie/login",
+        logs_in_by_json: false,
+        login_name: "username",
+        profile: "/users/me",
+    },
+    Manner {
+        folder: "better_auth",
+        name: "Better Auth, node × 2, SQLite",
+        register: "/api/auth/sign-up/email",
+        registers_by_json: true,
+        log_in: "/api/auth/sign-in/email",
+        logs_in_by_json: true,
+        login_name: "email",
+        profile: "/api/auth/get-session",
+    },
+];
+
+/// Starts all peers that can be installed.
+pub fn start_all() -> Vec<Peer> {
+    PEERS.iter().filter_map(start).collect()
+}
+
+fn start(manner: &Manner) -> Option<Peer> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Kept, so that it is installed only once.
+    let state = root.join("target/peers").join(manner.folder);
+    std::fs::create_dir_all(&state).expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = services::free_port();
+    let mut process = Command::new(root.join("benches/peers").join(manner.folder).join("start"))
+        .arg(port.to_string())
+        .arg(&state)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the peer's script");
+    let url = format!("http://127.0.0.1:{port}");
+    // While it is being installed, nothing answers.
+    loop {
+        if process.try_wait().is_ok_and(|ended| ended.is_some()) {
+            println!("{} cannot be started here", manner.name);
+            return None;
+        }
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    services::await_answer(&url);
+    let agent = clients::agent();
+    let email = "bob@example.org";
+    let send = |path: &str, by_json: bool, login_name: &str| {
+        let url = format!("{url}{path}");
+        if by_json {
+            let body = json!({ login_name: email, "password": PASSWORD, "name": "Bob" });
+            clients::post(&agent, &url, "application/json", &body.to_string())
+        } else {
+            let body = format!("{login_name}={email}&password={PASSWORD}");
+            clients::post(&agent, &url, "application/x-www-form-urlencoded", &body)
+        }
+    };
+    let (registered, _) = send(manner.register, manner.registers_by_json, "email");
+    assert!(
+        (200..300).contains(&registered),
+        "{}: {registered}",
+        manner.name
+    );
+    let (logged_in, cookie) = send(manner.log_in, manner.logs_in_by_json, manner.login_name);
+    assert!(
+        (200..300).contains(&logged_in),
+        "{}: {logged_in}",
+        manner.name
+    );
+    Some(Peer {
+        name: manner.name.to_owned(),
+        url,
+        profile: manner.profile,
+        cookies: vec![cookie],
+        process,
+        _folder: folder,
+    })
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // A signal that it can pass on to its workers.
+        let pid = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,201 @@
+//! The three things that are done together, measured without HTTP: hashes, session checks, logins'
+//! writes. Each stands beside the way of doing it one by one.
+
+#![expect(clippy::wildcard_imports, reason = "the groups are parts of this file")]
+
+use std::future::Future;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bienvenue::clock::UnixTime;
+use bienvenue::db::{Attribute, Db, SessionCutoffs};
+use bienvenue::email::Email;
+use bienvenue::password::{Cost, Password, Passwords};
+use bienvenue::token::{OsRandom, SessionDigest, SessionId};
+use bienvenue::user::{HashedPassword, User};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, Executor};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+const COST: u32 = 8;
+const USERS: usize = 64;
+const NOW: UnixTime = UnixTime(1_800_000_000);
+const ALIVE: SessionCutoffs = SessionCutoffs {
+    last_seen_after: UnixTime(0),
+    created_after: UnixTime(0),
+};
+
+fn main() {
+    divan::main();
+}
+
+/// Runs so many at once and waits for all.
+fn at_once<F: Future<Output = ()> + Send + 'static>(count: usize, each: impl Fn(usize) -> F) {
+    RUNTIME.block_on(async {
+        let mut tasks = JoinSet::new();
+        for number in 0..count {
+            tasks.spawn(each(number));
+        }
+        tasks.join_all().await;
+    });
+}
+
+#[divan::bench_group(sample_count = 20)]
+mod hashes {
+    use super::*;
+
+    #[divan::bench]
+    fn one_by_one_with_the_crate(bencher: Bencher) {
+        bencher
+            .counter(ItemsCount::new(1_usize))
+            .bench(|| bcrypt::hash("b4l0u", COST));
+    }
+
+    #[divan::bench(args = [1, 2, 4, 6, 8, 10, 20, 64])]
+    fn at_once(bencher: Bencher, count: usize) {
+        let cost = Cost::new(COST).expect("a cost");
+        let passwords = Passwords::new(cost, Duration::from_mins(1));
+        let password: Arc<Password> = Arc::new("b4l0u".parse().expect("a password"));
+        bencher.counter(ItemsCount::new(count)).bench(|| {
+            super::at_once(count, |_| {
+                let (passwords, password) = (passwords.clone(), Arc::clone(&password));
+                async move {
+                    passwords.hash(&password).await.expect("a hash");
+                }
+            });
+        });
+    }
+}
+
+/// A database with some users, one of whom is logged in.
+struct Home {
+    db: Db,
+    users: Vec<User>,
+    session: SessionDigest,
+    url: String,
+    _folder: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}/bienvenue.db", folder.path().display());
+        let session = SessionId::new(&OsRandom).digest();
+        let (db, users) = RUNTIME.block_on(async {
+            let db = Db::open(&url.parse().expect("a URL")).await;
+            let db = db.expect("a database");
+            let mut users = Vec::new();
+            for number in 0..USERS {
+                let email: Email = format!("user{number}@example.org")
+                    .parse()
+                    .expect("an address");
+                let hash = HashedPassword::new("none".to_owned());
+                db.add_user(&email, &hash, NOW).await.expect("a user");
+                let user = db.find_user_by(Attribute::Email(&email)).await;
+                users.push(user.expect("an answer").expect("the user"));
+            }
+            let added = db.add_session(&users[0], session, NOW, u32::MAX).await;
+            assert!(added.expect("an answer"));
+            (db, users)
+        });
+        Self {
+            db,
+            users,
+            session,
+            url,
+            _folder: folder,
+        }
+    }
+
+    /// A pool of the plain kind, as durable as the service's.
+    fn pool(&self, connections: u32) -> AnyPool {
+        let settings = "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000";
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections)
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(settings).await.map(drop) })
+            });
+        RUNTIME.block_on(pool.connect(&self.url)).expect("a pool")
+    }
+}
+
+#[divan::bench_group(sample_count = 200)]
+mod session_checks {
+    use super::*;
+
+    #[divan::bench(args = [1, 64])]
+    fn a_query_each_on_a_pool(bencher: Bencher, count: usize) {
+        let home = Home::new();
+        let pool = home.pool(4);
+        bencher.counter(ItemsCount::new(count)).bench(|| {
+            at_once(count, |_| {
+                let (pool, digest) = (pool.clone(), home.session.as_bytes().to_vec());
+                async move {
+                    let query = "SELECT u.id, u.email, u.hashed_password FROM sessions AS s
+                                 JOIN users AS u ON u.id = s.user_id
+                                 WHERE s.digest = $1 AND s.last_seen_at > $2";
+                    let query = sqlx::query(query).bind(digest).bind(0_i64);
+                    query.fetch_one(&pool).await.expect("a row");
+                }
+            });
+        });
+    }
+
+    #[divan::bench(args = [1, 64])]
+    fn shared_queries(bencher: Bencher, count: usize) {
+        let home = Home::new();
+        bencher.counter(ItemsCount::new(count)).bench(|| {
+            at_once(count, |_| {
+                let (db, session) = (home.db.clone(), home.session);
+                async move {
+                    let found = db.find_user_by(Attribute::SessionId(session, ALIVE)).await;
+                    found.expect("an answer").expect("the user");
+                }
+            });
+        });
+    }
+}
+
+#[divan::bench_group(sample_count = 100)]
+mod new_sessions {
+    use super::*;
+
+    #[divan::bench(args = [1, 64])]
+    fn a_commit_each_on_one_writer(bencher: Bencher, count: usize) {
+        let home = Home::new();
+        let writer = home.pool(1);
+        bencher.counter(ItemsCount::new(count)).bench(|| {
+            at_once(count, |number| {
+                let digest = SessionId::new(&OsRandom).digest().as_bytes().to_vec();
+                let (writer, user) = (writer.clone(), home.users[number].id.0);
+                async move {
+                    let add = sqlx::query("INSERT INTO sessions VALUES ($1, $2, 1, $3, $3)");
+                    let add = add.bind(digest).bind(user).bind(NOW.0);
+                    add.execute(&writer).await.expect("a session");
+                }
+            });
+        });
+    }
+
+    #[divan::bench(args = [1, 64])]
+    fn shared_commits(bencher: Bencher, count: usize) {
+        let home = Home::new();
+        bencher.counter(ItemsCount::new(count)).bench(|| {
+            at_once(count, |number| {
+                let (db, user) = (home.db.clone(), home.users[number].clone());
+                async move {
+                    let digest = SessionId::new(&OsRandom).digest();
+                    let added = db.add_session(&user, digest, NOW, u32::MAX).await;
+                    assert!(added.expect("an answer"));
+                }
+            });
+        });
+    }
+}
