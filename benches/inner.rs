@@ -7,6 +7,10 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+#[expect(dead_code, reason = "the tests need more of it")]
+#[path = "../tests/service/support/postgres.rs"]
+mod postgres;
+
 use bienvenue::clock::UnixTime;
 use bienvenue::db::{Attribute, Db, SessionCutoffs};
 use bienvenue::email::Email;
@@ -20,6 +24,8 @@ use sqlx::{AnyPool, Executor};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+use postgres::Cluster;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -79,13 +85,24 @@ struct Home {
     users: Vec<User>,
     session: SessionDigest,
     url: String,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Home {
-    fn new() -> Self {
+    fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}/bienvenue.db", folder.path().display());
+        Self::at(url, Some(folder))
+    }
+
+    /// `None` where PostgreSQL is not installed.
+    fn postgres() -> Option<Self> {
+        static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start_durable);
+        let url = CLUSTER.as_ref()?.create_database();
+        Some(Self::at(RUNTIME.block_on(url), None))
+    }
+
+    fn at(url: String, folder: Option<TempDir>) -> Self {
         let session = SessionId::new(&OsRandom).digest();
         let (db, users) = RUNTIME.block_on(async {
             let db = Db::open(&url.parse().expect("a URL")).await;
@@ -132,7 +149,7 @@ mod session_checks {
 
     #[divan::bench(args = [1, 64])]
     fn a_query_each_on_a_pool(bencher: Bencher, count: usize) {
-        let home = Home::new();
+        let home = Home::sqlite();
         let pool = home.pool(4);
         bencher.counter(ItemsCount::new(count)).bench(|| {
             at_once(count, |_| {
@@ -150,7 +167,7 @@ mod session_checks {
 
     #[divan::bench(args = [1, 64])]
     fn shared_queries(bencher: Bencher, count: usize) {
-        let home = Home::new();
+        let home = Home::sqlite();
         bencher.counter(ItemsCount::new(count)).bench(|| {
             at_once(count, |_| {
                 let (db, session) = (home.db.clone(), home.session);
@@ -169,7 +186,7 @@ mod new_sessions {
 
     #[divan::bench(args = [1, 64])]
     fn a_commit_each_on_one_writer(bencher: Bencher, count: usize) {
-        let home = Home::new();
+        let home = Home::sqlite();
         let writer = home.pool(1);
         bencher.counter(ItemsCount::new(count)).bench(|| {
             at_once(count, |number| {
@@ -186,7 +203,17 @@ mod new_sessions {
 
     #[divan::bench(args = [1, 64])]
     fn shared_commits(bencher: Bencher, count: usize) {
-        let home = Home::new();
+        add_sessions(bencher, &Home::sqlite(), count);
+    }
+
+    #[divan::bench(args = [1, 64])]
+    fn shared_commits_on_postgres(bencher: Bencher, count: usize) {
+        if let Some(home) = Home::postgres() {
+            add_sessions(bencher, &home, count);
+        }
+    }
+
+    fn add_sessions(bencher: Bencher, home: &Home, count: usize) {
         bencher.counter(ItemsCount::new(count)).bench(|| {
             at_once(count, |number| {
                 let (db, user) = (home.db.clone(), home.users[number].clone());

@@ -17,8 +17,10 @@
 //!
 //! - [`app`] takes requests apart, asks [`auth`], and puts replies together.
 //! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
-//! - [`db`] keeps users, sessions and reset tokens, on SQLite or PostgreSQL.
-//! - [`password`] says what may be a password, hashes it and checks it.
+//! - [`db`] keeps users, sessions and reset tokens, on SQLite or PostgreSQL. Session checks that wait
+//!   share a query, and logins that wait share a commit.
+//! - [`password`] says what may be a password, hashes it and checks it, on threads of its own, several
+//!   at once.
 //! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
 //!   secrets that users hold and the digests that are stored.
 //! - [`clock`] tells the time, and [`error_chain`] an error with its causes.

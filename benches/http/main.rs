@@ -80,7 +80,7 @@ fn profile(rounds: usize, turn: Duration, with_peers: bool) {
     let sqlite = services::sqlite(&[]);
     let cookies = sqlite.log_many_in(1000);
     let bare = Bare::start();
-    let cluster = postgres::Cluster::start();
+    let cluster = postgres::Cluster::start_durable();
     let postgres = cluster.as_ref().map(|cluster| {
         let service = services::postgres(cluster, &[]);
         let cookies = service.log_many_in(1000);
@@ -246,7 +246,7 @@ fn flood(rounds: usize, turn: Duration) {
 /// Start, memory, size.
 fn footprint() {
     let mut table = Table::new("Footprint", &["", "SQLite", "PostgreSQL"]);
-    let cluster = postgres::Cluster::start();
+    let cluster = postgres::Cluster::start_durable();
     let of_both = |measure: &dyn Fn(Service) -> f64, unit: &str, options: &[&str]| {
         let on = |service: Service| format!("{:.1} {unit}", measure(service));
         let sqlite = on(services::sqlite(options));

@@ -1,12 +1,12 @@
 //! Work that waits is done together.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::error::Error;
+use super::error::{DEADLINE, Error};
 
 /// The most jobs that are done together.
 pub(super) const MAX_BATCH: usize = 64;
@@ -24,62 +24,57 @@ pub(super) trait Worker<Job, Answer>: Send + 'static {
     fn finish(self) -> impl Future<Output = ()> + Send;
 }
 
-/// A bounded queue whose workers take whatever waits as one batch. When little waits, a batch is one
+/// A bounded queue whose worker takes whatever waits as one batch. When little waits, a batch is one
 /// job, and nobody waits longer than they would alone.
 pub(super) struct Batcher<Job, Answer> {
     queue: mpsc::Sender<(Job, oneshot::Sender<Answer>)>,
     stop: watch::Sender<bool>,
-    workers: Mutex<JoinSet<()>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-type Receiver<Job, Answer> = Arc<Mutex<mpsc::Receiver<(Job, oneshot::Sender<Answer>)>>>;
-
 impl<Job: Send + 'static, Answer: Send + 'static> Batcher<Job, Answer> {
-    /// Starts workers on one queue.
-    pub(super) fn start(workers: impl IntoIterator<Item = impl Worker<Job, Answer>>) -> Self {
-        let (queue, receiver) = mpsc::channel(MAX_WAITING);
-        let receiver = Arc::new(Mutex::new(receiver));
+    /// Starts the worker.
+    pub(super) fn start(worker: impl Worker<Job, Answer>) -> Self {
+        let (queue, waiting) = mpsc::channel(MAX_WAITING);
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        for worker in workers {
-            tasks.spawn(run(worker, Arc::clone(&receiver), stopped.clone()));
-        }
         Self {
             queue,
             stop,
-            workers: Mutex::new(tasks),
+            worker: Mutex::new(Some(tokio::spawn(run(worker, waiting, stopped)))),
         }
     }
 
-    /// Has a job done.
+    /// Has a job done, within the deadline. A job that nobody waits for any more is not begun.
     pub(super) async fn ask(&self, job: Job) -> Result<Answer, Error> {
         let (sender, answer) = oneshot::channel();
-        let queued = self.queue.send((job, sender)).await;
-        queued.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)
+        let done = async {
+            let queued = self.queue.send((job, sender)).await;
+            queued.map_err(|_| Error::Closed)?;
+            answer.await.map_err(|_| Error::Closed)
+        };
+        timeout(DEADLINE, done).await.map_err(|_| Error::TimedOut)?
     }
 
-    /// Waits for the batches under way and ends the workers.
+    /// Waits for the batch under way and ends the worker.
     pub(super) async fn close(&self) {
         self.stop.send_replace(true);
-        while self.workers.lock().await.join_next().await.is_some() {}
+        if let Some(worker) = self.worker.lock().await.take() {
+            // If it has panicked, it has ended too.
+            let _ = worker.await;
+        }
     }
 }
 
 async fn run<Job: Send + 'static, Answer: Send + 'static>(
     mut worker: impl Worker<Job, Answer>,
-    queue: Receiver<Job, Answer>,
+    mut waiting: mpsc::Receiver<(Job, oneshot::Sender<Answer>)>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
-        let take = async {
-            let mut queue = queue.lock().await;
-            queue.recv_many(&mut batch, MAX_BATCH).await
-        };
         let taken = tokio::select! {
             biased;
-            taken = take => taken,
+            taken = waiting.recv_many(&mut batch, MAX_BATCH) => taken,
             _ = stopped.wait_for(|is_stopped| *is_stopped) => 0,
         };
         if taken == 0 {

@@ -165,17 +165,20 @@ impl Beginner {
 
 impl Worker<NewSession, Result<bool>> for Beginner {
     async fn work(&mut self, sessions: &[NewSession]) -> Vec<Result<bool>> {
-        let answers = if let [session] = sessions {
-            vec![self.add_alone(session).await]
-        } else if self.add(sessions).await.is_ok() {
-            sessions.iter().map(|_| Ok(true)).collect()
-        } else {
-            // One of them spoiled it: nobody pays for a neighbour.
-            let mut answers = Vec::with_capacity(MAX_BATCH);
-            for session in sessions {
-                answers.push(self.add_alone(session).await);
+        let answers = match self.add(sessions).await {
+            Ok(()) => sessions.iter().map(|_| Ok(true)).collect(),
+            // Not their fault, and asking for each would only take longer.
+            Err(error) if error.is_temporary() => {
+                return sessions.iter().map(|_| Err(error.clone())).collect();
             }
-            answers
+            // One of them spoiled it: nobody pays for a neighbour.
+            Err(_) => {
+                let mut answers = Vec::with_capacity(MAX_BATCH);
+                for session in sessions {
+                    answers.push(self.add_alone(session).await);
+                }
+                answers
+            }
         };
         // Durable by now; a few sessions too many until the next login are no reason to refuse one.
         if let Err(error) = self.make_room(sessions).await {

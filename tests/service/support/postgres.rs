@@ -20,6 +20,7 @@ pub struct Cluster {
     programs: PathBuf,
     folder: TempDir,
     databases: AtomicU32,
+    fsync: &'static str,
     /// Waits for the end of our side of its pipe, then stops the server.
     _watchdog: Child,
 }
@@ -34,6 +35,17 @@ impl Cluster {
 
     /// A server of one's own, to be stopped and started. `None` as for [`Cluster::shared`].
     pub fn start() -> Option<Self> {
+        // Tests kill our processes, not this server, so it need not wait for the disk.
+        Self::start_with("off")
+    }
+
+    /// A server of one's own that waits for the disk at every commit.
+    #[allow(dead_code, reason = "the benchmarks measure with it")]
+    pub fn start_durable() -> Option<Self> {
+        Self::start_with("on")
+    }
+
+    fn start_with(fsync: &'static str) -> Option<Self> {
         let Some(programs) = find_programs() else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -68,6 +80,7 @@ impl Cluster {
             .process_group(0);
         let cluster = Self {
             databases: AtomicU32::new(0),
+            fsync,
             _watchdog: unprivileged(&mut watchdog).spawn().unwrap(),
             programs,
             folder,
@@ -91,10 +104,10 @@ impl Cluster {
 
     /// Starts the server and waits until it answers.
     pub fn up(&self) {
-        // Tests kill our processes, not this server, so it need not wait for the disk.
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=300 -c fsync=off",
-            self.folder.path().display()
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=300 -c fsync={}",
+            self.folder.path().display(),
+            self.fsync
         );
         let log = self.folder.path().join("log").display().to_string();
         self.run("pg_ctl", &["-w", "-s", "-l", &log, "-o", &options, "start"]);
