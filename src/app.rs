@@ -3,6 +3,8 @@
 //! Handlers take a request apart, call [`Auth`] and put a reply together. They decide nothing.
 
 use axum::Json;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -53,14 +55,15 @@ pub fn app(auth: Auth) -> Router {
         .layer(from_fn(body::read_whole))
         .layer(CatchPanicLayer::custom(error::from_panic))
         .layer(from_fn(request_log::log))
-        .with_state(auth)
+        // axum clones the state for every request, so it is one counter to count up.
+        .with_state(Arc::new(auth))
 }
 
 /// Serves a path with and without a slash at its end, as most of the original services do.
 fn add_route(
-    router: Router<Auth>,
-    (path, methods): (&'static str, MethodRouter<Auth>),
-) -> Router<Auth> {
+    router: Router<Arc<Auth>>,
+    (path, methods): (&'static str, MethodRouter<Arc<Auth>>),
+) -> Router<Arc<Auth>> {
     let router = router.route(path, methods.clone());
     if path.ends_with('/') {
         router
@@ -73,7 +76,7 @@ async fn home() -> impl IntoResponse {
     Json(json!({ "message": "Bienvenue" }))
 }
 
-async fn register_user(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
+async fn register_user(State(auth): State<Arc<Auth>>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
     auth.register_user(&email, &password).await?;
@@ -83,7 +86,7 @@ async fn register_user(State(auth): State<Auth>, fields: Fields) -> Result<impl 
     })))
 }
 
-async fn log_in(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
+async fn log_in(State(auth): State<Arc<Auth>>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
     let user = auth.valid_login(&email, &password).await?;
@@ -100,7 +103,7 @@ async fn log_in(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoRes
 /// One reply for two kinds of client: those that follow the redirect to the home page, and those
 /// that read the body.
 async fn log_out(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     PresentedSession(session_id): PresentedSession,
 ) -> Result<impl IntoResponse> {
     auth.destroy_session(&session_id).await?;
@@ -119,7 +122,7 @@ async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
 }
 
 async fn get_reset_password_token(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
@@ -130,7 +133,10 @@ async fn get_reset_password_token(
     })))
 }
 
-async fn update_password(State(auth): State<Auth>, fields: Fields) -> Result<impl IntoResponse> {
+async fn update_password(
+    State(auth): State<Arc<Auth>>,
+    fields: Fields,
+) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     // A text that cannot be a token is one token more that nobody was given.
     let token = ResetToken::parse(fields.text("reset_token")?);

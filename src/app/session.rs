@@ -1,5 +1,7 @@
 //! The session of a request: out of the cookie, into the cookie.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
@@ -61,10 +63,10 @@ impl<S: Send + Sync> FromRequestParts<S> for PresentedSession {
 /// logged in.
 pub(super) struct CurrentUser(pub(super) User);
 
-impl FromRequestParts<Auth> for CurrentUser {
+impl FromRequestParts<Arc<Auth>> for CurrentUser {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, auth: &Arc<Auth>) -> Result<Self, Error> {
         let PresentedSession(session_id) =
             PresentedSession::from_request_parts(parts, auth).await?;
         Ok(Self(auth.get_user_from_session_id(&session_id).await?))
