@@ -320,18 +320,28 @@ mod tests {
         assert_eq!(let_in, 100);
 
         // None of these leaves, so few fit: one for each thread and one that waits.
+        let many = 20 * queue.shared.threads;
         let queue = Arc::new(queue);
         let mut waiting = JoinSet::new();
-        for number in 0..20 {
+        for _ in 0..many {
             let queue = Arc::clone(&queue);
-            waiting.spawn(async move { queue.hash(cost(10), input(number)).await });
+            waiting.spawn(async move { queue.hash(cost(10), input(1)).await });
         }
-        let outcomes = waiting.join_all().await;
-        let busy = |outcome: &Result<Hash, NotHashed>| matches!(outcome, Err(NotHashed::Busy { retry_after }) if *retry_after == Duration::from_millis(1));
-        let refused = outcomes.iter().filter(|outcome| busy(outcome)).count();
-        let hashed = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert_eq!(refused + hashed, 20);
-        assert!(refused >= 10 && hashed >= 1, "{refused} refused");
+        let (mut hashed, mut refused) = (0, 0);
+        for outcome in waiting.join_all().await {
+            match outcome {
+                Ok(_) => hashed += 1,
+                Err(NotHashed::Busy { retry_after }) => {
+                    assert_eq!(retry_after, Duration::from_millis(1));
+                    refused += 1;
+                }
+                Err(NotHashed::Gone) => panic!("the threads are gone"),
+            }
+        }
+        assert!(
+            hashed >= 1 && refused >= many / 2,
+            "{refused} of {many} refused"
+        );
     }
 
     #[tokio::test]

@@ -58,8 +58,9 @@ on_each_engine! {
         let passwords = Passwords::new(Cost::new(8).unwrap(), Duration::from_millis(20));
         let app = TestApp::with_passwords(database, passwords, Arc::new(OsRandom)).await;
         app.registered(EMAIL, "b4l0u").await;
+        let cores = std::thread::available_parallelism().unwrap().get();
         let mut logins = JoinSet::new();
-        for number in 0..100 {
+        for number in 0..100 * cores {
             let email = [EMAIL, UNKNOWN][number % 2];
             logins.spawn(app.log_in(email, "wrong").send());
         }
