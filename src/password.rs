@@ -2,7 +2,7 @@
 //!
 //! bcrypt costs a quarter of a second on purpose, so it never runs on the threads that serve
 //! requests. A few threads of the lowest priority, one a core, hash what waits, several passwords at
-//! once (see [`lanes`]); what would wait too long is refused at once (see [`queue`]).
+//! once (see `lanes`); what would wait too long is refused at once (see `queue`).
 
 use std::fmt;
 use std::str::FromStr;
