@@ -33,26 +33,28 @@ struct Manner {
     profile: &'static str,
 }
 
+/// The manner of bienvenue itself, which two of them share.
+const CONTRACT: Manner = Manner {
+    folder: "",
+    name: "",
+    register: "/users",
+    registers_by_json: false,
+    log_in: "/sessions",
+    logs_in_by_json: false,
+    login_name: "email",
+    profile: "/profile",
+};
+
 const PEERS: [Manner; 4] = [
     Manner {
         folder: "axum_login",
         name: "axum-login, tower-sessions, SQLite",
-        register: "/users",
-        registers_by_json: false,
-        log_in: "/sessions",
-        logs_in_by_json: false,
-        login_name: "email",
-        profile: "/profile",
+        ..CONTRACT
     },
     Manner {
         folder: "flask",
         name: "Flask, gunicorn -w 2, SQLite",
-        register: "/users",
-        registers_by_json: false,
-        log_in: "/sessions",
-        logs_in_by_json: false,
-        login_name: "email",
-        profile: "/profile",
+        ..CONTRACT
     },
     Manner {
         folder: "fastapi_users",
