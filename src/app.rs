@@ -26,17 +26,26 @@ mod fields;
 mod request_log;
 mod serve;
 mod session;
+mod settings;
 
 use error::Error;
 use fields::Fields;
 use session::{CurrentUser, PresentedSession};
 
 pub use serve::{DRAIN_DEADLINE, listen, serve};
+pub use session::SessionCookie;
+pub use settings::Settings;
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// What every handler can reach: the rules, and how the service shows itself.
+struct Edge {
+    auth: Auth,
+    settings: Settings,
+}
+
 /// The service as a router. Binds nothing: tests call it as it is, [`serve()`] puts it on a socket.
-pub fn app(auth: Auth) -> Router {
+pub fn app(auth: Auth, settings: Settings) -> Router {
     let routes = [
         ("/", get(home)),
         ("/users", post(register_user)),
@@ -56,14 +65,14 @@ pub fn app(auth: Auth) -> Router {
         .layer(CatchPanicLayer::custom(error::from_panic))
         .layer(from_fn(request_log::log))
         // axum clones the state for every request, so it is one counter to count up.
-        .with_state(Arc::new(auth))
+        .with_state(Arc::new(Edge { auth, settings }))
 }
 
 /// Serves a path with and without a slash at its end, as most of the original services do.
 fn add_route(
-    router: Router<Arc<Auth>>,
-    (path, methods): (&'static str, MethodRouter<Arc<Auth>>),
-) -> Router<Arc<Auth>> {
+    router: Router<Arc<Edge>>,
+    (path, methods): (&'static str, MethodRouter<Arc<Edge>>),
+) -> Router<Arc<Edge>> {
     let router = router.route(path, methods.clone());
     if path.ends_with('/') {
         router
@@ -76,23 +85,23 @@ async fn home() -> impl IntoResponse {
     Json(json!({ "message": "Bienvenue" }))
 }
 
-async fn register_user(State(auth): State<Arc<Auth>>, fields: Fields) -> Result<impl IntoResponse> {
+async fn register_user(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
-    auth.register_user(&email, &password).await?;
+    edge.auth.register_user(&email, &password).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "user created",
     })))
 }
 
-async fn log_in(State(auth): State<Arc<Auth>>, fields: Fields) -> Result<impl IntoResponse> {
+async fn log_in(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
-    let user = auth.valid_login(&email, &password).await?;
-    let session_id = auth.create_session(&user).await?;
+    let user = edge.auth.valid_login(&email, &password).await?;
+    let session_id = edge.auth.create_session(&user).await?;
     Ok((
-        [(SET_COOKIE, session::set_cookie(&session_id))],
+        [(SET_COOKIE, edge.settings.session_cookie.set(&session_id))],
         Json(json!({
             "email": user.email.as_str(),
             "message": "logged in",
@@ -103,15 +112,15 @@ async fn log_in(State(auth): State<Arc<Auth>>, fields: Fields) -> Result<impl In
 /// One reply for two kinds of client: those that follow the redirect to the home page, and those
 /// that read the body.
 async fn log_out(
-    State(auth): State<Arc<Auth>>,
+    State(edge): State<Arc<Edge>>,
     PresentedSession(session_id): PresentedSession,
 ) -> Result<impl IntoResponse> {
-    auth.destroy_session(&session_id).await?;
+    edge.auth.destroy_session(&session_id).await?;
     Ok((
         StatusCode::FOUND,
         [
             (LOCATION, "/".to_owned()),
-            (SET_COOKIE, session::clear_cookie()),
+            (SET_COOKIE, edge.settings.session_cookie.clear()),
         ],
         Json(json!({ "message": "logged out" })),
     ))
@@ -122,11 +131,11 @@ async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
 }
 
 async fn get_reset_password_token(
-    State(auth): State<Arc<Auth>>,
+    State(edge): State<Arc<Edge>>,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
-    let token = auth.get_reset_password_token(&email).await?;
+    let token = edge.auth.get_reset_password_token(&email).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "reset_token": token.reveal(),
@@ -134,7 +143,7 @@ async fn get_reset_password_token(
 }
 
 async fn update_password(
-    State(auth): State<Arc<Auth>>,
+    State(edge): State<Arc<Edge>>,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
@@ -142,7 +151,9 @@ async fn update_password(
     let token = ResetToken::parse(fields.text("reset_token")?);
     let new_password: Password = fields.parse("new_password")?;
     let token = token.ok_or(auth::Error::BadResetToken)?;
-    auth.update_password(&email, &token, &new_password).await?;
+    edge.auth
+        .update_password(&email, &token, &new_password)
+        .await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "Password updated",

@@ -9,7 +9,7 @@
 //!       ┌─┴────┐
 //!      db   password
 //!       └─┬────┘
-//!   user, email, token, clock     the words that everyone shares; they know nobody
+//!   user, email, token, clock, …   the words that everyone shares; they know nobody
 //! ```
 //!
 //! Arrows point down only. `app` never sees [`db::Db`], `auth` never sees HTTP, only `db` sees SQL,
@@ -22,7 +22,8 @@
 //! - [`password`] says what may be a password, hashes it and checks it, on threads of its own, several
 //!   at once.
 //! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
-//!   secrets that users hold and the digests that are stored.
+//!   secrets that users hold and the digests that are stored. [`public_url`] is where the world
+//!   reaches the service.
 //! - [`clock`] tells the time, and [`error_chain`] an error with its causes.
 //! - [`config`] is the command line; [`logging`] writes the log. Both belong to `main`.
 
@@ -35,5 +36,6 @@ pub mod email;
 pub mod error_chain;
 pub mod logging;
 pub mod password;
+pub mod public_url;
 pub mod token;
 pub mod user;

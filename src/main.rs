@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bienvenue::app::{app, listen, serve};
+use bienvenue::app::{Settings, app, listen, serve};
 use bienvenue::auth::Auth;
 use bienvenue::clock::SystemClock;
 use bienvenue::config::Config;
@@ -69,7 +69,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr().map_err(Failure::Socket)?;
     info!(database = %config.database_url, "listening on http://{address}");
     let purge = tokio::spawn(purge_now_and_then(auth.clone()));
-    serve(listener, app(auth), told_to_stop())
+    serve(listener, app(auth, Settings::default()), told_to_stop())
         .await
         .map_err(Failure::Socket)?;
 

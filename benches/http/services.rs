@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Json, Router};
-use bienvenue::app::{app, serve};
+use bienvenue::app::{Settings, app, serve};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::SystemClock;
 use bienvenue::db::Db;
@@ -210,7 +210,7 @@ pub fn serve_bare(database_url: &str) {
         let same_bytes = async || Json(json!({ "email": "user1@example.org" }));
         let bare = Router::new().route("/profile", get(same_bytes));
         let mut servers = tokio::task::JoinSet::new();
-        for router in [bare, app(auth)] {
+        for router in [bare, app(auth, Settings::default())] {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             println!("http://{}", listener.local_addr().expect("an address"));
             servers.spawn(serve(listener, router, std::future::pending()));

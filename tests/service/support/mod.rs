@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use bienvenue::app::app;
+use bienvenue::app::{Settings, app};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{DatabaseUrl, Db};
@@ -277,7 +277,7 @@ impl TestApp {
             tokens,
         );
         Self {
-            client: Client::of_router(app(auth.clone())),
+            client: Client::of_router(app(auth.clone(), Settings::default())),
             db,
             auth,
             clock,

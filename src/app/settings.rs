@@ -1,0 +1,13 @@
+//! How the service shows itself to those who reach it.
+
+use super::session::SessionCookie;
+use crate::public_url::PublicUrl;
+
+/// How the service shows itself. The default is the local exposure: for clients on this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Where the world reaches the service; `None` in local exposure.
+    pub public_url: Option<PublicUrl>,
+    /// How browsers keep a session.
+    pub session_cookie: SessionCookie,
+}
