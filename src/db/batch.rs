@@ -1,6 +1,7 @@
 //! Work that waits is done together.
 
 use std::future::Future;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,10 +25,17 @@ pub(super) trait Worker<Job, Answer>: Send + 'static {
     fn finish(self) -> impl Future<Output = ()> + Send;
 }
 
+/// A job, who asked for it, and since when.
+struct Waiting<Job, Answer> {
+    job: Job,
+    asker: oneshot::Sender<Result<Answer, Error>>,
+    since: Instant,
+}
+
 /// A bounded queue whose worker takes whatever waits as one batch. When little waits, a batch is one
 /// job, and nobody waits longer than they would alone.
 pub(super) struct Batcher<Job, Answer> {
-    queue: mpsc::Sender<(Job, oneshot::Sender<Answer>)>,
+    queue: mpsc::Sender<Waiting<Job, Answer>>,
     stop: watch::Sender<bool>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
@@ -44,15 +52,19 @@ impl<Job: Send + 'static, Answer: Send + 'static> Batcher<Job, Answer> {
         }
     }
 
-    /// Has a job done, within the deadline. A job that nobody waits for any more is not begun.
+    /// Has a job done. It is begun within the deadline or not at all, and not if nobody waits for it
+    /// any more.
     pub(super) async fn ask(&self, job: Job) -> Result<Answer, Error> {
-        let (sender, answer) = oneshot::channel();
-        let done = async {
-            let queued = self.queue.send((job, sender)).await;
-            queued.map_err(|_| Error::Closed)?;
-            answer.await.map_err(|_| Error::Closed)
-        };
-        timeout(DEADLINE, done).await.map_err(|_| Error::TimedOut)?
+        let (asker, answer) = oneshot::channel();
+        let since = Instant::now();
+        // A timer for each who waits would cost as much as the work. So the time is up for those
+        // whom the worker finds waiting too long, and here only for those who are not even let in.
+        let queued = self.queue.send(Waiting { job, asker, since });
+        let queued = timeout(DEADLINE, queued).await;
+        queued
+            .map_err(|_| Error::TimedOut)?
+            .map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
     }
 
     /// Waits for the batch under way and ends the worker.
@@ -67,7 +79,7 @@ impl<Job: Send + 'static, Answer: Send + 'static> Batcher<Job, Answer> {
 
 async fn run<Job: Send + 'static, Answer: Send + 'static>(
     mut worker: impl Worker<Job, Answer>,
-    mut waiting: mpsc::Receiver<(Job, oneshot::Sender<Answer>)>,
+    mut waiting: mpsc::Receiver<Waiting<Job, Answer>>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -80,16 +92,24 @@ async fn run<Job: Send + 'static, Answer: Send + 'static>(
         if taken == 0 {
             break;
         }
-        let (jobs, askers): (Vec<Job>, Vec<_>) = batch
-            .drain(..)
-            .filter(|(_, asker)| !asker.is_closed())
-            .unzip();
+        let (mut jobs, mut askers) = (Vec::with_capacity(taken), Vec::with_capacity(taken));
+        for Waiting { job, asker, since } in batch.drain(..) {
+            if asker.is_closed() {
+                continue;
+            }
+            if since.elapsed() > DEADLINE {
+                // Whoever has gone in the meantime misses nothing.
+                let _ = asker.send(Err(Error::TimedOut));
+                continue;
+            }
+            jobs.push(job);
+            askers.push(asker);
+        }
         if jobs.is_empty() {
             continue;
         }
         for (asker, answer) in askers.into_iter().zip(worker.work(&jobs).await) {
-            // Whoever has gone in the meantime misses nothing.
-            let _ = asker.send(answer);
+            let _ = asker.send(Ok(answer));
         }
     }
     worker.finish().await;

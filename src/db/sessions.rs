@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use futures_util::TryStreamExt;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Connection, Row};
 use tracing::warn;
 
 use super::batch::{MAX_BATCH, Worker};
-use super::{Result, SessionCutoffs, sql, user_from, within_deadline};
+use super::{Error, Result, SessionCutoffs, sql, user_from, within_deadline};
 use crate::clock::UnixTime;
 use crate::error_chain::ErrorChain;
 use crate::token::SessionDigest;
@@ -33,7 +34,9 @@ impl Finder {
         }
     }
 
-    async fn find(&mut self, look_ups: &[LookUp]) -> Result<HashMap<[u8; 32], User>> {
+    /// The users by the digests of their sessions. A row that cannot be read is an error for those
+    /// who asked for it alone.
+    async fn find(&mut self, look_ups: &[LookUp]) -> Result<HashMap<Vec<u8>, Result<User>>> {
         let is_fresh = self.connection.is_none();
         let rows = match self.query(look_ups).await {
             // The connection was kept while the server went away and came back. A reading may be
@@ -41,13 +44,11 @@ impl Finder {
             Err(error) if error.is_temporary() && !is_fresh => self.query(look_ups).await?,
             rows => rows?,
         };
-        rows.iter()
-            .map(|row| {
-                let digest: Vec<u8> = row.try_get("digest")?;
-                let digest = digest.try_into().map_err(|_| sqlx::Error::RowNotFound)?;
-                Ok((digest, user_from(row)?))
-            })
-            .collect()
+        let mut users = HashMap::with_capacity(rows.len());
+        for row in rows {
+            users.insert(row.try_get("digest")?, user_from(&row).map_err(Error::from));
+        }
+        Ok(users)
     }
 
     /// Runs the query, and lets go of a connection on which it failed.
@@ -68,7 +69,19 @@ impl Finder {
             Some(connection) => connection,
             None => self.pool.acquire().await?.detach(),
         };
-        let rows = within_deadline(query.fetch_all(&mut connection)).await?;
+        let rows = within_deadline(async {
+            let mut found = query.fetch(&mut connection);
+            let mut rows = Vec::with_capacity(look_ups.len());
+            // Nobody waits for more rows than there are look-ups, and hearing that there are none
+            // takes as long as hearing of one.
+            while rows.len() < look_ups.len()
+                && let Some(row) = found.try_next().await?
+            {
+                rows.push(row);
+            }
+            Ok(rows)
+        })
+        .await?;
         self.connection = Some(connection);
         Ok(rows)
     }
@@ -77,15 +90,13 @@ impl Finder {
 impl Worker<LookUp, Result<Option<User>>> for Finder {
     async fn work(&mut self, look_ups: &[LookUp]) -> Vec<Result<Option<User>>> {
         let found = self.find(look_ups).await;
-        let answer = |look_up: &LookUp| match &found {
-            Ok(users) => {
-                let user = users.get(look_up.digest.as_bytes()).cloned();
-                Ok(user.map(|user| User {
-                    session_id: Some(look_up.digest),
-                    ..user
-                }))
-            }
-            Err(error) => Err(error.clone()),
+        let answer = |look_up: &LookUp| {
+            let users = found.as_ref().map_err(Error::clone)?;
+            let user = users.get(look_up.digest.as_bytes()).cloned().transpose()?;
+            Ok(user.map(|user| User {
+                session_id: Some(look_up.digest),
+                ..user
+            }))
         };
         look_ups.iter().map(answer).collect()
     }
@@ -136,27 +147,33 @@ impl Beginner {
         }
     }
 
-    /// Ends the oldest sessions of those users who now have too many.
-    async fn make_room(&self, sessions: &[NewSession]) -> Result<()> {
-        let Some(max_sessions) = sessions.iter().map(|session| session.max_sessions).min() else {
-            return Ok(());
+    /// Those of these users who will have too many sessions, or may have.
+    async fn find_crowded(&self, sessions: &[NewSession]) -> Result<Vec<i64>> {
+        let room_after = |session: &NewSession| {
+            let of_same_user = sessions.iter().filter(|other| other.user == session.user);
+            i64::from(session.max_sessions) - of_same_user.map(|_| 1).sum::<i64>()
         };
+        let enough = sessions.iter().map(room_after).min();
         let (text, width) = sql::find_crowded_users(sessions.len());
-        let mut query = sqlx::query(text).bind(i64::from(max_sessions));
+        let mut query = sqlx::query(text).bind(enough);
         for number in 0..width {
             query = query.bind(sessions[number.min(sessions.len() - 1)].user.0);
         }
-        for row in within_deadline(query.fetch_all(&self.readers)).await? {
-            let user: i64 = row.try_get("user_id")?;
-            let newest = sessions
-                .iter()
-                .filter(|session| session.user.0 == user)
-                .map(|session| session.now.0)
-                .max();
+        let rows = within_deadline(query.fetch_all(&self.readers)).await?;
+        let users = rows.iter().map(|row| row.try_get("user_id"));
+        Ok(users.collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Ends the oldest sessions of these users, for whom others have just begun.
+    async fn make_room(&self, crowded: Vec<i64>, begun: &[NewSession]) -> Result<()> {
+        for user in crowded {
+            let newest = begun.iter().filter(|session| session.user.0 == user);
+            let newest = newest.max_by_key(|session| session.now.0);
+            let Some(newest) = newest else { continue };
             let delete = sqlx::query(sql::DELETE_OLDEST_SESSIONS)
                 .bind(user)
-                .bind(newest)
-                .bind(i64::from(max_sessions));
+                .bind(newest.now.0)
+                .bind(i64::from(newest.max_sessions));
             within_deadline(delete.execute(&self.writer)).await?;
         }
         Ok(())
@@ -165,7 +182,9 @@ impl Beginner {
 
 impl Worker<NewSession, Result<bool>> for Beginner {
     async fn work(&mut self, sessions: &[NewSession]) -> Vec<Result<bool>> {
-        let answers = match self.add(sessions).await {
+        // Looked up meanwhile, since a login alone need not wait for one after the other.
+        let (added, crowded) = tokio::join!(self.add(sessions), self.find_crowded(sessions));
+        let answers = match added {
             Ok(()) => sessions.iter().map(|_| Ok(true)).collect(),
             // Not their fault, and asking for each would only take longer.
             Err(error) if error.is_temporary() => {
@@ -181,7 +200,11 @@ impl Worker<NewSession, Result<bool>> for Beginner {
             }
         };
         // Durable by now; a few sessions too many until the next login are no reason to refuse one.
-        if let Err(error) = self.make_room(sessions).await {
+        let made_room = match crowded {
+            Ok(crowded) => self.make_room(crowded, sessions).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made_room {
             warn!(error = %ErrorChain(&error), "cannot end the oldest sessions of a user");
         }
         answers

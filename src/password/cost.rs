@@ -1,11 +1,6 @@
 //! The cost of a hash.
 
 use std::fmt;
-use std::str::FromStr;
-
-use bcrypt::HashParts;
-
-use crate::user::HashedPassword;
 
 /// bcrypt's cost: a hash takes 2 to the power of it rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,19 +22,6 @@ impl Cost {
     pub fn new(cost: u32) -> Option<Self> {
         let cost = Self(cost);
         (Self::MIN..=Self::MAX).contains(&cost).then_some(cost)
-    }
-
-    /// The cost of a stored hash; `None` for anything that we do not check: not bcrypt, malformed,
-    /// of a cost out of bounds, or `$2x$`, which marks hashes of a broken implementation.
-    pub(super) fn of(stored: &HashedPassword) -> Option<Self> {
-        let text = stored.as_str();
-        let is_known = ["$2a$", "$2b$", "$2y$"]
-            .iter()
-            .any(|version| text.starts_with(version));
-        if !is_known {
-            return None;
-        }
-        Self::new(HashParts::from_str(text).ok()?.get_cost())
     }
 
     /// How many rounds a hash takes.

@@ -106,6 +106,26 @@ on_each_engine! {
         assert_eq!(winners, 1, "{replies:?}");
     }
 
+    async fn a_user_who_cannot_be_read_is_no_harm_to_those_looked_up_together(database: Database) {
+        let app = TestApp::new(database).await;
+        let mut sessions = Vec::new();
+        for email in [EMAIL, "eve@example.org"] {
+            app.registered(email, "b4l0u").await;
+            sessions.push(app.logged_in(email, "b4l0u").await);
+        }
+        app.inside
+            .execute("UPDATE users SET email = 'bad' WHERE email = 'eve@example.org'")
+            .await;
+        let replies = race((0..RACERS).map(|number| app.profile(&sessions[number % 2]))).await;
+        for (number, reply) in replies.iter().enumerate() {
+            if number % 2 == 0 {
+                reply.assert_is(200, &json!({ "email": EMAIL }));
+            } else {
+                reply.assert_refusal(500, "internal error");
+            }
+        }
+    }
+
     async fn no_profile_is_shown_after_the_logout_was_answered(database: Database) {
         let app = TestApp::new(database).await;
         app.registered(EMAIL, "b4l0u").await;
