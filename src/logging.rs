@@ -23,7 +23,8 @@ pub fn start(filter: Targets, format: LogFormat) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
+        .with(lines)
+        .with(filter)
         .init();
 
     panic::set_hook(Box::new(|panic| {
