@@ -9,7 +9,10 @@ use tempfile::TempDir;
 use super::clients::{self, PASSWORD};
 use super::services;
 
-/// A running peer with somebody logged in.
+/// How many are registered and logged in at a peer: more than any of them would keep at hand.
+const USERS: usize = 200;
+
+/// A running peer with users who are logged in.
 pub struct Peer {
     pub name: String,
     pub url: String,
@@ -111,37 +114,35 @@ fn start(manner: &Manner) -> Option<Peer> {
     }
     services::await_answer(&url);
     let agent = clients::agent();
-    let email = "bob@example.org";
-    let send = |path: &str, by_json: bool, login_name: &str| {
-        let url = format!("{url}{path}");
-        if by_json {
-            let body = json!({ login_name: email, "password": PASSWORD, "name": "Bob" });
-            clients::post(&agent, &url, "application/json", &body.to_string())
-        } else {
-            let body = format!("{login_name}={email}&password={PASSWORD}");
-            clients::post(&agent, &url, "application/x-www-form-urlencoded", &body)
-        }
-    };
-    let (registered, _) = send(manner.register, manner.registers_by_json, "email");
-    assert!(
-        (200..300).contains(&registered),
-        "{}: {registered}",
-        manner.name
-    );
-    let (logged_in, cookie) = send(manner.log_in, manner.logs_in_by_json, manner.login_name);
-    assert!(
-        (200..300).contains(&logged_in),
-        "{}: {logged_in}",
-        manner.name
-    );
+    let cookies = (0..USERS).map(|number| log_one_in(&agent, manner, &url, number));
+    let cookies = cookies.collect();
     Some(Peer {
         name: manner.name.to_owned(),
         url,
         profile: manner.profile,
-        cookies: vec![cookie],
+        cookies,
         process,
         _folder: folder,
     })
+}
+
+/// Registers a user, logs them in, and returns the cookie.
+fn log_one_in(agent: &ureq::Agent, manner: &Manner, url: &str, number: usize) -> String {
+    let email = format!("user{number}@example.org");
+    let send = |path: &str, by_json: bool, login_name: &str| {
+        let url = format!("{url}{path}");
+        let (status, cookie) = if by_json {
+            let body = json!({ login_name: email, "password": PASSWORD, "name": "Bob" });
+            clients::post(agent, &url, "application/json", &body.to_string())
+        } else {
+            let body = format!("{login_name}={email}&password={PASSWORD}");
+            clients::post(agent, &url, "application/x-www-form-urlencoded", &body)
+        };
+        assert!((200..300).contains(&status), "{}: {status}", manner.name);
+        cookie
+    };
+    send(manner.register, manner.registers_by_json, "email");
+    send(manner.log_in, manner.logs_in_by_json, manner.login_name)
 }
 
 impl Drop for Peer {
