@@ -15,7 +15,7 @@ use axum::routing::{MethodRouter, get, post};
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::auth::{self, Auth};
+use crate::auth::{self, Auth, Reset};
 use crate::email::Email;
 use crate::password::Password;
 use crate::token::ResetToken;
@@ -51,10 +51,7 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
         ("/users", post(register_user)),
         ("/sessions", post(log_in).delete(log_out)),
         ("/profile", get(profile)),
-        (
-            "/reset_password",
-            post(get_reset_password_token).put(update_password),
-        ),
+        ("/reset_password", post(ask_for_reset).put(update_password)),
     ];
     routes
         .into_iter()
@@ -88,7 +85,10 @@ async fn home() -> impl IntoResponse {
 async fn register_user(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
-    edge.auth.register_user(&email, &password).await?;
+    edge.auth
+        .register_user(&email, &password)
+        .await
+        .map_err(Error::of_new_password("password"))?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "user created",
@@ -130,16 +130,18 @@ async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
     Json(json!({ "email": user.email.as_str() }))
 }
 
-async fn get_reset_password_token(
-    State(edge): State<Arc<Edge>>,
-    fields: Fields,
-) -> Result<impl IntoResponse> {
+async fn ask_for_reset(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
-    let token = edge.auth.get_reset_password_token(&email).await?;
-    Ok(Json(json!({
-        "email": email.as_str(),
-        "reset_token": token.reveal(),
-    })))
+    Ok(Json(match edge.auth.ask_for_reset(&email).await? {
+        Reset::Token(token) => json!({
+            "email": email.as_str(),
+            "reset_token": token.reveal(),
+        }),
+        Reset::ByMail => json!({
+            "email": email.as_str(),
+            "message": "if the address is registered, a reset link is on its way",
+        }),
+    }))
 }
 
 async fn update_password(
@@ -153,7 +155,8 @@ async fn update_password(
     let token = token.ok_or(auth::Error::BadResetToken)?;
     edge.auth
         .update_password(&email, &token, &new_password)
-        .await?;
+        .await
+        .map_err(Error::of_new_password("new_password"))?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "Password updated",

@@ -12,9 +12,15 @@ use crate::clock::Clock;
 use crate::db::{self, Attribute, Change, Db, SessionCutoffs};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
-use crate::password::{self, Password, Passwords, Verdict};
+use crate::password::{self, Password, PasswordRule, Passwords, Verdict, WeakPassword};
 use crate::token::{ResetToken, SessionId, TokenSource};
 use crate::user::User;
+
+mod mail;
+
+pub use mail::{MAIL_PAUSE, Reset};
+
+use mail::Post;
 
 /// The most sessions that one user can have; the oldest goes when another begins.
 pub const MAX_SESSIONS_PER_USER: u32 = 50;
@@ -40,6 +46,9 @@ pub enum Error {
     /// A user with this address exists.
     #[error("email already registered")]
     EmailTaken,
+    /// The password is too weak to be chosen; reads on after the name of the field that it came in.
+    #[error(transparent)]
+    WeakPassword(#[from] WeakPassword),
     /// There is no such user, or this is not the password: nobody learns which.
     #[error("wrong email or password")]
     BadCredentials,
@@ -95,10 +104,12 @@ pub struct Auth {
     lifetimes: Lifetimes,
     clock: Arc<dyn Clock>,
     tokens: Arc<dyn TokenSource>,
+    password_rule: Option<PasswordRule>,
+    post: Option<Arc<Post>>,
 }
 
 impl Auth {
-    /// Puts the rules on top of a database.
+    /// Puts the rules of the local exposure on top of a database.
     #[must_use]
     pub fn new(
         db: Db,
@@ -113,6 +124,17 @@ impl Auth {
             lifetimes,
             clock,
             tokens,
+            password_rule: None,
+            post: None,
+        }
+    }
+
+    /// Measures new passwords by this rule. Without one, whatever is a [`Password`] may be chosen.
+    #[must_use]
+    pub fn with_password_rule(self, rule: PasswordRule) -> Self {
+        Self {
+            password_rule: Some(rule),
+            ..self
         }
     }
 
@@ -120,8 +142,9 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::EmailTaken`].
+    /// [`Error::WeakPassword`], [`Error::EmailTaken`].
     pub async fn register_user(&self, email: &Email, password: &Password) -> Result<()> {
+        self.check_new_password(password, email)?;
         let hashed_password = self.passwords.hash(password).await?;
         let now = self.clock.now();
         if self.db.add_user(email, &hashed_password, now).await? {
@@ -239,13 +262,15 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::BadResetToken`], with nothing changed and the token not used up.
+    /// [`Error::WeakPassword`], [`Error::BadResetToken`], with nothing changed and the token not used
+    /// up.
     pub async fn update_password(
         &self,
         email: &Email,
         token: &ResetToken,
         new_password: &Password,
     ) -> Result<()> {
+        self.check_new_password(new_password, email)?;
         let digest = token.digest();
         let issued_after = self.clock.now().before(self.lifetimes.reset_token);
         // Looked at first only to spare a hash for a token that is no good; what decides is the
@@ -261,15 +286,24 @@ impl Auth {
             hashed_password,
             reset_token: digest,
             issued_after,
+            told_by_mail: self.tells_owners().then(|| self.clock.now()),
         };
         if self.db.update_user(&user, change).await? {
+            self.wake_worker();
             Ok(())
         } else {
             Err(Error::BadResetToken)
         }
     }
 
-    /// Deletes sessions and reset tokens that have expired, and says how many.
+    fn check_new_password(&self, password: &Password, email: &Email) -> Result<()> {
+        match self.password_rule {
+            Some(rule) => Ok(rule.check(password, email)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes sessions, reset tokens and notes of mails that have expired, and says how many.
     ///
     /// # Errors
     ///
@@ -278,8 +312,9 @@ impl Auth {
         // A session past its lifetime is not found, hence no longer noted as used, hence soon
         // idle: the one cutoff catches both kinds.
         let seen_before = self.session_cutoffs().last_seen_after;
-        let issued_before = self.clock.now().before(self.lifetimes.reset_token);
-        Ok(self.db.purge(seen_before, issued_before).await?)
+        let now = self.clock.now();
+        let issued_before = now.before(self.lifetimes.reset_token);
+        Ok(self.db.purge(seen_before, issued_before, now).await?)
     }
 
     fn session_cutoffs(&self) -> SessionCutoffs {

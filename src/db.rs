@@ -21,12 +21,14 @@ mod batch;
 mod engine;
 mod error;
 mod open;
+mod outbox;
 mod sessions;
 mod sql;
 mod url;
 
 pub use error::Error;
 pub use open::OpenError;
+pub use outbox::{Errand, MailKind, Settlement};
 pub use sql::statements;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
@@ -76,6 +78,9 @@ pub enum Change {
         reset_token: ResetTokenDigest,
         /// The moment after which it must have been issued.
         issued_after: UnixTime,
+        /// The moment of the change if the user is to be told by mail. The change and the mail are
+        /// recorded together or not at all.
+        told_by_mail: Option<UnixTime>,
     },
 }
 
@@ -197,6 +202,7 @@ impl Db {
                 hashed_password,
                 reset_token,
                 issued_after,
+                told_by_mail,
             } => {
                 within_deadline(async {
                     let mut transaction = self.writer.begin().await?;
@@ -216,6 +222,14 @@ impl Db {
                     ] {
                         sqlx::query(tidy)
                             .bind(user.id.0)
+                            .execute(&mut *transaction)
+                            .await?;
+                    }
+                    if let Some(now) = told_by_mail {
+                        sqlx::query(sql::TELL_BY_MAIL)
+                            .bind(MailKind::PasswordChanged.name())
+                            .bind(user.email.as_str())
+                            .bind(now.0)
                             .execute(&mut *transaction)
                             .await?;
                     }
@@ -280,17 +294,24 @@ impl Db {
         self.change(delete).await
     }
 
-    /// Deletes the sessions last seen at `seen_before` or earlier and the reset tokens issued at
-    /// `issued_before` or earlier, a few at a time. Returns how many.
+    /// Deletes the sessions last seen at `seen_before` or earlier, the reset tokens issued at
+    /// `issued_before` or earlier and the mails whose pause ended at `quiet_before` or earlier, a few
+    /// at a time. Returns how many.
     ///
     /// # Errors
     ///
     /// See [`Error`]; what was deleted until then stays deleted.
-    pub async fn purge(&self, seen_before: UnixTime, issued_before: UnixTime) -> Result<u64> {
+    pub async fn purge(
+        &self,
+        seen_before: UnixTime,
+        issued_before: UnixTime,
+        quiet_before: UnixTime,
+    ) -> Result<u64> {
         let mut purged = 0;
         for (statement, before) in [
             (sql::PURGE_SESSIONS, seen_before),
             (sql::PURGE_RESET_TOKENS, issued_before),
+            (sql::PURGE_MAILS, quiet_before),
         ] {
             loop {
                 let purge = sqlx::query(statement).bind(before.0).bind(PURGE_BATCH);

@@ -37,6 +37,22 @@ impl Email {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What stands before the `@`.
+    #[must_use]
+    pub fn local_part(&self) -> &str {
+        self.0
+            .split_once('@')
+            .map_or("", |(local_part, _)| local_part)
+    }
+
+    /// The address as logs may show it, such as `b***@example.org`: enough to recognize it by, not
+    /// enough to write to it.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let (local_part, domain) = self.0.split_once('@').unwrap_or_default();
+        format!("{}***@{domain}", &local_part[..local_part.len().min(1)])
+    }
 }
 
 impl FromStr for Email {
@@ -94,6 +110,13 @@ mod tests {
     fn an_address_is_trimmed_and_lower_cased() {
         let email: Email = " \tGuillaume@Holberton.IO\r\n".parse().unwrap();
         assert_eq!(email.as_str(), "guillaume@holberton.io");
+    }
+
+    #[test]
+    fn a_masked_address_shows_a_letter_and_the_domain() {
+        for (text, masked) in [("bob@example.org", "b***@example.org"), ("a@b", "a***@b")] {
+            assert_eq!(text.parse::<Email>().unwrap().masked(), masked);
+        }
     }
 
     #[test]

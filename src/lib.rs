@@ -6,9 +6,9 @@
 //!        app      HTTP: router, extractors, replies
 //!         │  calls only
 //!        auth     the rules: register, log in, log out, reset, who is it
-//!       ┌─┴────┐
-//!      db   password
-//!       └─┬────┘
+//!    ┌────┼──────┐
+//!   db   mail  password
+//!    └────┼──────┘
 //!   user, email, token, clock, …   the words that everyone shares; they know nobody
 //! ```
 //!
@@ -17,8 +17,9 @@
 //!
 //! - [`app`] takes requests apart, asks [`auth`], and puts replies together.
 //! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
-//! - [`db`] keeps users, sessions and reset tokens, on SQLite or PostgreSQL. Session checks that wait
+//! - [`db`] keeps users, sessions, reset tokens and what is to be mailed, on SQLite or PostgreSQL. Session checks that wait
 //!   share a query, and logins that wait share a commit.
+//! - [`mail`] writes to users, and knows how mails leave.
 //! - [`password`] says what may be a password, hashes it and checks it, on threads of its own, several
 //!   at once.
 //! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
@@ -35,6 +36,7 @@ pub mod db;
 pub mod email;
 pub mod error_chain;
 pub mod logging;
+pub mod mail;
 pub mod password;
 pub mod public_url;
 pub mod token;

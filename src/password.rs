@@ -21,8 +21,10 @@ mod cost;
 mod lanes;
 mod pi;
 mod queue;
+mod rule;
 
 pub use cost::Cost;
+pub use rule::{PasswordRule, WeakPassword};
 
 use queue::{NotHashed, Queue};
 

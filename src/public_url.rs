@@ -1,7 +1,6 @@
 //! The URL under which the world reaches the service.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use url::{Host, Url};
@@ -41,12 +40,21 @@ impl PublicUrl {
         self.0.origin().ascii_serialization()
     }
 
+    /// The host, with its port if it is not the usual one, such as `auth.example.org`: how the service
+    /// calls itself where people read it.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
     /// A link to a path of the service, with a query.
     #[must_use]
     pub fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
         let mut link = self.0.clone();
         link.set_path(path);
-        link.query_pairs_mut().extend_pairs(query);
+        if !query.is_empty() {
+            link.query_pairs_mut().extend_pairs(query);
+        }
         link.into()
     }
 }
@@ -56,12 +64,8 @@ impl FromStr for PublicUrl {
 
     fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
         let url: Url = text.parse().map_err(|_| InvalidPublicUrl::Malformed)?;
-        let leads_home = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-            None => return Err(InvalidPublicUrl::Malformed),
-        };
+        let host = url.host().ok_or(InvalidPublicUrl::Malformed)?;
+        let leads_home = is_this_machine(&host);
         match url.scheme() {
             "https" => {}
             "http" if leads_home => {}
@@ -76,6 +80,16 @@ impl FromStr for PublicUrl {
             return Err(InvalidPublicUrl::TooMuch);
         }
         Ok(Self(url))
+    }
+}
+
+/// Whether a host is the machine that asks, so that nothing crosses a network.
+#[must_use]
+pub fn is_this_machine(host: &Host<&str>) -> bool {
+    match *host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
     }
 }
 

@@ -70,6 +70,17 @@ pub(super) enum Error {
 pub(super) struct Cause(Arc<auth::Error>);
 
 impl Error {
+    /// The refusal of what was asked with a new password in this field: a weak one is named after it.
+    pub(super) fn of_new_password(name: &'static str) -> impl Fn(auth::Error) -> Self {
+        move |error| match error {
+            auth::Error::WeakPassword(weakness) => Self::BadField {
+                name,
+                problem: weakness.to_string(),
+            },
+            error => error.into(),
+        }
+    }
+
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BrokenBody(_) | Self::MalformedBody { .. } | Self::BadField { .. } => {
@@ -81,7 +92,7 @@ impl Error {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Auth(error) => match error {
-                auth::Error::EmailTaken => StatusCode::BAD_REQUEST,
+                auth::Error::EmailTaken | auth::Error::WeakPassword(_) => StatusCode::BAD_REQUEST,
                 auth::Error::BadCredentials => StatusCode::UNAUTHORIZED,
                 auth::Error::NoSession | auth::Error::UnknownEmail | auth::Error::BadResetToken => {
                     StatusCode::FORBIDDEN

@@ -9,11 +9,18 @@ use super::engine::{self, Engine};
 use super::url::{DatabaseUrl, Place};
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "users, sessions, reset tokens",
-    include_str!("../../migrations/0001_users_sessions_reset_tokens.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "users, sessions, reset tokens",
+        include_str!("../../migrations/0001_users_sessions_reset_tokens.sql"),
+    ),
+    (
+        2,
+        "outbox",
+        include_str!("../../migrations/0002_outbox.sql"),
+    ),
+];
 
 /// Why a database cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]

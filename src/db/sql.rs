@@ -98,6 +98,59 @@ statements! {
     PURGE_RESET_TOKENS = "
         DELETE FROM reset_tokens WHERE user_id IN (
             SELECT user_id FROM reset_tokens WHERE created_at <= $1 LIMIT $2)";
+
+    /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins. Changes nothing in the
+    /// pause after the last one, and nothing while one is being sent.
+    ASK_FOR_MAIL = "
+        INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim)
+        VALUES ($1, $2, $3, $3, $4, 0, NULL)
+        ON CONFLICT (kind, email) DO UPDATE SET
+            asked_at = excluded.asked_at,
+            due_at = excluded.due_at,
+            quiet_until = excluded.quiet_until,
+            attempts = 0,
+            claim = NULL
+        WHERE outbox.quiet_until <= excluded.asked_at
+          AND (outbox.claim IS NULL OR outbox.due_at <= excluded.asked_at)";
+
+    /// `$1` kind, `$2` address, `$3` now. Knows no pause: each of these events is told.
+    TELL_BY_MAIL = "
+        INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim)
+        VALUES ($1, $2, $3, $3, $3, 0, NULL)
+        ON CONFLICT (kind, email) DO UPDATE SET
+            asked_at = excluded.asked_at,
+            due_at = excluded.due_at,
+            quiet_until = excluded.quiet_until,
+            attempts = 0,
+            claim = NULL";
+
+    /// `$1` claim, `$2` its end, `$3` now.
+    ///
+    /// The condition stands inside and outside: the inner one chooses, and the outer one is looked at
+    /// again when the row is changed, so that of two who choose the same mail one goes without.
+    CLAIM_MAILS = "
+        UPDATE outbox SET claim = $1, due_at = $2
+        WHERE due_at <= $3 AND id IN (
+            SELECT id FROM outbox WHERE due_at <= $3 ORDER BY due_at LIMIT 8)";
+
+    /// `$1` claim, `$2` its end.
+    FIND_CLAIMED_MAILS = "
+        SELECT id, kind, email, asked_at, attempts FROM outbox WHERE due_at = $2 AND claim = $1";
+
+    /// `$1` mail, `$2` claim, `$3` the end of the pause. Not if the claim has passed to somebody else.
+    FINISH_MAIL = "
+        UPDATE outbox SET due_at = NULL, claim = NULL, quiet_until = $3
+        WHERE id = $1 AND claim = $2";
+
+    /// `$1` mail, `$2` claim, `$3` when it is due again.
+    POSTPONE_MAIL = "
+        UPDATE outbox SET due_at = $3, claim = NULL, attempts = attempts + 1
+        WHERE id = $1 AND claim = $2";
+
+    /// At most `$2` mails with nothing left to do, whose pause ended at `$1` or before.
+    PURGE_MAILS = "
+        DELETE FROM outbox WHERE id IN (
+            SELECT id FROM outbox WHERE due_at IS NULL AND quiet_until <= $1 LIMIT $2)";
 }
 
 /// The texts of a statement for 1, 2, 4, … [`MAX_BATCH`] keys. Fewer keys are filled up by repeating

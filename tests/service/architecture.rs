@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may not mention, with the reason.
-const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
+const FORBIDDEN: [(&[&str], &[&str], &str); 8] = [
     (
         &[
             "app",
@@ -14,6 +14,7 @@ const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
             "email",
             "error_chain",
             "logging",
+            "mail",
             "password",
             "public_url",
             "token",
@@ -28,6 +29,7 @@ const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
         &[
             "auth",
             "db",
+            "mail",
             "password",
             "public_url",
             "user",
@@ -41,13 +43,14 @@ const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
     ),
     (
         &["app"],
-        &["db", "Db", "Passwords", "Clock"],
+        &["db", "Db", "mail", "Mailer", "Passwords", "Clock"],
         "`app` calls only `auth`",
     ),
     (
         &[
             "auth",
             "db",
+            "mail",
             "password",
             "public_url",
             "user",
@@ -61,6 +64,7 @@ const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
     (
         &[
             "db",
+            "mail",
             "password",
             "public_url",
             "user",
@@ -80,8 +84,18 @@ const FORBIDDEN: [(&[&str], &[&str], &str); 6] = [
             "clock",
             "error_chain",
         ],
-        &["db", "password"],
+        &["db", "mail", "password"],
         "the words know nobody",
+    ),
+    (
+        &["db", "password"],
+        &["mail", "lettre"],
+        "only `auth` sends mail",
+    ),
+    (
+        &["mail"],
+        &["db", "Db", "Passwords"],
+        "only `auth` asks the database",
     ),
 ];
 

@@ -9,6 +9,7 @@ use bienvenue::app::{Settings, app};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{DatabaseUrl, Db};
+use bienvenue::mail::Mailer;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::token::{OsRandom, TokenSource};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 pub mod client;
 pub mod postgres;
 pub mod server;
+pub mod smtp_server;
 
 use client::{Call, Client};
 use postgres::Cluster;
@@ -106,6 +108,11 @@ impl Inside {
                 "reset_tokens",
                 "user_id, digest, password_version, created_at",
             ),
+            (
+                "outbox",
+                "id, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
+                 coalesce(length(claim), 0)",
+            ),
         ] {
             let query = format!("SELECT {columns} FROM {table} ORDER BY 1");
             for row in sqlx::query(AssertSqlSafe(query))
@@ -147,7 +154,7 @@ impl Inside {
         sqlx::query(statement).execute(&self.0).await.map(drop)
     }
 
-    /// Adds so many users with a session and a reset token each.
+    /// Adds so many users with a session, a reset token and a mail each.
     pub async fn fill(&self, users: u32) {
         let digest = match self.backend_name().await.as_str() {
             "SQLite" => "randomblob(32)",
@@ -163,6 +170,8 @@ impl Inside {
              NUMBERS SELECT DIGEST, n, 1, n, n FROM numbers",
             "INSERT INTO reset_tokens (user_id, digest, password_version, created_at)
              NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
+            "INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts)
+             NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0 FROM numbers",
         ] {
             let insert = insert
                 .replace("NUMBERS", &numbers)
@@ -203,7 +212,7 @@ impl Inside {
         let mut connection = self.0.acquire().await.unwrap().detach();
         let lock = match connection.backend_name() {
             "SQLite" => "BEGIN IMMEDIATE",
-            _ => "BEGIN; LOCK TABLE users, sessions, reset_tokens IN EXCLUSIVE MODE",
+            _ => "BEGIN; LOCK TABLE users, sessions, reset_tokens, outbox IN EXCLUSIVE MODE",
         };
         connection.execute(lock).await.unwrap();
         connection
@@ -240,8 +249,11 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub passwords: Passwords,
     pub inside: Inside,
-    _database: Database,
+    pub database: Database,
 }
+
+/// Where the world reaches the services that send mails.
+pub const PUBLIC_URL: &str = "https://auth.example.org";
 
 /// Long enough for every test that is not about it.
 const LOGIN_WAIT: Duration = Duration::from_secs(30);
@@ -267,8 +279,8 @@ impl TestApp {
         passwords: Passwords,
         tokens: Arc<dyn TokenSource>,
     ) -> Self {
-        let db = database.open().await;
         let clock = Arc::new(TestClock::default());
+        let db = database.open().await;
         let auth = Auth::new(
             db.clone(),
             passwords.clone(),
@@ -283,7 +295,46 @@ impl TestApp {
             clock,
             passwords,
             inside: database.look_inside().await,
-            _database: database,
+            database,
+        }
+    }
+
+    /// The same service with rules that are added to the ones of the local exposure.
+    pub fn with_rules(self, add: impl FnOnce(Auth) -> Auth) -> Self {
+        let auth = add(self.auth);
+        Self {
+            client: Client::of_router(app(auth.clone(), Settings::default())),
+            auth,
+            ..self
+        }
+    }
+
+    /// A service that mails reset links, which begin with [`PUBLIC_URL`].
+    pub async fn mailing(database: Database, mailer: Mailer) -> Self {
+        let app = Self::new(database).await;
+        app.with_rules(|auth| auth.with_mail(mailer, PUBLIC_URL.parse().unwrap()))
+    }
+
+    /// Another instance of the service over the same database, at the same time of day.
+    pub async fn another_instance(&self, mailer: Mailer) -> Auth {
+        let auth = Auth::new(
+            self.database.open().await,
+            self.passwords.clone(),
+            LIFETIMES,
+            self.clock.clone(),
+            Arc::new(OsRandom),
+        );
+        auth.with_mail(mailer, PUBLIC_URL.parse().unwrap())
+    }
+
+    /// Sends all mails that are due; returns how many tries that took.
+    pub async fn deliver(&self) -> usize {
+        let mut tries = 0;
+        loop {
+            match self.auth.deliver_due().await.unwrap() {
+                0 => return tries,
+                mails => tries += mails,
+            }
         }
     }
 

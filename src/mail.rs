@@ -1,0 +1,204 @@
+//! Mail: what is written to users, and how it gets to them.
+//!
+//! Every header is put together by `lettre`, so that nothing in an address can become another
+//! header, and goes to one address: the one it is given.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use lettre::address::AddressError;
+use lettre::message::MultiPart;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::transport::smtp;
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::clock::UnixTime;
+use crate::email::Email;
+use crate::error_chain::ErrorChain;
+
+mod folder;
+mod letter;
+mod sender;
+mod smtp_server;
+
+pub use letter::Letter;
+pub use sender::{InvalidSender, Sender};
+pub use smtp_server::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
+
+use folder::Folder;
+
+/// How long handing over one mail may take. Servers that take longer to say yes are few, and the
+/// worker has other mails.
+pub const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// Tells other programs not to answer (RFC 3834, 5).
+const AUTO_SUBMITTED: (HeaderName, &str) = (
+    HeaderName::new_from_ascii_str("Auto-Submitted"),
+    "auto-generated",
+);
+
+/// Sends mails.
+pub struct Mailer {
+    way: Way,
+    sender: Sender,
+    time_limit: Duration,
+}
+
+/// How mails leave.
+enum Way {
+    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Folder(Folder),
+}
+
+/// Why a mail did not leave. Shows no address and no link, whatever the server quotes.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server does not want this mail, and will not.
+    #[error("refused for good: {0}")]
+    Refused(String),
+    /// It may go better another time.
+    #[error("{0}")]
+    Later(String),
+    /// The server took too long.
+    #[error("the mail server did not take it within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The address is one that mail cannot be sent to.
+    #[error("mail cannot be sent to this address")]
+    Address(#[from] AddressError),
+    /// It cannot be put into words.
+    #[error("cannot be written")]
+    Unwritable(#[from] lettre::error::Error),
+    /// It cannot be put into the folder.
+    #[error("cannot be put into the folder")]
+    Folder(#[from] io::Error),
+}
+
+impl Error {
+    /// Whether it is no use to try again.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_) | Self::Address(_) | Self::Unwritable(_)
+        )
+    }
+}
+
+impl From<smtp::Error> for Error {
+    fn from(error: smtp::Error) -> Self {
+        let text = without_secrets(&ErrorChain(&error).to_string());
+        // Not this mail is refused but we are (RFC 4954, 6): whoever runs the service can still give
+        // the right name and password.
+        let are_we_refused = error
+            .status()
+            .is_some_and(|code| code.to_string().starts_with("53"));
+        if error.is_permanent() && !are_we_refused {
+            Self::Refused(text)
+        } else {
+            Self::Later(text)
+        }
+    }
+}
+
+impl Mailer {
+    /// Hands mails to a mail server.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Later`], if no encrypted connection to a host of this name can ever be had.
+    pub fn smtp(
+        url: &SmtpUrl,
+        authority: Option<Authority>,
+        sender: Sender,
+    ) -> Result<Self, Error> {
+        let transport = url.transport(authority)?;
+        Ok(Self::new(Way::Smtp(Box::new(transport)), sender))
+    }
+
+    /// Puts mails into a folder, one `.eml` file each, and creates the folder if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Why the folder cannot be had.
+    pub fn folder(path: &Path, sender: Sender) -> io::Result<Self> {
+        Ok(Self::new(Way::Folder(Folder::open(path)?), sender))
+    }
+
+    fn new(way: Way, sender: Sender) -> Self {
+        Self {
+            way,
+            sender,
+            time_limit: TIME_LIMIT,
+        }
+    }
+
+    /// The same with another limit than [`TIME_LIMIT`].
+    #[must_use]
+    pub fn with_time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
+    }
+
+    /// Sends a letter to one address, as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not leave. After [`Error::Later`] and [`Error::TimedOut`] it may have left all the
+    /// same: a server that falls silent after the last word may have heard it.
+    pub async fn send(&self, to: &Email, letter: &Letter, now: UnixTime) -> Result<(), Error> {
+        let id = Uuid::new_v4();
+        let to: Address = to.as_str().parse()?;
+        let (name, automatic) = AUTO_SUBMITTED;
+        let message = Message::builder()
+            .from(self.sender.mailbox())
+            .to(to.into())
+            .date(letter::system_time(now))
+            .message_id(Some(format!("<{id}@{}>", self.sender.domain())))
+            .subject(letter.subject())
+            .raw_header(HeaderValue::new(name, automatic.to_owned()))
+            .multipart(MultiPart::alternative_plain_html(
+                letter.text(),
+                letter.html(),
+            ))?;
+        let sent = async {
+            match &self.way {
+                Way::Smtp(transport) => {
+                    transport.send(message).await?;
+                }
+                Way::Folder(folder) => {
+                    let name = format!("{}-{id}.eml", now.0);
+                    folder.put(name, message.formatted()).await?;
+                }
+            }
+            Ok(())
+        };
+        match timeout(self.time_limit, sent).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::TimedOut(self.time_limit)),
+        }
+    }
+}
+
+/// What a server says, without the words that may be an address or a link: servers like to quote.
+fn without_secrets(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| {
+        let may_be_secret = word.contains('@') || word.contains("://") || word.contains('=');
+        if may_be_secret { "***" } else { word }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_quotes_is_not_repeated() {
+        assert_eq!(
+            without_secrets("550 5.1.1 <bob@example.org>: unknown\r\nsee https://a/?reset_token=b"),
+            "550 5.1.1 *** unknown see ***"
+        );
+    }
+}

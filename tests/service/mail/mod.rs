@@ -1,0 +1,5 @@
+//! Mails: who gets which, when, and what nobody learns from it.
+
+mod asking;
+mod delivery;
+mod encryption;
