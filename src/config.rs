@@ -7,19 +7,27 @@
     reason = "the help is read on a terminal, not in a browser"
 )]
 
-use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
-use clap::{Arg, Command, CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
+use crate::app::Settings;
 use crate::auth::Lifetimes;
 use crate::db::DatabaseUrl;
 use crate::password::Cost;
+
+mod exposure;
+mod mail;
+mod secret;
+
+pub use exposure::ExposureOptions;
+pub use mail::{MailOptions, MailWay};
+
+use secret::SecretParser;
 
 /// A user authentication service: sign up, log in, log out, who is it, reset a password.
 ///
@@ -37,13 +45,16 @@ Examples:
   bienvenue
   bienvenue --listen 127.0.0.1:8080 --database-url sqlite:/var/lib/bienvenue/users.db
   DATABASE_URL=postgres://bienvenue:secret@db.example.org/bienvenue bienvenue --log-format json
+  bienvenue --listen 0.0.0.0:5000 --public-url https://auth.example.org \\
+            --smtp-url-file /etc/bienvenue/smtp-url --mail-from 'Example <noreply@example.org>'
+  bienvenue --public-url http://localhost:5000 --mail-dir mails
 
 Try it:
   curl -d email=bob@example.org -d password=b4l0u http://127.0.0.1:5000/users"
 )]
 pub struct Config {
-    /// Where to listen. Loopback only: the answer to a password reset carries the reset token, so
-    /// whoever can reach the service can take over accounts
+    /// Where to listen. Without --public-url loopback only: the answer to a password reset carries
+    /// the reset token, so whoever can reach the service can take over accounts
     #[arg(
         long,
         env = "BIENVENUE_LISTEN",
@@ -62,9 +73,19 @@ pub struct Config {
         hide_env_values = true,
         value_name = "URL",
         default_value = "sqlite:bienvenue.db",
-        value_parser = DatabaseUrlParser
+        value_parser = SecretParser::<DatabaseUrl>::of_value()
     )]
-    pub database_url: DatabaseUrl,
+    database_url: DatabaseUrl,
+
+    /// The same out of a file, which other users of the machine need not be able to read
+    #[arg(
+        long,
+        env = "DATABASE_URL_FILE",
+        value_name = "FILE",
+        value_parser = SecretParser::<DatabaseUrl>::of_file(),
+        conflicts_with = "database_url"
+    )]
+    database_url_file: Option<DatabaseUrl>,
 
     /// The work that a password hash takes, for us and for whoever steals it: each step doubles
     /// it. Hashes of a lower cost are replaced at the next login
@@ -137,6 +158,14 @@ pub struct Config {
         default_value = "text"
     )]
     pub log_format: LogFormat,
+
+    /// Who can reach the service, and what that takes.
+    #[command(flatten)]
+    pub exposure: ExposureOptions,
+
+    /// How mails leave.
+    #[command(flatten)]
+    pub mail: MailOptions,
 }
 
 /// How the log is written.
@@ -172,14 +201,69 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    /// Where the data is.
+    #[must_use]
+    pub fn database_url(&self) -> &DatabaseUrl {
+        self.database_url_file
+            .as_ref()
+            .unwrap_or(&self.database_url)
+    }
+
+    /// How the service shows itself to those who reach it.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            public_url: self.exposure.public_url.clone(),
+            session_cookie: self.exposure.session_cookie(),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
         if self.session_idle_timeout > self.session_lifetime {
             return Err(
                 "--session-idle-timeout is longer than --session-lifetime, so it would never \
-                 be reached: make it the shorter one",
+                 be reached: make it the shorter one"
+                    .to_owned(),
             );
         }
-        Ok(())
+        self.mail.check()?;
+        self.check_exposure()
+    }
+
+    /// Says no to what would give accounts away, unless it is asked for by its name.
+    fn check_exposure(&self) -> Result<(), String> {
+        let is_public = self.exposure.public_url.is_some();
+        let gives_tokens = self.exposure.give_reset_tokens_to_anyone;
+        let sends_mails = self.mail.way().is_some();
+        let is_local_address = self.listen.ip().to_canonical().is_loopback();
+        let reason = match (is_public, gives_tokens, sends_mails) {
+            (false, _, _) if !is_local_address => {
+                return Err(format!(
+                    "{} can be reached from other machines, and the answer to a password reset \
+                     carries the reset token: listen on 127.0.0.1 or [::1], or give --public-url \
+                     with the URL by which the world reaches the service",
+                    self.listen.ip()
+                ));
+            }
+            (false, _, true) => {
+                "links in mails begin with the public URL: give --public-url too, such as \
+                 https://auth.example.org, or http://localhost:5000 for development"
+            }
+            (false, true, _) => {
+                "--give-reset-tokens-to-anyone changes what --public-url does: without that, \
+                 tokens are in the answers anyway"
+            }
+            (true, true, true) => {
+                "--give-reset-tokens-to-anyone puts reset tokens into answers instead of mails: \
+                 leave it out, or --smtp-url and --mail-dir"
+            }
+            (true, false, false) => {
+                "with --public-url, reset links go to their owners by mail: give --smtp-url and \
+                 --mail-from, or --mail-dir for development"
+            }
+            _ => return Ok(()),
+        };
+        Err(reason.to_owned())
     }
 }
 
@@ -191,17 +275,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
             .ok(),
         None => text.parse::<SocketAddr>().ok(),
     };
-    let address = address.ok_or("give an address and a port, such as 127.0.0.1:5000")?;
-    if address.ip().to_canonical().is_loopback() {
-        Ok(address)
-    } else {
-        Err(format!(
-            "{} can be reached from other machines, and the answer to a password reset carries \
-             the reset token: give 127.0.0.1 or [::1]. Other addresses need the public exposure \
-             (--public-url), which this version does not have",
-            address.ip()
-        ))
-    }
+    address.ok_or_else(|| "give an address and a port, such as 127.0.0.1:5000".to_owned())
 }
 
 fn parse_cost(text: &str) -> Result<Cost, String> {
@@ -229,97 +303,5 @@ fn parse_log(text: &str) -> Result<Targets, String> {
         .map_err(|_| "give error, warn, info, debug or trace, such as info,sqlx=debug".to_owned())
 }
 
-/// Parses a database URL. Unlike a plain function, it does not repeat a refused one, which may hold
-/// a password, on the terminal.
-#[derive(Clone)]
-struct DatabaseUrlParser;
-
-impl TypedValueParser for DatabaseUrlParser {
-    type Value = DatabaseUrl;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        _argument: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<DatabaseUrl, clap::Error> {
-        let refuse = |reason: &str| {
-            let text = format!("invalid value for '--database-url <URL>': {reason}");
-            command.clone().error(ErrorKind::ValueValidation, text)
-        };
-        let text = value.to_str().ok_or_else(|| refuse("not UTF-8"))?;
-        text.parse::<DatabaseUrl>()
-            .map_err(|error| refuse(&error.to_string()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Result<Config, String> {
-        let config = Config::try_parse_from([&["bienvenue"], arguments].concat())
-            .map_err(|error| error.to_string())?;
-        config.check()?;
-        Ok(config)
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Config::command().debug_assert();
-    }
-
-    #[test]
-    fn loopback_addresses_are_taken() {
-        for (text, address) in [
-            ("127.0.0.1:5000", "127.0.0.1:5000"),
-            ("127.8.9.1:80", "127.8.9.1:80"),
-            ("localhost:0", "127.0.0.1:0"),
-            ("[::1]:5000", "[::1]:5000"),
-            ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1"),
-        ] {
-            let config = parse(&["--listen", text]).unwrap();
-            assert_eq!(config.listen, address.parse().unwrap(), "{text}");
-        }
-    }
-
-    #[test]
-    fn other_addresses_are_refused_with_the_way_out() {
-        for text in [
-            "0.0.0.0:5000",
-            "[::]:5000",
-            "192.168.1.2:80",
-            "[::ffff:10.0.0.1]:80",
-        ] {
-            let message = parse(&["--listen", text]).unwrap_err();
-            assert!(message.contains("--public-url"), "{message}");
-        }
-    }
-
-    #[test]
-    fn bad_values_are_refused_with_what_would_be_right() {
-        for (option, value, hint) in [
-            ("--listen", "5000", "127.0.0.1:5000"),
-            ("--listen", "localhost:x", "127.0.0.1:5000"),
-            ("--bcrypt-cost", "3", "4 to 16"),
-            ("--bcrypt-cost", "17", "4 to 16"),
-            ("--bcrypt-cost", "twelve", "4 to 16"),
-            ("--session-lifetime", "0s", "14d"),
-            ("--session-lifetime", "soon", "14d"),
-            ("--session-idle-timeout", "31d", "--session-lifetime"),
-            ("--reset-token-lifetime", "25h", "24h"),
-            ("--log", "loud=very", "info,sqlx=debug"),
-            ("--log-format", "xml", "json"),
-            ("--database-url", "mysql://host/db", "postgres://"),
-        ] {
-            let message = parse(&[option, value]).unwrap_err();
-            assert!(message.contains(hint), "{option} {value}: {message}");
-        }
-    }
-
-    #[test]
-    fn a_refused_database_url_is_not_repeated() {
-        let message = parse(&["--database-url", "mysql://me:s3cret@host/db"]).unwrap_err();
-        assert!(!message.contains("s3cret"), "{message}");
-    }
-}
+mod tests;

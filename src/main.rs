@@ -2,25 +2,33 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bienvenue::app::{Settings, app, listen, serve};
+use bienvenue::app::{SessionCookie, app, listen, serve};
 use bienvenue::auth::Auth;
 use bienvenue::clock::SystemClock;
-use bienvenue::config::Config;
+use bienvenue::config::{Config, MailWay};
 use bienvenue::db::{Db, OpenError};
 use bienvenue::error_chain::ErrorChain;
 use bienvenue::logging;
+use bienvenue::mail::{self, Mailer};
 use bienvenue::password::{Cost, Passwords};
+use bienvenue::public_url::PublicUrl;
 use bienvenue::token::OsRandom;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
-/// How often expired sessions and reset tokens are deleted. They are void without it; this only
+/// How often expired sessions, reset tokens and notes of mails are deleted. They are void without it; this only
 /// keeps the database small.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How long mails that are being sent may take to be finished once no request is served any more.
+/// What is cut off is sent again after the next start.
+const LAST_MAILS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let config = Config::from_command_line();
@@ -40,6 +48,10 @@ enum Failure {
     Listen(SocketAddr, #[source] std::io::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("cannot put mails into {0}: choose another folder with --mail-dir")]
+    MailFolder(PathBuf, #[source] std::io::Error),
+    #[error("cannot use the mail server")]
+    MailServer(#[source] mail::Error),
     #[error("the socket failed")]
     Socket(#[from] std::io::Error),
 }
@@ -48,17 +60,76 @@ enum Failure {
 async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     logging::start(config.log.clone(), config.log_format);
     let listener = listen(config.listen).map_err(|error| Failure::Listen(config.listen, error))?;
-    let db = Db::open(&config.database_url)
+    let mailer = mailer(config)?;
+    let db = Db::open(config.database_url())
         .await
         .map_err(Failure::Open)?;
-    let auth = Auth::new(
+    let mut auth = Auth::new(
         db.clone(),
         Passwords::new(config.bcrypt_cost, config.login_wait),
         config.lifetimes(),
         Arc::new(SystemClock),
         Arc::new(OsRandom),
     );
+    if let Some(rule) = config.exposure.password_rule() {
+        auth = auth.with_password_rule(rule);
+    }
+    if let (Some(mailer), Some(public_url)) = (mailer, &config.exposure.public_url) {
+        auth = auth.with_mail(mailer, public_url.clone());
+    }
 
+    warn_of_weaknesses(config);
+    let address = listener.local_addr().map_err(Failure::Socket)?;
+    info!(database = %config.database_url(), "listening on http://{address}");
+    let purge = tokio::spawn(purge_now_and_then(auth.clone()));
+    let (stopping, mut stopped) = watch::channel(false);
+    let mut mails = tokio::spawn({
+        let auth = auth.clone();
+        async move {
+            let stopped = async {
+                // No sender is left only if there is nothing to stop for any more.
+                let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+            };
+            auth.deliver_until(stopped).await;
+        }
+    });
+    let shutdown = async move {
+        told_to_stop().await;
+        stopping.send_replace(true);
+    };
+    serve(listener, app(auth, config.settings()), shutdown)
+        .await
+        .map_err(Failure::Socket)?;
+
+    if timeout(LAST_MAILS, &mut mails).await.is_err() {
+        mails.abort();
+        let _ = mails.await;
+    }
+    purge.abort();
+    // Ended, one way or the other, before the database is taken from under it.
+    let _ = purge.await;
+    db.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// What carries mails, if they are to be carried.
+fn mailer(config: &Config) -> Result<Option<Mailer>, Box<dyn Error>> {
+    let Some((way, sender)) = config.mail.way() else {
+        return Ok(None);
+    };
+    let mailer = match way {
+        MailWay::Smtp { url, authority } => {
+            Mailer::smtp(url, authority, sender).map_err(Failure::MailServer)?
+        }
+        MailWay::Folder(path) => Mailer::folder(path, sender)
+            .map_err(|error| Failure::MailFolder(path.to_path_buf(), error))?,
+    };
+    Ok(Some(mailer))
+}
+
+/// Says aloud, at every start, what was asked for and is not for every day.
+fn warn_of_weaknesses(config: &Config) {
     if config.bcrypt_cost < Cost::RECOMMENDED_MIN {
         warn!(
             "--bcrypt-cost {} is for tests: stolen hashes would soon be guessed; give {} or more",
@@ -66,19 +137,26 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
             Cost::RECOMMENDED_MIN
         );
     }
-    let address = listener.local_addr().map_err(Failure::Socket)?;
-    info!(database = %config.database_url, "listening on http://{address}");
-    let purge = tokio::spawn(purge_now_and_then(auth.clone()));
-    serve(listener, app(auth, Settings::default()), told_to_stop())
-        .await
-        .map_err(Failure::Socket)?;
-
-    purge.abort();
-    // Ended, one way or the other, before the database is taken from under it.
-    let _ = purge.await;
-    db.close().await;
-    info!("stopped");
-    Ok(())
+    if config.exposure.give_reset_tokens_to_anyone {
+        warn!(
+            "--give-reset-tokens-to-anyone: whoever can reach this service can take over every \
+             account"
+        );
+    }
+    let is_https = config
+        .exposure
+        .public_url
+        .as_ref()
+        .is_some_and(PublicUrl::is_https);
+    if is_https && config.exposure.session_cookie() == SessionCookie::Plain {
+        warn!("--session-cookie plain: browsers will send sessions over unencrypted HTTP too");
+    }
+    if let Some((MailWay::Folder(path), _)) = config.mail.way() {
+        warn!(
+            "--mail-dir is for development: mails go into {} and reach nobody",
+            path.display()
+        );
+    }
 }
 
 async fn purge_now_and_then(auth: Auth) {
@@ -88,9 +166,9 @@ async fn purge_now_and_then(auth: Auth) {
         ticks.tick().await;
         match auth.purge_expired().await {
             Ok(0) => {}
-            Ok(rows) => info!(rows, "deleted expired sessions and reset tokens"),
+            Ok(rows) => info!(rows, "deleted what has expired"),
             Err(error) => {
-                warn!(error = %ErrorChain(&error), "cannot delete expired sessions and reset tokens");
+                warn!(error = %ErrorChain(&error), "cannot delete what has expired");
             }
         }
     }

@@ -68,6 +68,25 @@ fn help_teaches_every_setting() {
         "BIENVENUE_LOG",
         "--log-format",
         "BIENVENUE_LOG_FORMAT",
+        "DATABASE_URL_FILE",
+        "--public-url",
+        "BIENVENUE_PUBLIC_URL",
+        "https://auth.example.org",
+        "--session-cookie",
+        "BIENVENUE_SESSION_COOKIE",
+        "--password-min",
+        "BIENVENUE_PASSWORD_MIN",
+        "--give-reset-tokens-to-anyone",
+        "BIENVENUE_GIVE_RESET_TOKENS_TO_ANYONE",
+        "--smtp-url",
+        "BIENVENUE_SMTP_URL",
+        "BIENVENUE_SMTP_URL_FILE",
+        "--smtp-ca-file",
+        "BIENVENUE_SMTP_CA_FILE",
+        "--mail-from",
+        "BIENVENUE_MAIL_FROM",
+        "--mail-dir",
+        "BIENVENUE_MAIL_DIR",
         "curl",
     ] {
         assert!(
@@ -94,9 +113,10 @@ fn the_version_is_the_packages() {
 }
 
 #[test]
-fn help_does_not_show_the_password_in_the_environment() {
+fn help_does_not_show_the_passwords_in_the_environment() {
     let output = Server::command()
         .env("DATABASE_URL", "postgres://me:s3cret@host/db")
+        .env("BIENVENUE_SMTP_URL", "smtps://me:s3cret@host")
         .arg("--help")
         .output()
         .unwrap();
@@ -108,6 +128,7 @@ fn a_bad_setting_is_refused_with_status_2_and_leaves_no_file() {
     let folder = tempdir().unwrap();
     for (arguments, hint) in [
         (&["--listen", "0.0.0.0:5000"][..], "--public-url"),
+        (&["--public-url", "https://auth.example.org"], "--mail-dir"),
         (&["--bcrypt-cost", "40"], "4 to 16"),
         (&["--database-url", "mysql://host/db"], "postgres://"),
         (&["--session-lifetime", "1d"], "--session-idle-timeout"),

@@ -3,3 +3,4 @@
 mod asking;
 mod delivery;
 mod encryption;
+mod program;

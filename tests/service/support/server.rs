@@ -40,7 +40,7 @@ impl Server {
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bienvenue"));
         for (name, _) in std::env::vars() {
-            if name.starts_with("BIENVENUE_") || name == "DATABASE_URL" {
+            if name.starts_with("BIENVENUE_") || name.starts_with("DATABASE_URL") {
                 command.env_remove(name);
             }
         }

@@ -94,6 +94,11 @@ impl SmtpServer {
         })
     }
 
+    /// The host and the port.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// What sends to this server, by a URL of this scheme and this login.
     pub fn mailer_by(&self, scheme: &str, login: &str, trusts_it: bool) -> Mailer {
         self.mailer_at(&self.host, scheme, login, trusts_it)

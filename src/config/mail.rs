@@ -1,0 +1,102 @@
+//! How mails leave.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::secret::SecretParser;
+use crate::mail::{Authority, Sender, SmtpUrl};
+
+/// How mails leave, if they do.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Mail")]
+pub struct MailOptions {
+    /// The mail server: smtps://USER:PASSWORD@HOST:465, or smtp://USER:PASSWORD@HOST:587 for one
+    /// that encrypts by STARTTLS. Its certificate is checked; nothing goes unencrypted, except to
+    /// this machine (smtp://localhost:25). Signs such as @ in the password are written %40
+    #[arg(
+        long,
+        env = "BIENVENUE_SMTP_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = SecretParser::<SmtpUrl>::of_value(),
+        conflicts_with_all = ["smtp_url_file", "mail_dir"]
+    )]
+    smtp_url: Option<SmtpUrl>,
+
+    /// The same out of a file, which other users of the machine need not be able to read
+    #[arg(
+        long,
+        env = "BIENVENUE_SMTP_URL_FILE",
+        value_name = "FILE",
+        value_parser = SecretParser::<SmtpUrl>::of_file(),
+        conflicts_with = "mail_dir"
+    )]
+    smtp_url_file: Option<SmtpUrl>,
+
+    /// Also trust mail servers whose certificates are signed by the one in this PEM file, beside
+    /// those that browsers trust
+    #[arg(
+        long,
+        env = "BIENVENUE_SMTP_CA_FILE",
+        value_name = "FILE",
+        value_parser = SecretParser::<Authority>::of_file()
+    )]
+    smtp_ca_file: Option<Authority>,
+
+    /// From whom mails come, such as "Example <noreply@example.org>"
+    #[arg(long, env = "BIENVENUE_MAIL_FROM", value_name = "SENDER")]
+    mail_from: Option<Sender>,
+
+    /// For development: put mails as .eml files into this folder instead of sending them
+    #[arg(long, env = "BIENVENUE_MAIL_DIR", value_name = "FOLDER")]
+    mail_dir: Option<PathBuf>,
+}
+
+/// How mails leave.
+#[derive(Clone, Debug)]
+pub enum MailWay<'a> {
+    /// To a mail server.
+    Smtp {
+        /// The server.
+        url: &'a SmtpUrl,
+        /// Who may vouch for it, beside those that browsers trust.
+        authority: Option<Authority>,
+    },
+    /// Into a folder, and to nobody.
+    Folder(&'a Path),
+}
+
+impl MailOptions {
+    /// How mails leave, and from whom they come; `None` if they do not.
+    #[must_use]
+    pub fn way(&self) -> Option<(MailWay<'_>, Sender)> {
+        let url = self.smtp_url.as_ref().or(self.smtp_url_file.as_ref());
+        let way = match (url, &self.mail_dir) {
+            (Some(url), _) => MailWay::Smtp {
+                url,
+                authority: self.smtp_ca_file.clone(),
+            },
+            (None, Some(folder)) => MailWay::Folder(folder),
+            (None, None) => return None,
+        };
+        Some((way, self.mail_from.clone().unwrap_or_default()))
+    }
+
+    /// Says no to options that do not go together.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match self.way() {
+            Some((MailWay::Smtp { .. }, _)) if self.mail_from.is_none() => Err(
+                "a mail server takes mails only from somebody: give --mail-from, such as \
+                 \"Example <noreply@example.org>\"",
+            ),
+            Some((MailWay::Folder(_), _)) | None if self.smtp_ca_file.is_some() => {
+                Err("--smtp-ca-file is about the mail server: give --smtp-url too")
+            }
+            None if self.mail_from.is_some() => {
+                Err("--mail-from is about mails: give --smtp-url or --mail-dir too")
+            }
+            _ => Ok(()),
+        }
+    }
+}
