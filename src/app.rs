@@ -18,11 +18,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::auth::{self, Auth, Reset};
 use crate::email::Email;
 use crate::password::Password;
+use crate::source::Source;
 use crate::token::ResetToken;
 
 mod body;
+mod client_address;
 mod error;
 mod fields;
+mod forwarded;
 mod request_log;
 mod serve;
 mod session;
@@ -32,6 +35,7 @@ use error::Error;
 use fields::Fields;
 use session::{CurrentUser, PresentedSession};
 
+pub use client_address::{InvalidTrustedProxy, TrustedProxy};
 pub use serve::{DRAIN_DEADLINE, listen, serve};
 pub use session::SessionCookie;
 pub use settings::Settings;
@@ -82,11 +86,15 @@ async fn home() -> impl IntoResponse {
     Json(json!({ "message": "Bienvenue" }))
 }
 
-async fn register_user(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
+async fn register_user(
+    State(edge): State<Arc<Edge>>,
+    source: Source,
+    fields: Fields,
+) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
     edge.auth
-        .register_user(&email, &password)
+        .register_user(&email, &password, source)
         .await
         .map_err(Error::of_new_password("password"))?;
     Ok(Json(json!({
@@ -95,11 +103,15 @@ async fn register_user(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<
     })))
 }
 
-async fn log_in(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
+async fn log_in(
+    State(edge): State<Arc<Edge>>,
+    source: Source,
+    fields: Fields,
+) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
     let password: Password = fields.parse("password")?;
-    let user = edge.auth.valid_login(&email, &password).await?;
-    let session_id = edge.auth.create_session(&user).await?;
+    let user = edge.auth.valid_login(&email, &password, source).await?;
+    let session_id = edge.auth.create_session(&user, source).await?;
     Ok((
         [(SET_COOKIE, edge.settings.session_cookie.set(&session_id))],
         Json(json!({
@@ -113,9 +125,10 @@ async fn log_in(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl In
 /// that read the body.
 async fn log_out(
     State(edge): State<Arc<Edge>>,
+    source: Source,
     PresentedSession(session_id): PresentedSession,
 ) -> Result<impl IntoResponse> {
-    edge.auth.destroy_session(&session_id).await?;
+    edge.auth.destroy_session(&session_id, source).await?;
     Ok((
         StatusCode::FOUND,
         [
@@ -130,22 +143,29 @@ async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
     Json(json!({ "email": user.email.as_str() }))
 }
 
-async fn ask_for_reset(State(edge): State<Arc<Edge>>, fields: Fields) -> Result<impl IntoResponse> {
+async fn ask_for_reset(
+    State(edge): State<Arc<Edge>>,
+    source: Source,
+    fields: Fields,
+) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
-    Ok(Json(match edge.auth.ask_for_reset(&email).await? {
-        Reset::Token(token) => json!({
-            "email": email.as_str(),
-            "reset_token": token.reveal(),
-        }),
-        Reset::ByMail => json!({
-            "email": email.as_str(),
-            "message": "if the address is registered, a reset link is on its way",
-        }),
-    }))
+    Ok(Json(
+        match edge.auth.ask_for_reset(&email, source).await? {
+            Reset::Token(token) => json!({
+                "email": email.as_str(),
+                "reset_token": token.reveal(),
+            }),
+            Reset::ByMail => json!({
+                "email": email.as_str(),
+                "message": "if the address is registered, a reset link is on its way",
+            }),
+        },
+    ))
 }
 
 async fn update_password(
     State(edge): State<Arc<Edge>>,
+    source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
     let email: Email = fields.parse("email")?;
@@ -154,7 +174,7 @@ async fn update_password(
     let new_password: Password = fields.parse("new_password")?;
     let token = token.ok_or(auth::Error::BadResetToken)?;
     edge.auth
-        .update_password(&email, &token, &new_password)
+        .update_password(&email, &token, &new_password, source)
         .await
         .map_err(Error::of_new_password("new_password"))?;
     Ok(Json(json!({

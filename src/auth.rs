@@ -13,13 +13,17 @@ use crate::db::{self, Attribute, Change, Db, SessionCutoffs};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::password::{self, Password, PasswordRule, Passwords, Verdict, WeakPassword};
+use crate::source::Source;
+use crate::throttle::{self, Limits, Throttle};
 use crate::token::{ResetToken, SessionId, TokenSource};
 use crate::user::User;
 
+mod audit;
 mod mail;
 
 pub use mail::{MAIL_PAUSE, Reset};
 
+use audit::Event;
 use mail::Post;
 
 /// The most sessions that one user can have; the oldest goes when another begins.
@@ -61,6 +65,12 @@ pub enum Error {
     /// The token is unknown, used, superseded, expired, or another user's.
     #[error("invalid reset token")]
     BadResetToken,
+    /// Too many attempts before this one; see [`throttle`]. Nobody learns which limit it was.
+    #[error("too many attempts")]
+    Throttled {
+        /// When another will be let through.
+        retry_after: Duration,
+    },
     /// The database cannot answer now; nothing is known of what was asked.
     #[error("temporarily unavailable")]
     Unavailable(#[source] db::Error),
@@ -101,6 +111,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Auth {
     db: Db,
     passwords: Passwords,
+    throttle: Throttle,
     lifetimes: Lifetimes,
     clock: Arc<dyn Clock>,
     tokens: Arc<dyn TokenSource>,
@@ -115,10 +126,12 @@ impl Auth {
         db: Db,
         passwords: Passwords,
         lifetimes: Lifetimes,
+        limits: Limits,
         clock: Arc<dyn Clock>,
         tokens: Arc<dyn TokenSource>,
     ) -> Self {
         Self {
+            throttle: Throttle::new(db.clone(), limits, Arc::clone(&clock)),
             db,
             passwords,
             lifetimes,
@@ -142,16 +155,26 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::WeakPassword`], [`Error::EmailTaken`].
-    pub async fn register_user(&self, email: &Email, password: &Password) -> Result<()> {
+    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`].
+    pub async fn register_user(
+        &self,
+        email: &Email,
+        password: &Password,
+        source: Source,
+    ) -> Result<()> {
         self.check_new_password(password, email)?;
+        self.passwords.ensure_room()?;
+        let let_in = self.throttle.sign_up(source).await;
+        unless_throttled(let_in, source)?;
         let hashed_password = self.passwords.hash(password).await?;
         let now = self.clock.now();
-        if self.db.add_user(email, &hashed_password, now).await? {
-            Ok(())
-        } else {
-            Err(Error::EmailTaken)
+        if !self.db.add_user(email, &hashed_password, now).await? {
+            return Err(Error::EmailTaken);
         }
+        // Only for the log, and the user is there: a failure is none of the sign-up.
+        let user = self.db.find_user_by(Attribute::Email(email)).await;
+        Event::SignUp.log(source, user.ok().flatten().map(|user| user.id));
+        Ok(())
     }
 
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is
@@ -160,13 +183,37 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
-    /// password.
-    pub async fn valid_login(&self, email: &Email, password: &Password) -> Result<User> {
+    /// password; [`Error::Throttled`], after none.
+    pub async fn valid_login(
+        &self,
+        email: &Email,
+        password: &Password,
+        source: Source,
+    ) -> Result<User> {
         self.passwords.ensure_room()?;
+        let let_in = self.throttle.log_in(email, source).await;
+        let attempt = unless_throttled(let_in, source)?;
+        let outcome = self.check_credentials(email, password, source).await;
+        match outcome {
+            Ok(_) => self.throttle.succeeded(attempt).await,
+            Err(Error::BadCredentials) => {}
+            Err(_) => self.throttle.undecided(attempt).await,
+        }
+        outcome
+    }
+
+    async fn check_credentials(
+        &self,
+        email: &Email,
+        password: &Password,
+        source: Source,
+    ) -> Result<User> {
         let user = self.db.find_user_by(Attribute::Email(email)).await?;
         let stored = user.as_ref().map(|user| &user.hashed_password);
         let verdict = self.passwords.verify(password, stored).await?;
+        let id = user.as_ref().map(|user| user.id);
         let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
+            Event::FailedLogin.log(source, id);
             return Err(Error::BadCredentials);
         };
         if let Some(stronger) = stronger {
@@ -182,7 +229,7 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::BadCredentials`] if the user is gone.
-    pub async fn create_session(&self, user: &User) -> Result<SessionId> {
+    pub async fn create_session(&self, user: &User, source: Source) -> Result<SessionId> {
         let session_id = SessionId::new(&*self.tokens);
         let was_added = self
             .db
@@ -194,6 +241,7 @@ impl Auth {
             )
             .await?;
         if was_added {
+            Event::Login.log(source, Some(user.id));
             Ok(session_id)
         } else {
             Err(Error::BadCredentials)
@@ -228,12 +276,17 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::NoSession`] if it had ended before.
-    pub async fn destroy_session(&self, session_id: &SessionId) -> Result<()> {
-        let was_live = self
+    pub async fn destroy_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
+        let digest = session_id.digest();
+        let cutoffs = self.session_cutoffs();
+        // Looked at first only to know who it is; what decides is the deletion.
+        let user = self
             .db
-            .delete_session(session_id.digest(), self.session_cutoffs())
-            .await?;
-        if was_live {
+            .find_user_by(Attribute::SessionId(digest, cutoffs))
+            .await?
+            .ok_or(Error::NoSession)?;
+        if self.db.delete_session(digest, cutoffs).await? {
+            Event::Logout.log(source, Some(user.id));
             Ok(())
         } else {
             Err(Error::NoSession)
@@ -246,8 +299,9 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::UnknownEmail`].
-    pub async fn get_reset_password_token(&self, email: &Email) -> Result<ResetToken> {
+    async fn get_reset_password_token(&self, email: &Email, source: Source) -> Result<ResetToken> {
         let user = self.db.find_user_by(Attribute::Email(email)).await?;
+        Event::ResetAsked.log(source, user.as_ref().map(|user| user.id));
         let user = user.ok_or(Error::UnknownEmail)?;
         let token = ResetToken::new(&*self.tokens);
         let change = Change::ResetToken(token.digest(), self.clock.now());
@@ -258,7 +312,8 @@ impl Auth {
         }
     }
 
-    /// Sets a new password, and ends every session and every reset token of the user.
+    /// Sets a new password, and ends every session and every reset token of the user. From where
+    /// this is done the user can log in even while others flood the account.
     ///
     /// # Errors
     ///
@@ -269,6 +324,7 @@ impl Auth {
         email: &Email,
         token: &ResetToken,
         new_password: &Password,
+        source: Source,
     ) -> Result<()> {
         self.check_new_password(new_password, email)?;
         let digest = token.digest();
@@ -290,6 +346,8 @@ impl Auth {
         };
         if self.db.update_user(&user, change).await? {
             self.wake_worker();
+            self.throttle.proved(email, source).await;
+            Event::ResetDone.log(source, Some(user.id));
             Ok(())
         } else {
             Err(Error::BadResetToken)
@@ -303,7 +361,8 @@ impl Auth {
         }
     }
 
-    /// Deletes sessions, reset tokens and notes of mails that have expired, and says how many.
+    /// Deletes sessions, reset tokens, notes of mails and counts of attempts that have expired, and
+    /// says how many.
     ///
     /// # Errors
     ///
@@ -314,7 +373,8 @@ impl Auth {
         let seen_before = self.session_cutoffs().last_seen_after;
         let now = self.clock.now();
         let issued_before = now.before(self.lifetimes.reset_token);
-        Ok(self.db.purge(seen_before, issued_before, now).await?)
+        let purged = self.db.purge(seen_before, issued_before, now).await?;
+        Ok(purged + self.throttle.purge().await?)
     }
 
     fn session_cutoffs(&self) -> SessionCutoffs {
@@ -323,5 +383,17 @@ impl Auth {
             last_seen_after: now.before(self.lifetimes.session_idle),
             created_after: now.before(self.lifetimes.session),
         }
+    }
+}
+
+/// What the throttle let through, or the refusal, written down.
+fn unless_throttled<T>(let_in: Result<T, throttle::Error>, source: Source) -> Result<T> {
+    match let_in {
+        Ok(let_in) => Ok(let_in),
+        Err(throttle::Error::TooMany { limit, retry_after }) => {
+            audit::throttled(source, limit, retry_after);
+            Err(Error::Throttled { retry_after })
+        }
+        Err(throttle::Error::Database(error)) => Err(error.into()),
     }
 }

@@ -19,15 +19,18 @@ use crate::app::Settings;
 use crate::auth::Lifetimes;
 use crate::db::DatabaseUrl;
 use crate::password::Cost;
+use crate::throttle::Limits;
 
 mod exposure;
 mod mail;
 mod secret;
+mod throttle;
 
 pub use exposure::ExposureOptions;
 pub use mail::{MailOptions, MailWay};
 
 use secret::SecretParser;
+use throttle::ThrottleOptions;
 
 /// A user authentication service: sign up, log in, log out, who is it, reset a password.
 ///
@@ -36,7 +39,8 @@ use secret::SecretParser;
 /// that have arrived are answered first.
 ///
 /// Every option can also be set by the environment variable beside it; the option wins. Times are
-/// written like 90s, 30m, 12h or 14d.
+/// written like 90s, 30m, 12h or 14d, and rates like 10/m, 5/15m or 100/h: so many at once, and as
+/// many again evenly over the time. The rate off is no limit.
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
@@ -163,6 +167,10 @@ pub struct Config {
     #[command(flatten)]
     pub exposure: ExposureOptions,
 
+    /// How often one may try.
+    #[command(flatten)]
+    throttle: ThrottleOptions,
+
     /// How mails leave.
     #[command(flatten)]
     pub mail: MailOptions,
@@ -215,7 +223,17 @@ impl Config {
         Settings {
             public_url: self.exposure.public_url.clone(),
             session_cookie: self.exposure.session_cookie(),
+            trusted_proxies: self.exposure.trusted_proxies.clone(),
         }
+    }
+
+    /// How often one may try: as suits the exposure, but for what is set.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.throttle.limits(match self.exposure.public_url {
+            Some(_) => Limits::public(),
+            None => Limits::local(),
+        })
     }
 
     fn check(&self) -> Result<(), String> {

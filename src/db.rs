@@ -24,17 +24,20 @@ mod open;
 mod outbox;
 mod sessions;
 mod sql;
+mod throttles;
 mod url;
 
 pub use error::Error;
 pub use open::OpenError;
-pub use outbox::{Errand, MailKind, Settlement};
+pub use outbox::{ClaimedMail, MailKind, Settlement};
 pub use sql::statements;
+pub use throttles::{Bucket, Taken};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use batch::Batcher;
 use engine::Engine;
 use sessions::{Beginner, Finder, LookUp, NewSession};
+use throttles::{Errand, Keeper, unix_micros};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -84,13 +87,14 @@ pub enum Change {
     },
 }
 
-/// The users, their sessions and their reset tokens. Clones share their connections.
+/// The users, their sessions and their reset tokens, and what limits their use. Clones share their connections.
 #[derive(Clone)]
 pub struct Db {
     readers: AnyPool,
     writer: AnyPool,
     look_ups: Arc<Batcher<LookUp, Result<Option<User>>>>,
     new_sessions: Arc<Batcher<NewSession, Result<bool>>>,
+    errands: Arc<Batcher<Errand, Result<Taken>>>,
 }
 
 impl Db {
@@ -113,9 +117,13 @@ impl Db {
             readers: readers.clone(),
             writer: writer.clone(),
         };
+        let keeper = Keeper {
+            writer: writer.clone(),
+        };
         Ok(Self {
             look_ups: Arc::new(Batcher::start(finder)),
             new_sessions: Arc::new(Batcher::start(beginner)),
+            errands: Arc::new(Batcher::start(keeper)),
             readers,
             writer,
         })
@@ -125,6 +133,7 @@ impl Db {
     pub async fn close(&self) {
         self.look_ups.close().await;
         self.new_sessions.close().await;
+        self.errands.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -307,22 +316,75 @@ impl Db {
         issued_before: UnixTime,
         quiet_before: UnixTime,
     ) -> Result<u64> {
+        let sessions = self.purge_by(sql::PURGE_SESSIONS, seen_before.0).await?;
+        let tokens = self.purge_by(sql::PURGE_RESET_TOKENS, issued_before.0);
+        let tokens = tokens.await?;
+        let mails = self.purge_by(sql::PURGE_MAILS, quiet_before.0).await?;
+        Ok(sessions + tokens + mails)
+    }
+
+    /// Takes a token of each bucket, or none of any.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn take_tokens(&self, buckets: Vec<Bucket>, now: UnixTime) -> Result<Taken> {
+        self.errands.ask(Errand::Take { buckets, now }).await?
+    }
+
+    /// Gives a token back to each bucket, and remembers a proof, given at this moment, that an
+    /// account is familiar to a source.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn give_tokens_back(
+        &self,
+        buckets: Vec<Bucket>,
+        proof: Option<([u8; 32], UnixTime)>,
+    ) -> Result<()> {
+        let errand = Errand::GiveBack { buckets, proof };
+        self.errands.ask(errand).await?.map(drop)
+    }
+
+    /// Whether this proof was given after this moment.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn has_proof(&self, digest: [u8; 32], after: UnixTime) -> Result<bool> {
+        let find = sqlx::query(sql::FIND_PROOF)
+            .bind(digest.to_vec())
+            .bind(after.0);
+        let row = within_deadline(find.fetch_optional(&self.readers)).await?;
+        Ok(row.is_some())
+    }
+
+    /// Deletes the buckets that are full again and the proofs given at `proved_before` or earlier,
+    /// a few at a time. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; what was deleted until then stays deleted.
+    pub async fn purge_throttles(&self, now: UnixTime, proved_before: UnixTime) -> Result<u64> {
+        let buckets = self
+            .purge_by(sql::PURGE_THROTTLES, unix_micros(now))
+            .await?;
+        let proofs = self.purge_by(sql::PURGE_FAMILIAR_SOURCES, proved_before.0);
+        Ok(buckets + proofs.await?)
+    }
+
+    /// Repeats a statement that purges a few rows until there are none.
+    async fn purge_by(&self, statement: &'static str, before: i64) -> Result<u64> {
         let mut purged = 0;
-        for (statement, before) in [
-            (sql::PURGE_SESSIONS, seen_before),
-            (sql::PURGE_RESET_TOKENS, issued_before),
-            (sql::PURGE_MAILS, quiet_before),
-        ] {
-            loop {
-                let purge = sqlx::query(statement).bind(before.0).bind(PURGE_BATCH);
-                let rows = self.execute(purge).await?;
-                purged += rows;
-                if rows == 0 {
-                    break;
-                }
+        loop {
+            let purge = sqlx::query(statement).bind(before).bind(PURGE_BATCH);
+            let rows = self.execute(purge).await?;
+            purged += rows;
+            if rows == 0 {
+                return Ok(purged);
             }
         }
-        Ok(purged)
     }
 
     /// Runs one statement that changes one row or none, and tells which.

@@ -6,10 +6,12 @@
 //!        app      HTTP: router, extractors, replies
 //!         │  calls only
 //!        auth     the rules: register, log in, log out, reset, who is it
-//!    ┌────┼──────┐
-//!   db   mail  password
-//!    └────┼──────┘
-//!   user, email, token, clock, …   the words that everyone shares; they know nobody
+//!    ┌─────┬─┴─────┬──────────┐
+//!   mail  │    throttle   password
+//!    │    ├───────┘          │
+//!    │    db                 │
+//!    └────┴───┬──────────────┘
+//!   user, email, token, source, clock, …   the words that everyone shares; they know nobody
 //! ```
 //!
 //! Arrows point down only. `app` never sees [`db::Db`], `auth` never sees HTTP, only `db` sees SQL,
@@ -17,14 +19,15 @@
 //!
 //! - [`app`] takes requests apart, asks [`auth`], and puts replies together.
 //! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
-//! - [`db`] keeps users, sessions, reset tokens and what is to be mailed, on SQLite or PostgreSQL. Session checks that wait
-//!   share a query, and logins that wait share a commit.
 //! - [`mail`] writes to users, and knows how mails leave.
+//! - [`throttle`] says how often one may try, and why that locks no owner out.
+//! - [`db`] keeps users, sessions, reset tokens, counts of attempts and what is to be mailed, on SQLite or
+//!   PostgreSQL. Session checks that wait share a query, and logins that wait share a commit.
 //! - [`password`] says what may be a password, hashes it and checks it, on threads of its own, several
 //!   at once.
 //! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
-//!   secrets that users hold and the digests that are stored. [`public_url`] is where the world
-//!   reaches the service.
+//!   secrets that users hold and the digests that are stored. [`source`] is where a request comes
+//!   from, and [`public_url`] where the world reaches the service.
 //! - [`clock`] tells the time, and [`error_chain`] an error with its causes.
 //! - [`config`] is the command line; [`logging`] writes the log. Both belong to `main`.
 
@@ -39,5 +42,7 @@ pub mod logging;
 pub mod mail;
 pub mod password;
 pub mod public_url;
+pub mod source;
+pub mod throttle;
 pub mod token;
 pub mod user;

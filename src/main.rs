@@ -20,11 +20,11 @@ use bienvenue::public_url::PublicUrl;
 use bienvenue::token::OsRandom;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-/// How often expired sessions, reset tokens and notes of mails are deleted. They are void without it; this only
-/// keeps the database small.
-const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+/// How often what has expired is deleted. It is void without it; this only keeps the database small.
+/// Often, because every made-up address that somebody tries is counted for a while.
+const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long mails that are being sent may take to be finished once no request is served any more.
 /// What is cut off is sent again after the next start.
@@ -68,6 +68,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
         db.clone(),
         Passwords::new(config.bcrypt_cost, config.login_wait),
         config.lifetimes(),
+        config.limits(),
         Arc::new(SystemClock),
         Arc::new(OsRandom),
     );
@@ -166,10 +167,8 @@ async fn purge_now_and_then(auth: Auth) {
         ticks.tick().await;
         match auth.purge_expired().await {
             Ok(0) => {}
-            Ok(rows) => info!(rows, "deleted what has expired"),
-            Err(error) => {
-                warn!(error = %ErrorChain(&error), "cannot delete what has expired");
-            }
+            Ok(rows) => debug!(rows, "deleted what has expired"),
+            Err(error) => warn!(error = %ErrorChain(&error), "cannot delete what has expired"),
         }
     }
 }

@@ -13,6 +13,7 @@ use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::SystemClock;
 use bienvenue::db::Db;
 use bienvenue::password::{Cost, Passwords};
+use bienvenue::throttle::Limits;
 use bienvenue::token::{OsRandom, SessionId};
 use serde_json::json;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
@@ -204,6 +205,7 @@ pub fn serve_bare(database_url: &str) {
             db,
             Passwords::new(Cost::MIN, Duration::from_secs(5)),
             lifetimes,
+            Limits::local(),
             Arc::new(SystemClock),
             Arc::new(OsRandom),
         );

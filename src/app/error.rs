@@ -97,6 +97,7 @@ impl Error {
                 auth::Error::NoSession | auth::Error::UnknownEmail | auth::Error::BadResetToken => {
                     StatusCode::FORBIDDEN
                 }
+                auth::Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
                 auth::Error::Unavailable(_) | auth::Error::Busy { .. } => {
                     StatusCode::SERVICE_UNAVAILABLE
                 }
@@ -116,9 +117,12 @@ impl IntoResponse for Error {
             Self::Auth(auth::Error::BadCredentials) => {
                 headers.insert(WWW_AUTHENTICATE, CHALLENGE);
             }
-            Self::Auth(auth::Error::Busy { retry_after }) => {
+            Self::Auth(
+                auth::Error::Busy { retry_after } | auth::Error::Throttled { retry_after },
+            ) => {
                 let begun = u64::from(retry_after.subsec_nanos() > 0);
-                headers.insert(RETRY_AFTER, (retry_after.as_secs() + begun).into());
+                let seconds = (retry_after.as_secs() + begun).max(1);
+                headers.insert(RETRY_AFTER, seconds.into());
             }
             Self::Auth(error) if status.is_server_error() => {
                 if matches!(error, auth::Error::Unavailable(_)) {

@@ -62,6 +62,7 @@ pub async fn serve(
         let _ = stopped.await;
         tokio::time::sleep(DRAIN_DEADLINE).await;
     };
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
         served = axum::serve(listener, router).with_graceful_shutdown(shutdown) => served,
         () = deadline => {

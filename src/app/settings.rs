@@ -1,5 +1,6 @@
 //! How the service shows itself to those who reach it.
 
+use super::client_address::TrustedProxy;
 use super::session::SessionCookie;
 use crate::public_url::PublicUrl;
 
@@ -10,4 +11,6 @@ pub struct Settings {
     pub public_url: Option<PublicUrl>,
     /// How browsers keep a session.
     pub session_cookie: SessionCookie,
+    /// Who is believed about where a request comes from.
+    pub trusted_proxies: Vec<TrustedProxy>,
 }

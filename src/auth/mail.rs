@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::{Auth, Result};
-use crate::db::{self, Attribute, Change, Errand, MailKind, Settlement};
+use super::audit::Event;
+use super::{Auth, Result, unless_throttled};
+use crate::db::{self, Attribute, Change, ClaimedMail, MailKind, Settlement};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Letter, Mailer};
 use crate::public_url::PublicUrl;
+use crate::source::Source;
 use crate::token::ResetToken;
 use crate::user::User;
 
@@ -88,11 +90,16 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`UnknownEmail`](super::Error::UnknownEmail), but never where mail is set up.
-    pub async fn ask_for_reset(&self, email: &Email) -> Result<Reset> {
+    /// [`Throttled`](super::Error::Throttled), and [`UnknownEmail`](super::Error::UnknownEmail), but
+    /// that never where mail is set up.
+    pub async fn ask_for_reset(&self, email: &Email, source: Source) -> Result<Reset> {
+        let let_in = self.throttle.ask_reset(email, source).await;
+        unless_throttled(let_in, source)?;
         let Some(post) = &self.post else {
-            return Ok(Reset::Token(self.get_reset_password_token(email).await?));
+            let token = self.get_reset_password_token(email, source).await?;
+            return Ok(Reset::Token(token));
         };
+        Event::ResetAsked.log(source, None);
         let now = self.clock.now();
         self.db
             .ask_for_mail(MailKind::ResetLink, email, now, now.after(MAIL_PAUSE))
@@ -155,26 +162,26 @@ impl Auth {
             return Ok(0);
         }
         let now = self.clock.now();
-        let errands = self
+        let claimed_mails = self
             .db
             .claim_mails(self.tokens.uuid(), now, now.after(CLAIM))
             .await?;
-        let count = errands.len();
+        let count = claimed_mails.len();
         let mut sendings = JoinSet::new();
-        for errand in errands {
+        for claimed in claimed_mails {
             let auth = self.clone();
-            sendings.spawn(async move { auth.run(&errand).await });
+            sendings.spawn(async move { auth.run(&claimed).await });
         }
         sendings.join_all().await;
         Ok(count)
     }
 
     /// Sends a mail and writes down what came of it.
-    async fn run(&self, errand: &Errand) {
-        let outcome = self.send(errand).await;
+    async fn run(&self, claimed: &ClaimedMail) {
+        let outcome = self.send(claimed).await;
         let now = self.clock.now();
-        let mail = errand.kind.name();
-        let to = errand.email.masked();
+        let mail = claimed.kind.name();
+        let to = claimed.email.masked();
         let done = Settlement::Done {
             quiet_until: now.after(MAIL_PAUSE),
         };
@@ -191,12 +198,12 @@ impl Auth {
                 warn!(mail, to, error = %ErrorChain(&error), "mail refused, given up");
                 done
             }
-            Err(error) if errand.asked_at.after(GIVE_UP_AFTER) <= now => {
+            Err(error) if claimed.asked_at.after(GIVE_UP_AFTER) <= now => {
                 warn!(mail, to, error = %ErrorChain(&error), "mail not sent for a day, given up");
                 done
             }
             Err(error) => {
-                let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(errand.attempts));
+                let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(claimed.attempts));
                 let wait = wait.min(LAST_RETRY);
                 let seconds = wait.as_secs();
                 warn!(mail, to, seconds, error = %ErrorChain(&error), "mail not sent, tried again");
@@ -205,7 +212,7 @@ impl Auth {
                 }
             }
         };
-        match self.db.settle_mail(errand, settlement).await {
+        match self.db.settle_mail(claimed, settlement).await {
             Ok(true) => {}
             Ok(false) => debug!(mail, to, "the mail was asked for anew meanwhile"),
             Err(error) => {
@@ -215,18 +222,18 @@ impl Auth {
     }
 
     /// Sends a mail; false if the address is nobody's.
-    async fn send(&self, errand: &Errand) -> Result<bool, NotSent> {
+    async fn send(&self, claimed: &ClaimedMail) -> Result<bool, NotSent> {
         let Some(post) = &self.post else {
             return Ok(false);
         };
-        let owner = Attribute::Email(&errand.email);
+        let owner = Attribute::Email(&claimed.email);
         let Some(user) = self.db.find_user_by(owner).await? else {
             return Ok(false);
         };
         let now = self.clock.now();
-        let letter = match errand.kind {
+        let letter = match claimed.kind {
             MailKind::PasswordChanged => {
-                Letter::password_changed(&post.public_url, &user.email, errand.asked_at)
+                Letter::password_changed(&post.public_url, &user.email, claimed.asked_at)
             }
             MailKind::ResetLink => {
                 // Made only now, so that a plain token is nowhere but in the mail, and lives its

@@ -7,7 +7,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::app::SessionCookie;
+use crate::app::{SessionCookie, TrustedProxy};
 use crate::password::PasswordRule;
 use crate::public_url::PublicUrl;
 
@@ -43,6 +43,17 @@ pub struct ExposureOptions {
     /// for a service that nobody but your own back end reaches
     #[arg(long, env = "BIENVENUE_GIVE_RESET_TOKENS_TO_ANYONE")]
     pub give_reset_tokens_to_anyone: bool,
+
+    /// A proxy in front of the service that is believed, in X-Forwarded-For or Forwarded, about where
+    /// a request comes from: an address, or a network such as 10.0.0.0/8. May be given several times,
+    /// or as a list with commas. Without it the source is whoever is connected
+    #[arg(
+        long = "trusted-proxy",
+        env = "BIENVENUE_TRUSTED_PROXY",
+        value_name = "ADDRESS[/BITS]",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 /// How browsers keep a session.

@@ -57,6 +57,18 @@ fn bad_values_are_refused_with_what_would_be_right() {
         ("--session-lifetime", "soon", "14d"),
         ("--session-idle-timeout", "31d", "--session-lifetime"),
         ("--reset-token-lifetime", "25h", "24h"),
+        (
+            "--login-rate-per-account",
+            "10",
+            "10/m, 5/15m or 100/h; or off",
+        ),
+        ("--login-rate-per-source", "0/m", "from 1 to 1000000"),
+        ("--sign-up-rate-per-source", "10/1y", "from 1s to 30d"),
+        ("--reset-rate-per-address", "ten/m", "10/m"),
+        ("--reset-rate-per-source", "10/ m", "10/m"),
+        ("--trusted-proxy", "localhost", "10.0.0.0/8"),
+        ("--trusted-proxy", "10.0.0.1,", "10.0.0.0/8"),
+        ("--trusted-proxy", "0.0.0.0/0", "your own proxies"),
         ("--log", "loud=very", "info,sqlx=debug"),
         ("--log-format", "xml", "json"),
         ("--database-url", "mysql://host/db", "postgres://"),
@@ -107,6 +119,7 @@ fn without_a_public_url_everything_is_local() {
     assert_eq!(config.settings().session_cookie, SessionCookie::Plain);
     assert_eq!(config.exposure.password_rule(), None);
     assert!(config.mail.way().is_none());
+    assert_eq!(config.limits(), Limits::local());
 }
 
 #[test]
@@ -116,6 +129,7 @@ fn a_public_url_switches_everything_at_once() {
     assert_eq!(public_url.origin(), "https://auth.example.org");
     assert_eq!(config.exposure.session_cookie(), SessionCookie::HostOnly);
     assert_eq!(config.exposure.password_rule(), PasswordRule::new(8));
+    assert_eq!(config.limits(), Limits::public());
     let (way, sender) = config.mail.way().unwrap();
     assert!(matches!(
         way,
@@ -254,5 +268,18 @@ fn a_refused_secret_is_not_repeated() {
         let message = parse(&[option, value]).unwrap_err();
         assert!(message.contains(option), "{message}");
         assert!(!message.contains("s3cret"), "{message}");
+    }
+}
+
+#[test]
+fn a_rate_that_is_set_stands_in_either_exposure() {
+    let rate = ["--login-rate-per-account", "7/15m"];
+    for (exposure, limits) in [(&[][..], Limits::local()), (&PUBLIC, Limits::public())] {
+        let config = parse(&[exposure, &rate].concat()).unwrap();
+        let expected = Limits {
+            logins_per_account: "7/15m".parse().unwrap(),
+            ..limits
+        };
+        assert_eq!(config.limits(), expected);
     }
 }

@@ -8,6 +8,9 @@ use sqlx::error::DatabaseError;
 /// How long one piece of work may take before the asker is told to come back later.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
+/// PostgreSQL's name for it. SQLite has no deadlocks: it lets one write at a time.
+const DEADLOCK: &str = "40P01";
+
 /// Why the database did not do what it was asked. Clones go to all who asked together.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -32,6 +35,18 @@ impl Error {
             self,
             Self::Failed(error)
                 if error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation)
+        )
+    }
+
+    /// Whether a transaction was undone because it and another waited for each other: the server's
+    /// advice is to repeat it.
+    pub(super) fn is_deadlock(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(error)
+                if error.as_database_error().is_some_and(|error| {
+                    error.code().is_some_and(|code| code == DEADLOCK)
+                })
         )
     }
 

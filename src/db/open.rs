@@ -9,7 +9,7 @@ use super::engine::{self, Engine};
 use super::url::{DatabaseUrl, Place};
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "users, sessions, reset tokens",
@@ -17,8 +17,13 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
     ),
     (
         2,
+        "throttles",
+        include_str!("../../migrations/0002_throttles.sql"),
+    ),
+    (
+        3,
         "outbox",
-        include_str!("../../migrations/0002_outbox.sql"),
+        include_str!("../../migrations/0003_outbox.sql"),
     ),
 ];
 

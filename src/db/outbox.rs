@@ -31,7 +31,7 @@ impl MailKind {
 
 /// A mail that one worker has claimed.
 #[derive(Clone, Debug)]
-pub struct Errand {
+pub struct ClaimedMail {
     id: i64,
     claim: Uuid,
     /// What it is about.
@@ -93,7 +93,7 @@ impl Db {
         claim: Uuid,
         now: UnixTime,
         claimed_until: UnixTime,
-    ) -> Result<Vec<Errand>> {
+    ) -> Result<Vec<ClaimedMail>> {
         let update = sqlx::query(sql::CLAIM_MAILS)
             .bind(claim.as_bytes().as_slice())
             .bind(claimed_until.0)
@@ -114,7 +114,7 @@ impl Db {
                     .parse()
                     .map_err(|error: InvalidEmail| sqlx::Error::Decode(error.into()))?;
                 let attempts: i64 = row.try_get("attempts")?;
-                Ok(Errand {
+                Ok(ClaimedMail {
                     id: row.try_get("id")?,
                     claim,
                     kind: kind.ok_or_else(|| sqlx::Error::Decode("unknown kind of mail".into()))?,
@@ -132,14 +132,14 @@ impl Db {
     /// # Errors
     ///
     /// See [`Error`](super::Error); the mail falls due again when the claim ends.
-    pub async fn settle_mail(&self, errand: &Errand, settlement: Settlement) -> Result<bool> {
+    pub async fn settle_mail(&self, claimed: &ClaimedMail, settlement: Settlement) -> Result<bool> {
         let (text, moment) = match settlement {
             Settlement::Done { quiet_until } => (sql::FINISH_MAIL, quiet_until),
             Settlement::Postponed { due_at } => (sql::POSTPONE_MAIL, due_at),
         };
         let settle = sqlx::query(text)
-            .bind(errand.id)
-            .bind(errand.claim.as_bytes().as_slice())
+            .bind(claimed.id)
+            .bind(claimed.claim.as_bytes().as_slice())
             .bind(moment.0);
         self.change(settle).await
     }

@@ -151,6 +151,49 @@ statements! {
     PURGE_MAILS = "
         DELETE FROM outbox WHERE id IN (
             SELECT id FROM outbox WHERE due_at IS NULL AND quiet_until <= $1 LIMIT $2)";
+
+    /// `$1` digest, `$2` now, `$3` and `$4` when a bucket is full again of which one token and all
+    /// tokens were just taken. No row if no token is left.
+    ///
+    /// A bucket that will not be full before `$5`, a whole bucket later than any can be, was taken
+    /// from by a clock that has been turned back since, or under a slower rate. It counts as empty,
+    /// from now on: nobody waits until a wrong clock is right. Up to there, clocks that differ from
+    /// machine to machine cannot be played off against each other.
+    TAKE_TOKEN = "
+        INSERT INTO throttles (digest, full_at) VALUES ($1, $3)
+        ON CONFLICT (digest) DO UPDATE SET full_at = CASE
+            WHEN throttles.full_at <= $2 THEN excluded.full_at
+            WHEN throttles.full_at <= $4 THEN throttles.full_at + excluded.full_at - $2
+            ELSE $4 END
+        WHERE throttles.full_at + excluded.full_at - $2 <= $4 OR throttles.full_at > $5";
+
+    /// `$1` digest, `$2` the microseconds that a token takes to come back.
+    GIVE_TOKEN_BACK = "
+        UPDATE throttles SET full_at = full_at - $2 WHERE digest = $1";
+
+    /// `$1` digest.
+    FIND_THROTTLE = "
+        SELECT full_at FROM throttles WHERE digest = $1";
+
+    /// `$1` digest, `$2` now.
+    REMEMBER_PROOF = "
+        INSERT INTO familiar_sources (digest, last_proof_at) VALUES ($1, $2)
+        ON CONFLICT (digest) DO UPDATE SET last_proof_at = excluded.last_proof_at
+        WHERE familiar_sources.last_proof_at < excluded.last_proof_at";
+
+    /// `$1` digest; only if last proved after `$2`.
+    FIND_PROOF = "
+        SELECT last_proof_at FROM familiar_sources WHERE digest = $1 AND last_proof_at > $2";
+
+    /// At most `$2` buckets that are full at `$1`. Not one that is taken from meanwhile.
+    PURGE_THROTTLES = "
+        DELETE FROM throttles WHERE full_at <= $1 AND digest IN (
+            SELECT digest FROM throttles WHERE full_at <= $1 LIMIT $2)";
+
+    /// At most `$2` familiar sources last proved at `$1` or before.
+    PURGE_FAMILIAR_SOURCES = "
+        DELETE FROM familiar_sources WHERE last_proof_at <= $1 AND digest IN (
+            SELECT digest FROM familiar_sources WHERE last_proof_at <= $1 LIMIT $2)";
 }
 
 /// The texts of a statement for 1, 2, 4, … [`MAX_BATCH`] keys. Fewer keys are filled up by repeating

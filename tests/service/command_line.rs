@@ -64,6 +64,21 @@ fn help_teaches_every_setting() {
         "--reset-token-lifetime",
         "BIENVENUE_RESET_TOKEN_LIFETIME",
         "30m",
+        "--login-rate-per-account",
+        "BIENVENUE_LOGIN_RATE_PER_ACCOUNT",
+        "10000/h",
+        "--login-rate-per-source",
+        "BIENVENUE_LOGIN_RATE_PER_SOURCE",
+        "--sign-up-rate-per-source",
+        "BIENVENUE_SIGN_UP_RATE_PER_SOURCE",
+        "--reset-rate-per-address",
+        "BIENVENUE_RESET_RATE_PER_ADDRESS",
+        "1000/h",
+        "--reset-rate-per-source",
+        "BIENVENUE_RESET_RATE_PER_SOURCE",
+        "--trusted-proxy",
+        "BIENVENUE_TRUSTED_PROXY",
+        "10.0.0.0/8",
         "--log",
         "BIENVENUE_LOG",
         "--log-format",
@@ -155,6 +170,35 @@ on_each_engine! {
         server.registered("bob@example.org", "b4l0u").await;
         let hash = database.look_inside().await.hash_of("bob@example.org").await;
         assert!(hash.starts_with("$2b$05$"), "{hash}");
+    }
+
+    async fn rates_and_trusted_proxies_come_from_the_environment_and_options_win(database: Database) {
+        let mut command = Server::command();
+        command
+            .env("BIENVENUE_LOGIN_RATE_PER_ACCOUNT", "1/h")
+            .env("BIENVENUE_LOGIN_RATE_PER_SOURCE", "2/h")
+            .env("BIENVENUE_SIGN_UP_RATE_PER_SOURCE", "3/h")
+            .env("BIENVENUE_RESET_RATE_PER_ADDRESS", "off")
+            .env("BIENVENUE_RESET_RATE_PER_SOURCE", "3/h")
+            .env("BIENVENUE_TRUSTED_PROXY", "10.0.0.0/8,127.0.0.1")
+            .args(["--listen", "127.0.0.1:0", "--bcrypt-cost", "4"])
+            .args(["--login-rate-per-account", "off"])
+            .args(["--database-url", &database.url]);
+        let server = Server::spawn(command);
+        server.registered("bob@example.org", "b4l0u").await;
+        for client in ["192.0.2.1", "192.0.2.2"] {
+            for (path, statuses) in [
+                ("/sessions", &[401, 401, 429][..]),
+                ("/users", &[400, 400, 400, 429]),
+                ("/reset_password", &[200, 200, 200, 429]),
+            ] {
+                for status in statuses {
+                    let form = [("email", "bob@example.org"), ("password", "wrong")];
+                    let call = server.post(path, &form).header("x-forwarded-for", client);
+                    assert_eq!(call.send().await.status, *status, "{path} {client}");
+                }
+            }
+        }
     }
 
     async fn a_low_cost_is_warned_of(database: Database) {

@@ -5,6 +5,7 @@
 mod support;
 
 mod architecture;
+mod audit;
 mod bad_input;
 mod command_line;
 mod database;
@@ -18,3 +19,4 @@ mod password_rule;
 mod races;
 mod routes;
 mod shutdown;
+mod throttles;

@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::on_each_engine;
-use crate::support::TestApp;
 use crate::support::client::{Call, Client, Reply};
 use crate::support::server::Server;
+use crate::support::{TestApp, home};
 
 const RACERS: usize = 50;
 const EMAIL: &str = "bob@example.org";
@@ -198,7 +198,7 @@ on_each_engine! {
             let email = format!("user{number}@example.org");
             app.registered(&email, "b4l0u").await;
             let email: Email = email.parse().unwrap();
-            users.push(app.auth.valid_login(&email, &"b4l0u".parse().unwrap()).await.unwrap());
+            users.push(app.auth.valid_login(&email, &"b4l0u".parse().unwrap(), home()).await.unwrap());
         }
         // This one is gone before its session begins.
         let gone = users[7].id;
@@ -207,7 +207,7 @@ on_each_engine! {
         let mut logins = JoinSet::new();
         for user in users {
             let auth = app.auth.clone();
-            logins.spawn(async move { (user.id, auth.create_session(&user).await) });
+            logins.spawn(async move { (user.id, auth.create_session(&user, home()).await) });
         }
         for (id, session) in logins.join_all().await {
             match session {

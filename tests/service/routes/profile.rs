@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::on_each_engine;
-use crate::support::{LIFETIMES, TestApp};
+use crate::support::{LIFETIMES, NO_LIMITS, TestApp};
 
 const EMAIL: &str = "bob@example.org";
 const MINUTE: Duration = Duration::from_mins(1);
@@ -82,7 +82,7 @@ on_each_engine! {
     }
 
     async fn expired_sessions_and_reset_tokens_are_purged_and_no_others(database: Database) {
-        let app = TestApp::new(database).await;
+        let app = TestApp::with_limits(database, NO_LIMITS, &[]).await;
         app.registered(EMAIL, "b4l0u").await;
         app.registered("other@example.org", "b4l0u").await;
         app.logged_in(EMAIL, "b4l0u").await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::on_each_engine;
-use crate::support::{LIFETIMES, TestApp};
+use crate::support::{LIFETIMES, TestApp, home};
 
 const EMAIL: &str = "bob@example.org";
 const OTHER: &str = "other@example.org";
@@ -164,11 +164,11 @@ on_each_engine! {
         let email: Email = EMAIL.parse().unwrap();
         let token = ResetToken::parse(&app.reset_token(EMAIL).await).unwrap();
 
-        let user = app.auth.valid_login(&email, &"b4l0u".parse().unwrap()).await.unwrap();
+        let user = app.auth.valid_login(&email, &"b4l0u".parse().unwrap(), home()).await.unwrap();
         let new_password = "new".parse().unwrap();
-        let change = app.auth.update_password(&email, &token, &new_password);
+        let change = app.auth.update_password(&email, &token, &new_password, home());
         change.await.unwrap();
-        let session_id = app.auth.create_session(&user).await.unwrap();
+        let session_id = app.auth.create_session(&user, home()).await.unwrap();
 
         let call = app.profile(&session_id.reveal());
         app.assert_refused(call, 403, "not logged in").await;

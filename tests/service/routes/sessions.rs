@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::on_each_engine;
-use crate::support::TestApp;
+use crate::support::{TestApp, home};
 
 const EMAIL: &str = "bob@example.org";
 const UNKNOWN: &str = "nobody@example.org";
@@ -158,6 +158,9 @@ on_each_engine! {
         app.registered(EMAIL, "b4l0u").await;
         app.registered("other@example.org", "b4l0u").await;
         let session = app.logged_in(EMAIL, "b4l0u").await;
+        // From where they log in is noted before the session begins.
+        let other = "other@example.org".parse().unwrap();
+        app.auth.valid_login(&other, &"b4l0u".parse().unwrap(), home()).await.unwrap();
         let call = app.log_in("other@example.org", "b4l0u");
         app.assert_refused(call, 500, "internal error").await;
         let profile = app.profile(&session).send().await;

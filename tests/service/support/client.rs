@@ -1,7 +1,10 @@
 //! A client of the service, whether the service is a router in this process or a program on a socket.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -40,6 +43,7 @@ impl Client {
             path: path.to_owned(),
             headers: HeaderMap::new(),
             body: Vec::new(),
+            peer: Some(Ipv4Addr::LOCALHOST.into()),
         }
     }
 
@@ -133,9 +137,22 @@ pub struct Call {
     path: String,
     headers: HeaderMap,
     body: Vec<u8>,
+    peer: Option<IpAddr>,
 }
 
 impl Call {
+    /// Lets the call come from this address, to a router; to a program it comes from where it does.
+    pub fn from(mut self, address: &str) -> Self {
+        self.peer = Some(address.parse().unwrap());
+        self
+    }
+
+    /// Lets a router not know where the call comes from.
+    pub fn of_nobody(mut self) -> Self {
+        self.peer = None;
+        self
+    }
+
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name: HeaderName = name.parse().unwrap();
         let value = HeaderValue::from_bytes(value.as_ref()).unwrap();
@@ -188,6 +205,10 @@ impl Call {
         *request.method_mut() = self.method;
         *request.uri_mut() = url.parse().unwrap();
         *request.headers_mut() = self.headers;
+        if let Some(peer) = self.peer {
+            let peer = ConnectInfo(SocketAddr::new(peer, 49152));
+            request.extensions_mut().insert(peer);
+        }
         let (head, body) = match self.client {
             Client::Router(router) => {
                 let (head, body) = router.oneshot(request).await.unwrap().into_parts();
@@ -249,13 +270,11 @@ impl Reply {
     #[track_caller]
     pub fn assert_refusal(&self, status: u16, message: &str) {
         self.assert_is(status, &json!({ "message": message }));
-        for (name, goes_with) in [
-            ("www-authenticate", 401),
-            ("allow", 405),
-            ("retry-after", 503),
-        ] {
+        for (name, goes_with) in [("www-authenticate", 401), ("allow", 405)] {
             assert_eq!(self.header(name).is_some(), status == goes_with, "{self:?}");
         }
+        let says_when = [429, 503].contains(&status);
+        assert_eq!(self.header("retry-after").is_some(), says_when, "{self:?}");
         assert_eq!(self.header("set-cookie"), None, "{self:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests stand on: a fresh database each, the real router over it, a clock to turn.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,6 +12,8 @@ use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{DatabaseUrl, Db};
 use bienvenue::mail::Mailer;
 use bienvenue::password::{Cost, Passwords};
+use bienvenue::source::Source;
+use bienvenue::throttle::{Limits, Rate};
 use bienvenue::token::{OsRandom, TokenSource};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
@@ -93,6 +96,7 @@ pub struct Inside(AnyPool);
 
 impl Inside {
     /// Every row of the tables, as text, in a settled order: equal if and only if nothing changed.
+    /// But for the throttles, which count what is refused too.
     pub async fn all_rows(&self) -> Vec<String> {
         let mut rows = Vec::new();
         for (table, columns) in [
@@ -113,6 +117,7 @@ impl Inside {
                 "id, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
                  coalesce(length(claim), 0)",
             ),
+            ("familiar_sources", "digest, last_proof_at"),
         ] {
             let query = format!("SELECT {columns} FROM {table} ORDER BY 1");
             for row in sqlx::query(AssertSqlSafe(query))
@@ -154,7 +159,7 @@ impl Inside {
         sqlx::query(statement).execute(&self.0).await.map(drop)
     }
 
-    /// Adds so many users with a session, a reset token and a mail each.
+    /// Adds so many users with a session, a reset token, a mail, a throttle and a familiar source each.
     pub async fn fill(&self, users: u32) {
         let digest = match self.backend_name().await.as_str() {
             "SQLite" => "randomblob(32)",
@@ -172,6 +177,9 @@ impl Inside {
              NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
             "INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts)
              NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0 FROM numbers",
+            "INSERT INTO throttles (digest, full_at) NUMBERS SELECT DIGEST, n FROM numbers",
+            "INSERT INTO familiar_sources (digest, last_proof_at)
+             NUMBERS SELECT DIGEST, n FROM numbers",
         ] {
             let insert = insert
                 .replace("NUMBERS", &numbers)
@@ -212,7 +220,11 @@ impl Inside {
         let mut connection = self.0.acquire().await.unwrap().detach();
         let lock = match connection.backend_name() {
             "SQLite" => "BEGIN IMMEDIATE",
-            _ => "BEGIN; LOCK TABLE users, sessions, reset_tokens, outbox IN EXCLUSIVE MODE",
+            _ => {
+                "BEGIN;
+                 LOCK TABLE users, sessions, reset_tokens, throttles, familiar_sources, outbox
+                 IN EXCLUSIVE MODE"
+            }
         };
         connection.execute(lock).await.unwrap();
         connection
@@ -249,6 +261,8 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub passwords: Passwords,
     pub inside: Inside,
+    limits: Limits,
+    tokens: Arc<dyn TokenSource>,
     pub database: Database,
 }
 
@@ -257,6 +271,19 @@ pub const PUBLIC_URL: &str = "https://auth.example.org";
 
 /// Long enough for every test that is not about it.
 const LOGIN_WAIT: Duration = Duration::from_secs(30);
+
+/// Where requests come from that do not come over HTTP.
+pub fn home() -> Source {
+    IpAddr::from(Ipv4Addr::LOCALHOST).into()
+}
+
+pub const NO_LIMITS: Limits = Limits {
+    logins_per_account: Rate::OFF,
+    logins_per_source: Rate::OFF,
+    sign_ups_per_source: Rate::OFF,
+    resets_per_address: Rate::OFF,
+    resets_per_source: Rate::OFF,
+};
 
 /// How long things last in the tests: as in the defaults of the command line.
 pub const LIFETIMES: Lifetimes = Lifetimes {
@@ -279,22 +306,53 @@ impl TestApp {
         passwords: Passwords,
         tokens: Arc<dyn TokenSource>,
     ) -> Self {
+        Self::with_all(
+            database,
+            passwords,
+            tokens,
+            Limits::local(),
+            Settings::default(),
+        )
+        .await
+    }
+
+    /// With these limits, and such proxies in front of it.
+    pub async fn with_limits(database: Database, limits: Limits, proxies: &[&str]) -> Self {
+        let passwords = Passwords::new(Cost::MIN, LOGIN_WAIT);
+        let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap());
+        let settings = Settings {
+            trusted_proxies: proxies.collect(),
+            ..Settings::default()
+        };
+        Self::with_all(database, passwords, Arc::new(OsRandom), limits, settings).await
+    }
+
+    async fn with_all(
+        database: Database,
+        passwords: Passwords,
+        tokens: Arc<dyn TokenSource>,
+        limits: Limits,
+        settings: Settings,
+    ) -> Self {
         let clock = Arc::new(TestClock::default());
         let db = database.open().await;
         let auth = Auth::new(
             db.clone(),
             passwords.clone(),
             LIFETIMES,
+            limits,
             clock.clone(),
-            tokens,
+            tokens.clone(),
         );
         Self {
-            client: Client::of_router(app(auth.clone(), Settings::default())),
+            client: Client::of_router(app(auth.clone(), settings)),
             db,
             auth,
             clock,
             passwords,
             inside: database.look_inside().await,
+            limits,
+            tokens,
             database,
         }
     }
@@ -321,6 +379,7 @@ impl TestApp {
             self.database.open().await,
             self.passwords.clone(),
             LIFETIMES,
+            self.limits,
             self.clock.clone(),
             Arc::new(OsRandom),
         );
@@ -336,6 +395,19 @@ impl TestApp {
                 mails => tries += mails,
             }
         }
+    }
+
+    /// Another instance on the same database, by the same clock.
+    pub async fn another(&self) -> Client {
+        let auth = Auth::new(
+            self.database.open().await,
+            self.passwords.clone(),
+            LIFETIMES,
+            self.limits,
+            self.clock.clone(),
+            self.tokens.clone(),
+        );
+        Client::of_router(app(auth, Settings::default()))
     }
 
     /// That a request is refused with this status and these words, and that nothing changes.
@@ -362,6 +434,11 @@ impl TestClock {
     pub fn turn(&self, duration: Duration) {
         let seconds = i64::try_from(duration.as_secs()).unwrap();
         self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn turn_back(&self, duration: Duration) {
+        let seconds = i64::try_from(duration.as_secs()).unwrap();
+        self.0.fetch_sub(seconds, Ordering::Relaxed);
     }
 }
 

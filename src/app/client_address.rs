@@ -1,0 +1,413 @@
+//! Where a request comes from: the machine that is connected, or, behind proxies that are trusted,
+//! the one that they speak for.
+//!
+//! What a client writes into a header about itself counts for nothing, however it is written; so it
+//! can neither dodge a limit nor use up another's.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use ipnet::{IpNet, Ipv4Net};
+
+use super::Edge;
+use super::error::Error;
+use super::forwarded::{self, Hop};
+use crate::auth;
+use crate::source::Source;
+
+/// Machines that are believed when they say for whom they forward a request: an address, or a
+/// network such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustedProxy(IpNet);
+
+/// Why a text is not a [`TrustedProxy`], with what would be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTrustedProxy {
+    /// It is neither an address nor a network.
+    #[error("give an address or a network, such as 127.0.0.1 or 10.0.0.0/8")]
+    Malformed,
+    /// It is every machine there is.
+    #[error("this trusts everybody: give the addresses of your own proxies, such as 10.0.0.0/8")]
+    Everybody,
+}
+
+impl FromStr for TrustedProxy {
+    type Err = InvalidTrustedProxy;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTrustedProxy> {
+        let network: IpNet = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| InvalidTrustedProxy::Malformed)?;
+        if network.prefix_len() == 0 {
+            return Err(InvalidTrustedProxy::Everybody);
+        }
+        Ok(Self(canonical(network)))
+    }
+}
+
+/// IPv4 networks that are written as IPv6 ones (`::ffff:10.0.0.0/104`) are the IPv4 networks.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    let bits = mapped.prefix_len().checked_sub(MAPPED_BITS);
+    let ipv4 = mapped.addr().to_ipv4_mapped().zip(bits);
+    ipv4.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok())
+        .map_or(network, IpNet::V4)
+}
+
+impl fmt::Display for TrustedProxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Refuses to go on if the server does not say who is connected: a limit that cannot tell one from
+/// another is none.
+impl FromRequestParts<Arc<Edge>> for Source {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Error> {
+        let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else {
+            let reason = "the server does not say who is connected";
+            return Err(auth::Error::Internal(reason.into()).into());
+        };
+        let trusted = &edge.settings.trusted_proxies;
+        Ok(client_address(peer.ip(), &parts.headers, trusted).into())
+    }
+}
+
+/// The address of the client, seen from a socket whose other end is `peer`.
+///
+/// A trusted peer says for whom it speaks by `X-Forwarded-For` or, where that is absent, by
+/// `Forwarded` (RFC 7239). Each proxy adds to the end whom it was connected with; so the list is read
+/// from its end, up to the first address that is not trusted. What stands before that is hearsay. If
+/// an entry cannot be read, is `unknown` or a made-up name, then the proxy that added it stands for
+/// its client.
+///
+/// If both headers are there and do not agree, the peer itself is the source. A proxy writes one of
+/// them and lets the other pass, and which one that is, nobody here can know; so a client that sends
+/// the other one gains no address of its choice, and at most loses its own.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
+    let peer = peer.to_canonical();
+    let is_trusted = |address: IpAddr| {
+        trusted
+            .iter()
+            .any(|TrustedProxy(net)| net.contains(&address))
+    };
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let nearest_stranger = |hops: Vec<Hop>| {
+        let mut nearest = peer;
+        for hop in hops.into_iter().rev() {
+            let Hop::Address(address) = hop else {
+                break;
+            };
+            nearest = address;
+            if !is_trusted(address) {
+                break;
+            }
+        }
+        nearest
+    };
+    let told_by = [
+        forwarded::x_forwarded_for(headers),
+        forwarded::forwarded(headers),
+    ];
+    match told_by.map(|hops| hops.map(nearest_stranger)) {
+        [Some(one), Some(other)] if one != other => peer,
+        [Some(address), _] | [None, Some(address)] => address,
+        [None, None] => peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address(peer: &str, headers: &[(&'static str, &[u8])], trusted: &[&str]) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            map.append(HeaderName::from_static(name), value);
+        }
+        let trusted: Vec<_> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client_address(peer.parse().unwrap(), &map, &trusted).to_string()
+    }
+
+    /// Behind proxies at 10.0.0.0/8 and `fd00::/8`, connected with 10.0.0.1.
+    fn behind(headers: &[(&'static str, &str)]) -> String {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_bytes()))
+            .collect();
+        address("10.0.0.1", &headers, &["10.0.0.0/8", "fd00::/8"])
+    }
+
+    const XFF: &str = "x-forwarded-for";
+    const FORWARDED: &str = "forwarded";
+
+    #[test]
+    fn nobody_is_believed_unless_trusted() {
+        let headers: [(&str, &[u8]); 3] = [
+            (XFF, b"192.0.2.1"),
+            (FORWARDED, b"for=192.0.2.1"),
+            ("x-real-ip", b"192.0.2.1"),
+        ];
+        assert_eq!(address("198.51.100.7", &headers, &[]), "198.51.100.7");
+        assert_eq!(
+            address("198.51.100.7", &headers, &["10.0.0.0/8"]),
+            "198.51.100.7"
+        );
+        assert_eq!(
+            address("10.0.0.1", &headers[2..], &["10.0.0.0/8"]),
+            "10.0.0.1"
+        );
+    }
+
+    #[test]
+    fn trusted_networks_are_recognized_however_ipv4_is_written() {
+        for peer in ["10.0.0.1", "::ffff:10.0.0.1"] {
+            for trusted in [
+                "10.0.0.0/8",
+                "10.0.0.1",
+                "::ffff:10.0.0.0/104",
+                "::ffff:10.0.0.1",
+            ] {
+                let told = address(peer, &[(XFF, b"192.0.2.1")], &[trusted]);
+                assert_eq!(told, "192.0.2.1", "{peer} {trusted}");
+            }
+            let told = address(
+                peer,
+                &[(XFF, b"192.0.2.1")],
+                &["10.0.0.2", "::/1", "fd00::/8"],
+            );
+            assert_eq!(told, "10.0.0.1");
+        }
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        for (text, shown) in [
+            ("127.0.0.1", "127.0.0.1/32"),
+            ("::1", "::1/128"),
+            ("10.1.2.3/8", "10.1.2.3/8"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ] {
+            assert_eq!(text.parse::<TrustedProxy>().unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0",
+            "10.0.0.1:80",
+            " 10.0.0.1",
+        ] {
+            let refused = text.parse::<TrustedProxy>();
+            assert_eq!(refused, Err(InvalidTrustedProxy::Malformed), "{text:?}");
+        }
+        for text in ["0.0.0.0/0", "::/0"] {
+            let refused = text.parse::<TrustedProxy>();
+            assert_eq!(refused, Err(InvalidTrustedProxy::Everybody), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_address_that_is_not_trusted_is_the_client() {
+        for (list, client) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("203.0.113.9, 192.0.2.1", "192.0.2.1"),
+            ("203.0.113.9, 192.0.2.1, 10.0.0.3, fd00::1", "192.0.2.1"),
+            ("203.0.113.9,192.0.2.1,,  ,\t10.0.0.3 ,", "192.0.2.1"),
+            ("10.9.9.9, 10.0.0.3", "10.9.9.9"),
+            ("2001:db8::1, fd00::1", "2001:db8::1"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("192.0.2.1:4711", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("203.0.113.9, ::ffff:10.0.0.3", "203.0.113.9"),
+            ("", "10.0.0.1"),
+            (" , ", "10.0.0.1"),
+        ] {
+            assert_eq!(behind(&[(XFF, list)]), client, "{list:?}");
+        }
+        for (list, client) in [
+            ("for=192.0.2.1", "192.0.2.1"),
+            (
+                "For=203.0.113.9, FOR=192.0.2.1;proto=https;by=10.0.0.1",
+                "192.0.2.1",
+            ),
+            (
+                "for=192.0.2.1;host=a;proto=http , for=10.0.0.3;",
+                "192.0.2.1",
+            ),
+            ("proto=https; for=\"192.0.2.1:4711\"", "192.0.2.1"),
+            ("for=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
+            (
+                "for=\"[2001:db8:cafe::17]\", for=\"[fd00::1]\"",
+                "2001:db8:cafe::17",
+            ),
+            ("for=192.0.2.1;ext=\"a b\"; , , for=10.0.0.3", "192.0.2.1"),
+            ("", "10.0.0.1"),
+        ] {
+            assert_eq!(behind(&[(FORWARDED, list)]), client, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn several_lines_of_a_header_are_one_list() {
+        assert_eq!(
+            behind(&[
+                (XFF, "203.0.113.9"),
+                (XFF, "192.0.2.1, 10.0.0.3"),
+                (XFF, "")
+            ]),
+            "192.0.2.1"
+        );
+        assert_eq!(
+            behind(&[(FORWARDED, "for=203.0.113.9"), (FORWARDED, "for=192.0.2.1")]),
+            "192.0.2.1"
+        );
+    }
+
+    #[test]
+    fn where_the_list_cannot_be_read_the_last_trusted_proxy_is_the_client() {
+        for hop in [
+            "unknown",
+            "_hidden",
+            "-",
+            "192.0.2",
+            "192.0.2.1 203.0.113.9",
+            "fe80::1%eth0",
+            "[2001:db8::1",
+            "2001:db8::1]:80",
+            "192.0.2.1:x",
+            "192.0.2.1:99999",
+            "\"192.0.2.1\"",
+            "192.0.2.1/32",
+            "0x7f000001",
+            "010.0.0.1",
+            "for=192.0.2.1",
+        ] {
+            assert_eq!(behind(&[(XFF, hop)]), "10.0.0.1", "{hop}");
+            let list = format!("203.0.113.9, {hop}, 10.0.0.3");
+            assert_eq!(behind(&[(XFF, &list)]), "10.0.0.3", "{list}");
+        }
+        for hop in [
+            "for=unknown",
+            "for=_hidden",
+            "for=\"_hidden:80\"",
+            "proto=https",
+            "by=192.0.2.1",
+            "for=",
+            "for=\"\"",
+            "for",
+            "192.0.2.1",
+            "for=192.0.2.1;for=203.0.113.9",
+            "for=\"192.0.2.1",
+            "for=192.0.2.1\"",
+            "for=\"192.0.2.1\"\"\"",
+            "for=\"192.0.2.1\\\"",
+            "for =192.0.2.1",
+            "=192.0.2.1",
+            "for=192.0.2.1;x",
+        ] {
+            assert_eq!(behind(&[(FORWARDED, hop)]), "10.0.0.1", "{hop}");
+            let lines = [
+                (FORWARDED, "for=203.0.113.9"),
+                (FORWARDED, hop),
+                (FORWARDED, "for=10.0.0.3"),
+            ];
+            assert_eq!(behind(&lines), "10.0.0.3", "{hop}");
+        }
+        let not_text: &[u8] = b"203.0.113.9, \xFF, 10.0.0.3";
+        assert_eq!(
+            address("10.0.0.1", &[(XFF, not_text)], &["10.0.0.0/8"]),
+            "10.0.0.3"
+        );
+    }
+
+    #[test]
+    fn two_headers_that_disagree_say_nothing() {
+        let agreed = [(XFF, "192.0.2.1"), (FORWARDED, "for=192.0.2.1;proto=https")];
+        assert_eq!(behind(&agreed), "192.0.2.1");
+        for (list, elements) in [
+            ("192.0.2.1", "for=203.0.113.9"),
+            ("192.0.2.1", "for=unknown"),
+            ("garbage", "for=192.0.2.1"),
+            ("", "for=192.0.2.1"),
+        ] {
+            assert_eq!(behind(&[(XFF, list), (FORWARDED, elements)]), "10.0.0.1");
+        }
+    }
+
+    /// What a client may send, often close to what is well-formed.
+    fn header_value() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                "for=",
+                "\"",
+                "\\",
+                ",",
+                ";",
+                " ",
+                "=",
+                "[",
+                "]",
+                ":80",
+                "6.6.6.6",
+                "10.6.6.6",
+                "2001:666::1",
+                "unknown",
+                "proto=http",
+            ])
+            .prop_map(|text| text.as_bytes().to_vec()),
+            "[\\x20-\\x7e]{0,4}".prop_map(String::into_bytes),
+            prop::collection::vec(0x80..=0xFF_u8, 0..3),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_client_behind_a_proxy_chooses_its_address(
+            sent in prop::collection::vec(header_value(), 0..3),
+            name in prop::sample::select(vec![XFF, FORWARDED]),
+            is_ipv6: bool,
+            has_own_line: bool,
+        ) {
+            let real = if is_ipv6 { "2001:db8::1" } else { "192.0.2.1" };
+            let added = match (name, is_ipv6) {
+                (XFF, _) => real.to_owned(),
+                (_, true) => format!("for=\"[{real}]:4711\""),
+                (_, false) => format!("for={real}"),
+            };
+            // The proxy adds a line, or adds to the last one.
+            let mut lines = sent;
+            match lines.last_mut() {
+                Some(last) if !has_own_line => {
+                    last.extend_from_slice(b", ");
+                    last.extend_from_slice(added.as_bytes());
+                }
+                _ => lines.push(added.into_bytes()),
+            }
+            let headers: Vec<_> = lines.iter().map(|line| (name, &line[..])).collect();
+            let told = address("10.0.0.1", &headers, &["10.0.0.0/8"]);
+            prop_assert_eq!(told, real);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How often one may try.
+
+use clap::Args;
+
+use crate::throttle::{Limits, Rate};
+
+/// How often one may try. A rate is a number and a time, such as 10/m, 5/15m or 100/h: so many at
+/// once, and as many again in the course of that time. Or off.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Throttles (10/m, 5/15m, 100/h; or off)")]
+pub(super) struct ThrottleOptions {
+    /// How many wrong passwords may be tried for one address. Counted apart for each place from
+    /// which the user has logged in within 30 days, so that strangers cannot lock them out
+    /// [default: 10/h with a public URL, else 10000/h]
+    #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_ACCOUNT", value_name = "RATE")]
+    login_rate_per_account: Option<Rate>,
+
+    /// How many wrong passwords may be tried from one source: an IPv4 address, or an IPv6 network of
+    /// 64 bits [default: 100/h with a public URL, else off]
+    #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_SOURCE", value_name = "RATE")]
+    login_rate_per_source: Option<Rate>,
+
+    /// How many may try to sign up from one source [default: 30/h with a public URL, else
+    /// off]
+    #[arg(long, env = "BIENVENUE_SIGN_UP_RATE_PER_SOURCE", value_name = "RATE")]
+    sign_up_rate_per_source: Option<Rate>,
+
+    /// How many password resets may be asked for one address [default: 5/h with a public URL,
+    /// else 1000/h]
+    #[arg(long, env = "BIENVENUE_RESET_RATE_PER_ADDRESS", value_name = "RATE")]
+    reset_rate_per_address: Option<Rate>,
+
+    /// How many password resets may be asked for from one source [default: 30/h with a
+    /// public URL, else off]
+    #[arg(long, env = "BIENVENUE_RESET_RATE_PER_SOURCE", value_name = "RATE")]
+    reset_rate_per_source: Option<Rate>,
+}
+
+impl ThrottleOptions {
+    /// These limits, but for those that are set.
+    pub(super) fn limits(&self, unless_set: Limits) -> Limits {
+        Limits {
+            logins_per_account: self
+                .login_rate_per_account
+                .unwrap_or(unless_set.logins_per_account),
+            logins_per_source: self
+                .login_rate_per_source
+                .unwrap_or(unless_set.logins_per_source),
+            sign_ups_per_source: self
+                .sign_up_rate_per_source
+                .unwrap_or(unless_set.sign_ups_per_source),
+            resets_per_address: self
+                .reset_rate_per_address
+                .unwrap_or(unless_set.resets_per_address),
+            resets_per_source: self
+                .reset_rate_per_source
+                .unwrap_or(unless_set.resets_per_source),
+        }
+    }
+}

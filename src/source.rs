@@ -1,0 +1,57 @@
+//! Where a request comes from, as far as it counts.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The network that one client has to itself: an IPv4 address, or the first 64 bits of an IPv6
+/// address.
+///
+/// A single IPv6 client is given 2^64 addresses (RFC 4291, 2.5.1; RFC 7421), and would never come from
+/// the same one twice if that helped it. An IPv4 address that is written as an IPv6 one
+/// (`::ffff:192.0.2.1`) is the IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(formatter),
+            IpAddr::V6(prefix) => write!(formatter, "{prefix}/64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_first_64_bits() {
+        assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::9"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_eq!(source("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
+    }
+
+    #[test]
+    fn ipv4_counts_whole_however_it_is_written() {
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_ne!(source("::ffff:192.0.2.1"), source("::ffff:192.0.2.2"));
+        assert_eq!(source("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+    }
+}
