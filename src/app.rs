@@ -2,30 +2,39 @@
 //!
 //! Handlers take a request apart, call [`Auth`] and put a reply together. They decide nothing.
 
-use axum::Json;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, SET_COOKIE};
-use axum::middleware::from_fn;
-use axum::response::IntoResponse;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use axum::{Json, Router};
 use serde_json::json;
+use tower::ServiceBuilder;
+use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{self, Auth, Reset};
 use crate::email::Email;
 use crate::password::Password;
+use crate::public_url::PublicUrl;
 use crate::source::Source;
 use crate::token::ResetToken;
 
+mod admission;
 mod body;
 mod client_address;
+mod connection;
+mod cross_site;
 mod error;
 mod fields;
 mod forwarded;
+mod headers;
+mod host;
+mod limits;
+mod open_files;
 mod request_log;
 mod serve;
 mod session;
@@ -36,6 +45,7 @@ use fields::Fields;
 use session::{CurrentUser, PresentedSession};
 
 pub use client_address::{InvalidTrustedProxy, TrustedProxy};
+pub use limits::ConnectionLimits;
 pub use serve::{DRAIN_DEADLINE, listen, serve};
 pub use session::SessionCookie;
 pub use settings::Settings;
@@ -57,16 +67,27 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
         ("/profile", get(profile)),
         ("/reset_password", post(ask_for_reset).put(update_password)),
     ];
+    let over_tls = settings
+        .public_url
+        .as_ref()
+        .is_some_and(PublicUrl::is_https);
+    // axum clones the state for every request, so it is one counter to count up.
+    let edge = Arc::new(Edge { auth, settings });
+    // One layer for axum, which puts each into a box of its own for every request.
+    let around_every_handler = ServiceBuilder::new()
+        .layer(MapResponseLayer::new(move |response: Response| {
+            headers::add(response, over_tls)
+        }))
+        .layer(from_fn(request_log::log))
+        .layer(CatchPanicLayer::custom(error::from_panic))
+        .layer(from_fn_with_state(edge.clone(), admission::admit));
     routes
         .into_iter()
         .fold(Router::new(), add_route)
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(from_fn(body::read_whole))
-        .layer(CatchPanicLayer::custom(error::from_panic))
-        .layer(from_fn(request_log::log))
-        // axum clones the state for every request, so it is one counter to count up.
-        .with_state(Arc::new(Edge { auth, settings }))
+        .layer(around_every_handler)
+        .with_state(edge)
 }
 
 /// Serves a path with and without a slash at its end, as most of the original services do.

@@ -21,6 +21,7 @@ use crate::db::DatabaseUrl;
 use crate::password::Cost;
 use crate::throttle::Limits;
 
+mod connections;
 mod exposure;
 mod mail;
 mod secret;
@@ -29,6 +30,7 @@ mod throttle;
 pub use exposure::ExposureOptions;
 pub use mail::{MailOptions, MailWay};
 
+use connections::ConnectionOptions;
 use secret::SecretParser;
 use throttle::ThrottleOptions;
 
@@ -171,6 +173,10 @@ pub struct Config {
     #[command(flatten)]
     throttle: ThrottleOptions,
 
+    /// How long a client may keep the service waiting.
+    #[command(flatten)]
+    connections: ConnectionOptions,
+
     /// How mails leave.
     #[command(flatten)]
     pub mail: MailOptions,
@@ -224,6 +230,7 @@ impl Config {
             public_url: self.exposure.public_url.clone(),
             session_cookie: self.exposure.session_cookie(),
             trusted_proxies: self.exposure.trusted_proxies.clone(),
+            connection_limits: self.connections.limits(),
         }
     }
 

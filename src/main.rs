@@ -18,6 +18,8 @@ use bienvenue::mail::{self, Mailer};
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::public_url::PublicUrl;
 use bienvenue::token::OsRandom;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
@@ -98,9 +100,9 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
         told_to_stop().await;
         stopping.send_replace(true);
     };
-    serve(listener, app(auth, config.settings()), shutdown)
-        .await
-        .map_err(Failure::Socket)?;
+    let settings = config.settings();
+    let limits = settings.connection_limits;
+    serve(listener, app(auth, settings), limits, shutdown).await;
 
     if timeout(LAST_MAILS, &mut mails).await.is_err() {
         mails.abort();
@@ -173,24 +175,59 @@ async fn purge_now_and_then(auth: Auth) {
     }
 }
 
-/// Completes on Ctrl-C (SIGINT) or SIGTERM.
+/// Completes on Ctrl-C (SIGINT) or SIGTERM. At the second one the process ends on the spot: nothing
+/// that was acknowledged is lost by that, as by no crash.
 async fn told_to_stop() {
-    let interrupted = async {
-        // Without a handler Ctrl-C ends the process at once, which is an end too.
+    let mut orders = Orders::listen();
+    orders.next().await;
+    tokio::spawn(async move {
+        orders.next().await;
+        warn!("told again to stop: some requests are left without an answer");
+        std::process::exit(1);
+    });
+}
+
+/// Ctrl-C (SIGINT) and SIGTERM. One that cannot be listened for ends the process at once, which is an
+/// end too.
+#[cfg(unix)]
+struct Orders(Option<Signal>, Option<Signal>);
+
+#[cfg(unix)]
+impl Orders {
+    fn listen() -> Self {
+        Self(
+            signal(SignalKind::interrupt()).ok(),
+            signal(SignalKind::terminate()).ok(),
+        )
+    }
+
+    async fn next(&mut self) {
+        async fn next(signals: &mut Option<Signal>) {
+            match signals {
+                Some(signals) => drop(signals.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        tokio::select! {
+            () = next(&mut self.0) => {}
+            () = next(&mut self.1) => {}
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+struct Orders;
+
+#[cfg(not(unix))]
+impl Orders {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                () = interrupted => {}
-                _ = terminated.recv() => {}
-            }
-            return;
-        }
     }
-    interrupted.await;
 }

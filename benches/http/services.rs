@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Json, Router};
-use bienvenue::app::{Settings, app, serve};
+use bienvenue::app::{ConnectionLimits, Settings, app, serve};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::SystemClock;
 use bienvenue::db::Db;
@@ -215,7 +215,13 @@ pub fn serve_bare(database_url: &str) {
         for router in [bare, app(auth, Settings::default())] {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             println!("http://{}", listener.local_addr().expect("an address"));
-            servers.spawn(serve(listener, router, std::future::pending()));
+            let forever = std::future::pending();
+            servers.spawn(serve(
+                listener,
+                router,
+                ConnectionLimits::default(),
+                forever,
+            ));
         }
         servers.join_all().await;
     });

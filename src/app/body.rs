@@ -1,12 +1,14 @@
 //! Request bodies: read whole and within bounds before anybody looks at them.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::header::EXPECT;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
+use super::Result;
 use super::error::Error;
 
 /// The longest body that is read. The longest sensible one is a tenth of it.
@@ -16,26 +18,25 @@ pub(super) const MAX_BYTES: usize = 16 * 1024;
 /// read the refusal: a connection that closes under a sender shows them an error of the network.
 const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reads the body before the request goes on. One that breaks off or is too long goes nowhere.
-pub(super) async fn read_whole(request: Request, next: Next) -> Response {
+/// Reads the body of a request. One that breaks off, is too long or takes too long goes nowhere.
+pub(super) async fn read_whole(request: Request, limit: Duration) -> Result<Request> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
     let (parts, body) = request.into_parts();
     // This client sends its body only when asked to, which reading it does.
     let waits_to_be_asked = parts.headers.contains_key(EXPECT);
-    match read(body, waits_to_be_asked).await {
-        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn read(mut body: Body, waits_to_be_asked: bool) -> Result<Bytes, Error> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
     let announced = body.size_hint().lower();
     let will_be_too_large = announced > MAX_BYTES as u64;
     if will_be_too_large && (waits_to_be_asked || announced > MAX_DISCARDED_BYTES as u64) {
         return Err(Error::BodyTooLarge);
     }
+    let received = timeout(limit, receive(body)).await;
+    let body = received.map_err(|_| Error::BodyTooSlow)??;
+    Ok(Request::from_parts(parts, body.into()))
+}
+
+async fn receive(mut body: Body) -> Result<Bytes> {
     let mut kept = Vec::new();
     let mut received = 0;
     while let Some(frame) = body.frame().await {

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::body;
+use super::{body, fields};
 use crate::auth;
 use crate::error_chain::ErrorChain;
 
@@ -30,6 +30,12 @@ pub(super) enum Error {
     /// The path does not know the method.
     #[error("method not allowed")]
     MethodNotAllowed,
+    /// Not exactly one `Host`, or not a well-formed one.
+    #[error("host is missing, malformed or given more than once")]
+    BadHost,
+    /// A page of another site may have sent it.
+    #[error("cross-site requests are refused")]
+    CrossSite,
     /// The body is in a form that we do not read.
     #[error(
         "content type must be application/x-www-form-urlencoded, application/json \
@@ -39,6 +45,9 @@ pub(super) enum Error {
     /// The body is too long.
     #[error("body is larger than {} bytes", body::MAX_BYTES)]
     BodyTooLarge,
+    /// The body did not arrive in time.
+    #[error("body took too long to arrive")]
+    BodyTooSlow,
     /// The body broke off.
     #[error("body is incomplete")]
     BrokenBody(#[source] axum::Error),
@@ -48,6 +57,9 @@ pub(super) enum Error {
         /// What it should have been.
         form: &'static str,
     },
+    /// The body has more fields than any form of ours.
+    #[error("body has more than {} fields", fields::MAX_FIELDS)]
+    TooManyFields,
     /// A field is missing, or what is in it cannot be used.
     #[error("{name} {problem}")]
     BadField {
@@ -83,9 +95,13 @@ impl Error {
 
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::BrokenBody(_) | Self::MalformedBody { .. } | Self::BadField { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadHost
+            | Self::BrokenBody(_)
+            | Self::MalformedBody { .. }
+            | Self::TooManyFields
+            | Self::BadField { .. } => StatusCode::BAD_REQUEST,
+            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

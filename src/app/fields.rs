@@ -18,6 +18,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data";
 
+/// How many fields a body may have. No form of ours has more than four.
+pub(super) const MAX_FIELDS: usize = 32;
+
 /// Names with what was sent under them, in the order of the body. Holds passwords, so it has no
 /// `Debug`.
 pub(super) struct Fields(Vec<(String, Content)>);
@@ -60,6 +63,23 @@ impl Fields {
             let problem = error.to_string();
             Error::BadField { name, problem }
         })
+    }
+
+    async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
+        let content_type = content_type(request.headers());
+        if content_type.as_deref() == Some(MULTIPART) {
+            return Self::from_multipart(request).await;
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| malformed(FORM))?;
+        match content_type.as_deref() {
+            Some(FORM) => Self::from_form(&body),
+            Some(JSON) => Self::from_json(&body),
+            // Nothing was sent, so nothing needs a type: what is missing is the fields.
+            None if body.is_empty() => Ok(Self(Vec::new())),
+            _ => Err(Error::UnsupportedMediaType),
+        }
     }
 
     /// Reads `name=value` pairs as the URL Standard says (5.1), but for one thing: bytes that are
@@ -109,20 +129,11 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let content_type = content_type(request.headers());
-        if content_type.as_deref() == Some(MULTIPART) {
-            return Self::from_multipart(request).await;
+        let fields = Self::read(request, state).await?;
+        if fields.0.len() > MAX_FIELDS {
+            return Err(Error::TooManyFields);
         }
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| malformed(FORM))?;
-        match content_type.as_deref() {
-            Some(FORM) => Self::from_form(&body),
-            Some(JSON) => Self::from_json(&body),
-            // Nothing was sent, so nothing needs a type: what is missing is the fields.
-            None if body.is_empty() => Ok(Self(Vec::new())),
-            _ => Err(Error::UnsupportedMediaType),
-        }
+        Ok(fields)
     }
 }
 
@@ -171,7 +182,110 @@ impl<'de> Deserialize<'de> for Fields {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+    use tokio::runtime;
+
     use super::*;
+
+    /// Reads a body on the way that requests go.
+    fn read(content_type: &str, body: impl Into<Bytes>) -> Result<Fields, Error> {
+        let request = Request::post("/")
+            .header(CONTENT_TYPE, content_type)
+            .body(body.into().into())
+            .unwrap();
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(Fields::from_request(request, &()))
+    }
+
+    const WITH_BOUNDARY: &str = "multipart/form-data; boundary=limit";
+
+    /// The same fields in each of the three ways.
+    fn in_each_way(fields: &[(String, String)]) -> [(&'static str, String); 3] {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let pairs: Vec<String> = fields
+            .iter()
+            .map(|(name, text)| format!("{}:{}", Value::from(&**name), Value::from(&**text)))
+            .collect();
+        let parts = fields.iter().map(|(name, text)| {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+            format!("--limit\r\n{head}\r\n\r\n{text}\r\n")
+        });
+        let parts: String = parts.chain(["--limit--\r\n".to_owned()]).collect();
+        [
+            (FORM, form),
+            (JSON, format!("{{{}}}", pairs.join(","))),
+            (WITH_BOUNDARY, parts),
+        ]
+    }
+
+    fn some_fields() -> impl Strategy<Value = Vec<(String, String)>> {
+        // A name in a multipart body ends at a quote, and boundaries are lines of dashes.
+        vec(("[a-z_]{1,9}", "[^-]{0,20}"), 1..6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sent_is_what_is_read_in_each_way(fields in some_fields()) {
+            for (content_type, body) in in_each_way(&fields) {
+                let read = read(content_type, body).unwrap_or_else(|error| panic!("{error}"));
+                let texts: Vec<_> = read.0.into_iter().map(|(name, content)| match content {
+                    Content::Text(text) => (name, text),
+                    Content::Other => panic!("{name} is not a text"),
+                }).collect();
+                prop_assert_eq!(&texts, &fields, "{}", content_type);
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_more_than_a_bad_request(
+            body in vec(any::<u8>(), 0..200),
+            content_type in select(vec![FORM, JSON, WITH_BOUNDARY, "", "text/plain", "multipart/form-data; boundary=\"\""]),
+        ) {
+            if let Err(error) = read(content_type, body) {
+                prop_assert!(error.into_response().status().is_client_error());
+            }
+        }
+
+        #[test]
+        fn no_mangled_body_is_more_than_a_bad_request(
+            fields in some_fields(),
+            changes in vec((any::<Index>(), any::<u8>(), 0..3), 1..6),
+        ) {
+            for (content_type, body) in in_each_way(&fields) {
+                let mut body = body.into_bytes();
+                for (at, byte, change) in &changes {
+                    let at = at.index(body.len() + 1);
+                    match change {
+                        0 => body.insert(at, *byte),
+                        1 => body.truncate(at),
+                        _ if at == body.len() => {}
+                        _ => body[at] = *byte,
+                    }
+                }
+                if let Err(error) = read(content_type, body) {
+                    prop_assert!(error.into_response().status().is_client_error());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_fields_than_any_form_has_are_refused_in_each_way() {
+        let fields = |number| vec![("a".to_owned(), "b".to_owned()); number];
+        for (content_type, body) in in_each_way(&fields(MAX_FIELDS)) {
+            assert!(read(content_type, body).is_ok(), "{content_type}");
+        }
+        for (content_type, body) in in_each_way(&fields(MAX_FIELDS + 1)) {
+            let error = read(content_type, body).err().unwrap();
+            assert_eq!(error.to_string(), "body has more than 32 fields");
+            assert_eq!(error.into_response().status(), 400);
+        }
+    }
 
     fn problem(outcome: Result<&str, Error>) -> String {
         outcome.unwrap_err().to_string()

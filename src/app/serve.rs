@@ -1,14 +1,20 @@
 //! Serving a router on a socket until told to stop.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::oneshot;
-use tracing::{info, warn};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::select;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{error, info, warn};
+
+use super::limits::ConnectionLimits;
+use super::{connection, open_files};
 
 /// How long requests that have arrived may take to be answered after the order to stop.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -35,39 +41,72 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How long connections are still accepted and read as ever after the order to stop. What had arrived
+/// in the system's queues by then is a request to be answered, though nobody here has seen it yet.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
+/// How long to wait when the system has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
 /// Serves until `shutdown` completes and the requests that have arrived by then are answered, or
 /// [`DRAIN_DEADLINE`] later, whichever is first: a client that never finishes its request must not
 /// keep the process alive.
 ///
-/// # Errors
-///
-/// Only those of the socket itself.
+/// A request carries its sender's address as [`axum::extract::ConnectInfo`] in its extensions.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (stopping, stopped) = oneshot::channel();
-    let shutdown = async move {
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let most = open_files::allow_for(limits.connections);
+    if most < limits.connections {
+        warn!(
+            "the system allows too few open files: serving {most} connections at once instead of {}",
+            limits.connections
+        );
+    }
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut last_call = pin!(async {
         shutdown.await;
         info!("stopping: no new requests, those that have arrived are answered");
-        let _ = stopping.send(());
-    };
-    // Replies are small and complete; holding them back to fill a packet helps nobody.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
+        let deadline = Instant::now() + DRAIN_DEADLINE;
+        sleep(LAST_CALL).await;
+        deadline
     });
-    let deadline = async {
-        // The sender is dropped unsent only if serving ends, and then nobody waits here.
-        let _ = stopped.await;
-        tokio::time::sleep(DRAIN_DEADLINE).await;
+    let deadline = loop {
+        select! {
+            deadline = &mut last_call => break deadline,
+            Some(_) = connections.join_next() => {}
+            (stream, peer) = accept(&listener), if connections.len() < most => {
+                let router = router.clone();
+                let watcher = graceful.watcher();
+                connections.spawn(connection::serve(stream, peer, router, limits, watcher));
+            }
+        }
     };
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::select! {
-        served = axum::serve(listener, router).with_graceful_shutdown(shutdown) => served,
-        () = deadline => {
-            warn!("some clients did not finish their requests in time and were cut off");
-            Ok(())
+    drop(listener);
+    if timeout_at(deadline, graceful.shutdown()).await.is_err() {
+        warn!("some clients did not finish their requests in time and were cut off");
+    }
+    connections.shutdown().await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Replies are small and complete; holding them back to fill a packet helps nobody.
+                let _ = stream.set_nodelay(true);
+                return (stream, peer);
+            }
+            // This client has gone already; the next one waits.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                error!(%error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How the service shows itself to those who reach it.
 
 use super::client_address::TrustedProxy;
+use super::limits::ConnectionLimits;
 use super::session::SessionCookie;
 use crate::public_url::PublicUrl;
 
@@ -13,4 +14,6 @@ pub struct Settings {
     pub session_cookie: SessionCookie,
     /// Who is believed about where a request comes from.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// How long a client may keep the service waiting.
+    pub connection_limits: ConnectionLimits,
 }

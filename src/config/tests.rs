@@ -1,6 +1,6 @@
 //! What the command line takes and what it refuses.
 
-use crate::app::SessionCookie;
+use crate::app::{ConnectionLimits, SessionCookie};
 use crate::mail::Sender;
 use crate::password::PasswordRule;
 
@@ -69,6 +69,9 @@ fn bad_values_are_refused_with_what_would_be_right() {
         ("--trusted-proxy", "localhost", "10.0.0.0/8"),
         ("--trusted-proxy", "10.0.0.1,", "10.0.0.0/8"),
         ("--trusted-proxy", "0.0.0.0/0", "your own proxies"),
+        ("--head-timeout", "0s", "90s"),
+        ("--max-connections", "0", "1 to 1000000"),
+        ("--max-connections", "many", "1 to 1000000"),
         ("--log", "loud=very", "info,sqlx=debug"),
         ("--log-format", "xml", "json"),
         ("--database-url", "mysql://host/db", "postgres://"),
@@ -282,4 +285,26 @@ fn a_rate_that_is_set_stands_in_either_exposure() {
         };
         assert_eq!(config.limits(), expected);
     }
+}
+
+#[test]
+fn the_limits_of_connections_are_the_usual_ones_unless_set() {
+    let settings = parse(&[]).unwrap().settings();
+    assert_eq!(settings.connection_limits, ConnectionLimits::default());
+    let arguments = [
+        ["--head-timeout", "1s"],
+        ["--body-timeout", "2s"],
+        ["--answer-timeout", "3s"],
+        ["--keep-alive-timeout", "4s"],
+        ["--max-connections", "5"],
+    ];
+    let set = ConnectionLimits {
+        head: Duration::from_secs(1),
+        body: Duration::from_secs(2),
+        answer: Duration::from_secs(3),
+        keep_alive: Duration::from_secs(4),
+        connections: 5,
+    };
+    let settings = parse(arguments.as_flattened()).unwrap().settings();
+    assert_eq!(settings.connection_limits, set);
 }

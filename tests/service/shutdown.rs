@@ -1,14 +1,22 @@
 //! The end: requests that have arrived are answered, and the process says that all went well.
 
+use std::future::ready;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
+use axum::Router;
+use axum::routing::get;
+use bienvenue::app::{ConnectionLimits, DRAIN_DEADLINE, listen, serve};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::on_each_engine;
 use crate::support::Database;
+use crate::support::raw::Raw;
 use crate::support::server::Server;
+
+const GET_HOME: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Tells a server to stop while it is hashing for many, who must all get their answers.
 async fn stop_under_load(database: &Database, signal: &str) {
@@ -41,20 +49,126 @@ on_each_engine! {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_never_finishes_its_request_cannot_keep_the_server_alive() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_had_been_sent_before_the_order_is_answered_seen_or_not() {
     let database = Database::sqlite();
     let server = Server::start(&database.url);
-    let address = server.url.strip_prefix("http://").unwrap();
-    let mut stuck = TcpStream::connect(address).await.unwrap();
-    let half = b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nemail";
-    stuck.write_all(half).await.unwrap();
-    // Answered on another connection, so the first one has been accepted.
-    assert_eq!(server.get("/").send().await.status, 200);
+    let mut clients = Vec::new();
+    for number in 0..100 {
+        let mut raw = Raw::connect(&server).await;
+        // Some have been here before.
+        if number % 2 == 0 {
+            raw.send(GET_HOME).await;
+            assert_eq!(raw.reply().await.status, 200);
+        }
+        clients.push(raw);
+    }
+    for raw in &mut clients {
+        raw.send(GET_HOME).await;
+    }
+    server.signal("TERM");
+    for mut raw in clients {
+        assert_eq!(raw.reply().await.status, 200);
+    }
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
 
+#[tokio::test]
+async fn who_waits_to_be_accepted_at_the_order_is_answered() {
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(GET_HOME).unwrap();
+        waiting.push(stream);
+    }
+    let router = Router::new().route("/", get(async || "home"));
+    serve(listener, router, ConnectionLimits::default(), ready(())).await;
+    for mut stream in waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("home"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn connections_at_rest_do_not_hold_up_the_end() {
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    let _silent = Raw::connect(&server).await;
+    let mut at_rest = Raw::connect(&server).await;
+    at_rest.send(GET_HOME).await;
+    assert_eq!(at_rest.reply().await.status, 200);
+    let stopping = Instant::now();
+    let (status, log) = server.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("cut off"), "{log}");
+    assert!(stopping.elapsed() < DRAIN_DEADLINE / 2);
+}
+
+/// Clients that are stuck in every part of a request, for longer than a server would drain.
+async fn stuck_clients(server: &Server) -> Vec<Raw> {
+    let mut stuck = Vec::new();
+    for half in [
+        &b"GET / HTTP/1.1\r\nHo"[..],
+        b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nemail",
+        b"POST /users HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nem",
+    ] {
+        let mut raw = Raw::connect(server).await;
+        raw.send(half).await;
+        stuck.push(raw);
+    }
+    let mut reads_nothing = Raw::connect(server).await;
+    let flood = GET_HOME.repeat(1000);
+    while timeout(Duration::from_millis(500), reads_nothing.send(&flood))
+        .await
+        .is_ok()
+    {}
+    stuck.push(reads_nothing);
+    // Answered on another connection, so those have been accepted.
+    assert_eq!(server.get("/").send().await.status, 200);
+    stuck
+}
+
+const PATIENT: [&str; 8] = [
+    "--bcrypt-cost",
+    "4",
+    "--head-timeout",
+    "1h",
+    "--body-timeout",
+    "1h",
+    "--answer-timeout",
+    "1h",
+];
+
+#[tokio::test]
+async fn clients_that_never_finish_cannot_keep_the_server_alive() {
+    let database = Database::sqlite();
+    let server = Server::start_with(&database.url, &PATIENT);
+    let _stuck = stuck_clients(&server).await;
     let stopping = Instant::now();
     let (status, log) = server.stop();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(log.contains("cut off"), "{log}");
-    assert!(stopping.elapsed() < bienvenue::app::DRAIN_DEADLINE + Duration::from_secs(5));
+    assert!(stopping.elapsed() < DRAIN_DEADLINE + Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn the_second_order_ends_the_process_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
+        let database = Database::sqlite();
+        let server = Server::start_with(&database.url, &PATIENT);
+        let _stuck = stuck_clients(&server).await;
+        server.signal(first);
+        // Nobody listens any more, so the first order is being followed.
+        while TcpStream::connect(server.address()).await.is_ok() {}
+        let stopping = Instant::now();
+        server.signal(second);
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains("told again to stop"), "{log}");
+        assert!(stopping.elapsed() < Duration::from_secs(1));
+    }
 }

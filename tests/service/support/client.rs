@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -211,6 +211,11 @@ impl Call {
         }
         let (head, body) = match self.client {
             Client::Router(router) => {
+                // As the other kind does by itself.
+                let headers = request.headers_mut();
+                if !headers.contains_key(HOST) {
+                    headers.insert(HOST, HeaderValue::from_static("localhost"));
+                }
                 let (head, body) = router.oneshot(request).await.unwrap().into_parts();
                 (
                     head,

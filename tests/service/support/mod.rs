@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 pub mod client;
 pub mod postgres;
+pub mod raw;
 pub mod server;
 pub mod smtp_server;
 
@@ -355,6 +356,11 @@ impl TestApp {
             tokens,
             database,
         }
+    }
+
+    /// The same service, shown in another way.
+    pub fn exposed(&self, settings: Settings) -> Client {
+        Client::of_router(app(self.auth.clone(), settings))
     }
 
     /// The same service with rules that are added to the ones of the local exposure.

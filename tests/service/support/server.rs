@@ -82,6 +82,11 @@ impl Server {
         }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }

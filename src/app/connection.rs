@@ -1,0 +1,259 @@
+//! One connection: HTTP/1.1 over a socket, cut off when its client keeps it waiting for too long.
+//!
+//! hyper can time the header fields alone, with a timer made anew for each request, and ends unused
+//! connections by the same limit. Here one timer serves a connection for its whole life: the stream
+//! and the service note how far it has come, and whoever drives it looks what it now waits for.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+use tower::Service;
+
+use super::limits::ConnectionLimits;
+
+/// The longest request line with header fields, in bytes, that is read; more get 431. Browsers send
+/// a tenth of it.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// How long the rest of a refused request is received and thrown away for.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Answers the requests of one client until it leaves, is told that the server stops, or exceeds a
+/// limit.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: ConnectionLimits,
+    watcher: Watcher,
+) {
+    let progress = Arc::new(Progress::default());
+    let service = service_fn(|request| answer(request, peer, router.clone(), &progress));
+    let stream = WatchedStream {
+        stream,
+        progress: progress.clone(),
+    };
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(watcher.watch(connection));
+    let mut awaited = progress.awaited();
+    let mut timer = pin!(sleep(limits.head));
+    let mut deadline = Some(timer.deadline());
+    poll_fn(|context| {
+        // However it ended: the client has its answer, or has gone.
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let now_awaited = progress.awaited();
+        if awaited != now_awaited {
+            awaited = now_awaited;
+            deadline = awaited.limit(&limits).map(|limit| Instant::now() + limit);
+        }
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
+        // The timer is set anew only if it would be late, or has gone off early: not for each request.
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(context));
+            if timer.deadline() == deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+    })
+    .await;
+}
+
+async fn answer(
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    mut router: Router,
+    progress: &Progress,
+) -> Result<Response, Infallible> {
+    progress.answering.store(true, Relaxed);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let response = router.call(request.map(Body::new)).await?;
+    progress.answered(response.headers().contains_key(CONNECTION));
+    Ok(response)
+}
+
+/// How far a connection has come. One task writes and reads it; what is shared is between its parts.
+#[derive(Default)]
+struct Progress {
+    /// A part of a request's head, or all of it, has arrived.
+    head_begun: AtomicBool,
+    /// A request is with its handler, which has limits of its own.
+    answering: AtomicBool,
+    /// So many requests are answered.
+    answered: AtomicUsize,
+    /// A part of an answer is written, and the client has not taken it all.
+    unsent: AtomicBool,
+    /// We end the connection, while the client may still be sending.
+    cut_short: AtomicBool,
+    /// The last answer is out.
+    closing: AtomicBool,
+}
+
+/// What a connection waits for, with a number that differs between one request and the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Head(usize),
+    Answer,
+    NextRequest(usize),
+    Reader,
+    End,
+}
+
+impl Progress {
+    fn received(&self) {
+        self.head_begun.store(true, Relaxed);
+    }
+
+    fn answered(&self, cut_short: bool) {
+        self.head_begun.store(false, Relaxed);
+        self.answering.store(false, Relaxed);
+        self.answered.fetch_add(1, Relaxed);
+        self.cut_short.store(cut_short, Relaxed);
+    }
+
+    /// Whether the client may be in the middle of a request when the connection ends: we have said so
+    /// in an answer, or the head was refused before it became a request.
+    fn ends_early(&self) -> bool {
+        self.cut_short.load(Relaxed) || self.head_begun.load(Relaxed)
+    }
+
+    fn awaited(&self) -> Awaited {
+        let answered = self.answered.load(Relaxed);
+        if self.closing.load(Relaxed) {
+            Awaited::End
+        } else if self.unsent.load(Relaxed) {
+            Awaited::Reader
+        } else if self.answering.load(Relaxed) {
+            Awaited::Answer
+        } else if self.head_begun.load(Relaxed) || answered == 0 {
+            // Whoever connects has something to say: there is no rest before the first request.
+            Awaited::Head(answered)
+        } else {
+            Awaited::NextRequest(answered)
+        }
+    }
+}
+
+impl Awaited {
+    /// How long that may take; `None` if it is not for the client to decide.
+    fn limit(self, limits: &ConnectionLimits) -> Option<Duration> {
+        match self {
+            Self::Head(_) => Some(limits.head),
+            Self::Answer => None,
+            Self::NextRequest(_) => Some(limits.keep_alive),
+            Self::Reader => Some(limits.answer),
+            Self::End => Some(LINGER),
+        }
+    }
+}
+
+/// A stream that notes what passes through it, and that ends as RFC 9112, 9.6, asks for.
+struct WatchedStream {
+    stream: TcpStream,
+    progress: Arc<Progress>,
+}
+
+impl WatchedStream {
+    fn noted<T>(&self, written: Poll<T>) -> Poll<T> {
+        if written.is_pending() {
+            self.progress.unsent.store(true, Relaxed);
+        }
+        written
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.progress.received();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.noted(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.noted(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Called when everything is written.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.progress.unsent.store(false, Relaxed);
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Says that no more comes, and receives what is still on its way: closing on unread bytes would
+    /// reset the connection, and with it the answer that the client has not read yet.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.progress.closing.swap(true, Relaxed) {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        }
+        if !self.progress.ends_early() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut scrap = [0; 1024];
+        loop {
+            let mut scrap = ReadBuf::new(&mut scrap);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut scrap))?;
+            if scrap.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The header fields that every response has, whatever its status.
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+
+/// What a response says unless a handler has said otherwise.
+static ALWAYS: [(HeaderName, HeaderValue); 6] = [
+    // Everything here is about one user or nobody (OWASP ASVS 5.0, 14.3.2). Refusals too: a cache
+    // between two users must not answer the one with what the other was told.
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    // Nothing is loaded, run or shown in a frame of another page (3.4.3, 3.4.6).
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+    ),
+    // What we say is JSON is JSON (3.4.4).
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    // A link in a mail has a token in it, which no other site gets to see (3.4.5). Not
+    // `no-referrer`: with that, browsers send `Origin: null` along with the forms of our own pages
+    // (Fetch, "append a request `Origin` header"), as if they came from elsewhere.
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    // No other site can load an answer as if it were a picture, to look at it from the side: a
+    // neighbour under the same domain comes with the user's cookie, as `SameSite` lets it.
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    // Whoever opens a page of ours in a window cannot watch it (3.4.8).
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// Browsers come back over TLS only, for two years, which the next visit begins anew (3.4.1 asks for
+/// one at least). Without `includeSubDomains`: the names below ours may be somebody else's.
+static OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// Adds the header fields that a response lacks.
+pub(super) fn add(mut response: Response, over_tls: bool) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in &ALWAYS {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    if over_tls {
+        headers
+            .entry(STRICT_TRANSPORT_SECURITY)
+            .or_insert_with(|| OVER_TLS.clone());
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn what_a_response_says_itself_stands() {
+        let response = [(CACHE_CONTROL, "max-age=60")].into_response();
+        let response = add(response, true);
+        let said: Vec<_> = response.headers().get_all(CACHE_CONTROL).iter().collect();
+        assert_eq!(said, ["max-age=60"]);
+        assert_eq!(response.headers()[REFERRER_POLICY], "same-origin");
+    }
+}

@@ -1,0 +1,34 @@
+//! How long a client may keep the service waiting, and how many may come at once.
+
+use std::time::Duration;
+
+/// How long a client may keep the service waiting, and how many may come at once. Whoever exceeds a
+/// time is cut off, so that nobody keeps a connection for nothing (CWE-400).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// From the connection, or the first byte of a later request, to the end of its header fields.
+    pub head: Duration,
+    /// From the header fields of a request to the end of its body.
+    pub body: Duration,
+    /// From an answer to the next request of the same client.
+    pub keep_alive: Duration,
+    /// From the first part of an answer that the client does not take to the last one.
+    pub answer: Duration,
+    /// How many connections are served at once. Others wait for their turn in the system's queue.
+    pub connections: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            // Longer than what proxies keep unused connections for (60 s in nginx and in the load
+            // balancers of AWS): the one who closes must be the one who sends, or a request meets
+            // a closing connection now and then.
+            keep_alive: Duration::from_secs(75),
+            answer: Duration::from_secs(30),
+            connections: 4096,
+        }
+    }
+}
