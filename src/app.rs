@@ -1,6 +1,8 @@
 //! HTTP: which path and method asks for what, and what the answer looks like.
 //!
-//! Handlers take a request apart, call [`Auth`] and put a reply together. They decide nothing.
+//! Handlers take a request apart, have it done ([`actions`]) and put a reply together. They decide
+//! nothing. Those here answer programs, in JSON; those in [`pages`] answer people in browsers, who
+//! are told apart in [`negotiation`].
 
 use std::sync::Arc;
 
@@ -16,15 +18,14 @@ use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::auth::{self, Auth, Reset};
-use crate::email::Email;
-use crate::password::Password;
+use crate::auth::{Auth, Reset};
 use crate::public_url::PublicUrl;
 use crate::source::Source;
-use crate::token::ResetToken;
 
+mod actions;
 mod admission;
 mod body;
+mod brand;
 mod client_address;
 mod connection;
 mod cross_site;
@@ -34,7 +35,9 @@ mod forwarded;
 mod headers;
 mod host;
 mod limits;
+mod negotiation;
 mod open_files;
+mod pages;
 mod request_log;
 mod serve;
 mod session;
@@ -42,24 +45,34 @@ mod settings;
 
 use error::Error;
 use fields::Fields;
+use pages::{Look, Pages};
 use session::{CurrentUser, PresentedSession};
 
+pub use brand::{BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName};
 pub use client_address::{InvalidTrustedProxy, TrustedProxy};
 pub use limits::ConnectionLimits;
 pub use serve::{DRAIN_DEADLINE, listen, serve};
 pub use session::SessionCookie;
-pub use settings::Settings;
+pub use settings::{Brand, Settings};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// What every handler can reach: the rules, and how the service shows itself.
+/// What every handler can reach: the rules, how the service shows itself, and what its pages look
+/// like.
 struct Edge {
     auth: Auth,
     settings: Settings,
+    look: Look,
 }
 
 /// The service as a router. Binds nothing: tests call it as it is, [`serve()`] puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {
+    let look = Look::new(&settings.brand);
+    let edge = Arc::new(Edge {
+        auth,
+        settings,
+        look,
+    });
     let routes = [
         ("/", get(home)),
         ("/users", post(register_user)),
@@ -67,27 +80,44 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
         ("/profile", get(profile)),
         ("/reset_password", post(ask_for_reset).put(update_password)),
     ];
-    let over_tls = settings
+    let pages = Pages::new(Arc::clone(&edge));
+    let over_tls = edge
+        .settings
         .public_url
         .as_ref()
         .is_some_and(PublicUrl::is_https);
-    // axum clones the state for every request, so it is one counter to count up.
-    let edge = Arc::new(Edge { auth, settings });
     // One layer for axum, which puts each into a box of its own for every request.
-    let around_every_handler = ServiceBuilder::new()
+    let around_everything = ServiceBuilder::new()
         .layer(MapResponseLayer::new(move |response: Response| {
             headers::add(response, over_tls)
         }))
-        .layer(from_fn(request_log::log))
-        .layer(CatchPanicLayer::custom(error::from_panic))
-        .layer(from_fn_with_state(edge.clone(), admission::admit));
+        .layer(from_fn(request_log::log));
+    guarded(with_routes(routes), &edge)
+        .layer(from_fn_with_state(pages, negotiation::negotiate))
+        // The same for everybody.
+        .merge(edge.look.files())
+        .layer(around_everything)
+        // axum clones the state for every request, so it is one counter to count up.
+        .with_state(edge)
+}
+
+/// A router with these routes that refuses everything else.
+fn with_routes<const N: usize>(
+    routes: [(&'static str, MethodRouter<Arc<Edge>>); N],
+) -> Router<Arc<Edge>> {
     routes
         .into_iter()
         .fold(Router::new(), add_route)
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(around_every_handler)
-        .with_state(edge)
+}
+
+/// Puts around a router what stands between every request and its handler.
+fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>, edge: &Arc<Edge>) -> Router<S> {
+    let guards = ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(error::from_panic))
+        .layer(from_fn_with_state(Arc::clone(edge), admission::admit));
+    router.layer(guards)
 }
 
 /// Serves a path with and without a slash at its end, as most of the original services do.
@@ -112,12 +142,7 @@ async fn register_user(
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let email: Email = fields.parse("email")?;
-    let password: Password = fields.parse("password")?;
-    edge.auth
-        .register_user(&email, &password, source)
-        .await
-        .map_err(Error::of_new_password("password"))?;
+    let email = actions::register(&edge, source, &fields).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "user created",
@@ -129,10 +154,7 @@ async fn log_in(
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let email: Email = fields.parse("email")?;
-    let password: Password = fields.parse("password")?;
-    let user = edge.auth.valid_login(&email, &password, source).await?;
-    let session_id = edge.auth.create_session(&user, source).await?;
+    let (user, session_id) = actions::log_in(&edge, source, &fields).await?;
     Ok((
         [(SET_COOKIE, edge.settings.session_cookie.set(&session_id))],
         Json(json!({
@@ -169,19 +191,17 @@ async fn ask_for_reset(
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let email: Email = fields.parse("email")?;
-    Ok(Json(
-        match edge.auth.ask_for_reset(&email, source).await? {
-            Reset::Token(token) => json!({
-                "email": email.as_str(),
-                "reset_token": token.reveal(),
-            }),
-            Reset::ByMail => json!({
-                "email": email.as_str(),
-                "message": "if the address is registered, a reset link is on its way",
-            }),
-        },
-    ))
+    let (email, reset) = actions::ask_for_reset(&edge, source, &fields).await?;
+    Ok(Json(match reset {
+        Reset::Token(token) => json!({
+            "email": email.as_str(),
+            "reset_token": token.reveal(),
+        }),
+        Reset::ByMail => json!({
+            "email": email.as_str(),
+            "message": "if the address is registered, a reset link is on its way",
+        }),
+    }))
 }
 
 async fn update_password(
@@ -189,15 +209,7 @@ async fn update_password(
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let email: Email = fields.parse("email")?;
-    // A text that cannot be a token is one token more that nobody was given.
-    let token = ResetToken::parse(fields.text("reset_token")?);
-    let new_password: Password = fields.parse("new_password")?;
-    let token = token.ok_or(auth::Error::BadResetToken)?;
-    edge.auth
-        .update_password(&email, &token, &new_password, source)
-        .await
-        .map_err(Error::of_new_password("new_password"))?;
+    let email = actions::update_password(&edge, source, &fields).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "Password updated",

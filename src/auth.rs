@@ -177,6 +177,24 @@ impl Auth {
         Ok(())
     }
 
+    /// Adds a user and begins their first session: nobody need prove a password that they have
+    /// just chosen.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`].
+    pub async fn register_and_log_in(
+        &self,
+        email: &Email,
+        password: &Password,
+        source: Source,
+    ) -> Result<SessionId> {
+        self.register_user(email, password, source).await?;
+        let user = self.db.find_user_by(Attribute::Email(email)).await?;
+        let user = user.ok_or(Error::BadCredentials)?;
+        self.create_session(&user, source).await
+    }
+
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is
     /// replaced on the way.
     ///

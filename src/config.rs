@@ -21,12 +21,14 @@ use crate::db::DatabaseUrl;
 use crate::password::Cost;
 use crate::throttle::Limits;
 
+mod brand;
 mod connections;
 mod exposure;
 mod mail;
 mod secret;
 mod throttle;
 
+pub use brand::BrandOptions;
 pub use exposure::ExposureOptions;
 pub use mail::{MailOptions, MailWay};
 
@@ -180,6 +182,10 @@ pub struct Config {
     /// How mails leave.
     #[command(flatten)]
     pub mail: MailOptions,
+
+    /// What the pages look like.
+    #[command(flatten)]
+    pub brand: BrandOptions,
 }
 
 /// How the log is written.
@@ -231,6 +237,7 @@ impl Config {
             session_cookie: self.exposure.session_cookie(),
             trusted_proxies: self.exposure.trusted_proxies.clone(),
             connection_limits: self.connections.limits(),
+            brand: self.brand.brand(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!       main ── config, logging          bin/e2e  (a client like any other, over HTTP)
 //!         │
-//!        app      HTTP: router, extractors, replies
+//!        app      HTTP: router, extractors, negotiation, replies, pages
 //!         │  calls only
 //!        auth     the rules: register, log in, log out, reset, who is it
 //!    ┌─────┬─┴─────┬──────────┐
@@ -17,7 +17,8 @@
 //! Arrows point down only. `app` never sees [`db::Db`], `auth` never sees HTTP, only `db` sees SQL,
 //! and a test (`tests/service/architecture.rs`) keeps it so.
 //!
-//! - [`app`] takes requests apart, asks [`auth`], and puts replies together.
+//! - [`app`] takes requests apart, asks [`auth`], and puts replies together: JSON for programs, pages
+//!   for people.
 //! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
 //! - [`mail`] writes to users, and knows how mails leave.
 //! - [`throttle`] says how often one may try, and why that locks no owner out.

@@ -1,7 +1,6 @@
 //! Every refusal, in one place: its status, its words, its headers.
 
 use std::any::Any;
-use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,7 +9,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{body, fields};
+use super::body;
+use super::fields::{self, Problem};
 use crate::auth;
 use crate::error_chain::ErrorChain;
 
@@ -66,7 +66,7 @@ pub(super) enum Error {
         /// The name of the field.
         name: &'static str,
         /// What is wrong with it; reads on after the name.
-        problem: String,
+        problem: Problem,
     },
     /// The rules say no, or cannot be asked.
     #[error(transparent)]
@@ -76,10 +76,21 @@ pub(super) enum Error {
     Panicked,
 }
 
-/// Carried by the response to a request that failed for a reason that the client is not told, for
-/// the log.
+/// Carried by every refusal, for those who write it down or put it in other words.
 #[derive(Clone)]
-pub(super) struct Cause(Arc<auth::Error>);
+pub(super) struct Refused(pub(super) Arc<Error>);
+
+impl Refused {
+    /// Why the service failed, which the client is not told; `None` if it did not fail.
+    pub(super) fn cause(&self) -> Option<ErrorChain<'_>> {
+        match &*self.0 {
+            Error::Auth(error @ (auth::Error::Unavailable(_) | auth::Error::Internal(_))) => {
+                Some(ErrorChain(error))
+            }
+            _ => None,
+        }
+    }
+}
 
 impl Error {
     /// The refusal of what was asked with a new password in this field: a weak one is named after it.
@@ -87,7 +98,7 @@ impl Error {
         move |error| match error {
             auth::Error::WeakPassword(weakness) => Self::BadField {
                 name,
-                problem: weakness.to_string(),
+                problem: weakness.into(),
             },
             error => error.into(),
         }
@@ -129,7 +140,7 @@ impl IntoResponse for Error {
         let body = Json(json!({ "message": self.to_string() }));
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        match self {
+        match &self {
             Self::Auth(auth::Error::BadCredentials) => {
                 headers.insert(WWW_AUTHENTICATE, CHALLENGE);
             }
@@ -140,14 +151,12 @@ impl IntoResponse for Error {
                 let seconds = (retry_after.as_secs() + begun).max(1);
                 headers.insert(RETRY_AFTER, seconds.into());
             }
-            Self::Auth(error) if status.is_server_error() => {
-                if matches!(error, auth::Error::Unavailable(_)) {
-                    headers.insert(RETRY_AFTER, SOON);
-                }
-                response.extensions_mut().insert(Cause(Arc::new(error)));
+            Self::Auth(auth::Error::Unavailable(_)) => {
+                headers.insert(RETRY_AFTER, SOON);
             }
             _ => {}
         }
+        response.extensions_mut().insert(Refused(Arc::new(self)));
         response
     }
 }
@@ -155,12 +164,6 @@ impl IntoResponse for Error {
 /// Makes of a panic what it is for the client: an internal error, and for this request alone.
 pub(super) fn from_panic(_payload: Box<dyn Any + Send>) -> Response {
     Error::Panicked.into_response()
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ErrorChain(&*self.0).fmt(formatter)
-    }
 }
 
 #[cfg(test)]
@@ -172,8 +175,9 @@ mod tests {
         let error = Error::Auth(auth::Error::Internal("the disk is on fire".into()));
         let response = error.into_response();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let cause: Cause = response.extensions().get().cloned().unwrap();
-        assert_eq!(cause.to_string(), "internal error: the disk is on fire");
+        let refused: Refused = response.extensions().get().cloned().unwrap();
+        let cause = refused.cause().unwrap().to_string();
+        assert_eq!(cause, "internal error: the disk is on fire");
         let body = axum::body::to_bytes(response.into_body(), 1024).await;
         assert_eq!(body.unwrap(), r#"{"message":"internal error"}"#);
     }

@@ -13,8 +13,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::error::Error;
+use crate::email::InvalidEmail;
+use crate::password::{InvalidPassword, WeakPassword};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data";
 
@@ -31,6 +33,35 @@ enum Content {
     Other,
 }
 
+/// What is wrong with a field; reads on after its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Problem {
+    /// No field has the name.
+    #[error("is missing")]
+    Missing,
+    /// Nothing was typed.
+    #[error("is empty")]
+    Empty,
+    /// Several fields have the name.
+    #[error("is given more than once")]
+    Repeated,
+    /// It is a number, a list, … in JSON.
+    #[error("is not a text")]
+    NotText,
+    /// A form stands for no such method.
+    #[error("is neither PUT nor DELETE")]
+    NotMethod,
+    /// It is no address.
+    #[error(transparent)]
+    Email(#[from] InvalidEmail),
+    /// It can be no password.
+    #[error(transparent)]
+    Password(#[from] InvalidPassword),
+    /// It is too weak a password to be chosen.
+    #[error(transparent)]
+    Weak(#[from] WeakPassword),
+}
+
 impl Fields {
     /// The text of a field.
     ///
@@ -38,18 +69,13 @@ impl Fields {
     /// settled by its first or last: what checked the request before us may have chosen the other
     /// (CVE-2023-7028).
     pub(super) fn text(&self, name: &'static str) -> Result<&str, Error> {
-        let refuse = |problem: &str| {
-            Err(Error::BadField {
-                name,
-                problem: problem.to_owned(),
-            })
-        };
+        let refuse = |problem| Err(Error::BadField { name, problem });
         let mut contents = self.0.iter().filter(|(other, _)| other == name);
         match (contents.next(), contents.next()) {
-            (None, _) => refuse("is missing"),
-            (_, Some(_)) => refuse("is given more than once"),
-            (Some((_, Content::Other)), _) => refuse("is not a text"),
-            (Some((_, Content::Text(text))), _) if text.is_empty() => refuse("is empty"),
+            (None, _) => refuse(Problem::Missing),
+            (_, Some(_)) => refuse(Problem::Repeated),
+            (Some((_, Content::Other)), _) => refuse(Problem::NotText),
+            (Some((_, Content::Text(text))), _) if text.is_empty() => refuse(Problem::Empty),
             (Some((_, Content::Text(text))), _) => Ok(text),
         }
     }
@@ -57,10 +83,10 @@ impl Fields {
     /// The text of a field as the type that knows its rules, whose error says what is wrong.
     pub(super) fn parse<T>(&self, name: &'static str) -> Result<T, Error>
     where
-        T: FromStr<Err: fmt::Display>,
+        T: FromStr<Err: Into<Problem>>,
     {
         self.text(name)?.parse().map_err(|error: T::Err| {
-            let problem = error.to_string();
+            let problem = error.into();
             Error::BadField { name, problem }
         })
     }
@@ -84,7 +110,7 @@ impl Fields {
 
     /// Reads `name=value` pairs as the URL Standard says (5.1), but for one thing: bytes that are
     /// not UTF-8 are refused, not replaced. Replacing would make one password of many.
-    fn from_form(body: &[u8]) -> Result<Self, Error> {
+    pub(super) fn from_form(body: &[u8]) -> Result<Self, Error> {
         let decode = |text: &[u8]| -> Result<String, Error> {
             let spaced: Vec<u8> = text
                 .iter()
@@ -138,7 +164,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 /// The content type in lower case and without its parameters; `None` if there is not exactly one.
-fn content_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;

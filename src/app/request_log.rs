@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, error, info, info_span};
 
-use super::error::Cause;
+use super::error::Refused;
 
 /// Under this name the client learns what to ask us about.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +38,8 @@ pub(super) async fn log(matched: Option<MatchedPath>, request: Request, next: Ne
     let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
 
     let _in_span = span.enter();
-    if let Some(cause) = response.extensions().get::<Cause>() {
+    let refused = response.extensions().get::<Refused>();
+    if let Some(cause) = refused.and_then(Refused::cause) {
         error!(%cause, "request failed");
     }
     info!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
@@ -101,6 +101,22 @@ impl FromRequestParts<Arc<Edge>> for CurrentUser {
         let PresentedSession(session_id) =
             PresentedSession::from_request_parts(parts, edge).await?;
         Ok(Self(edge.auth.get_user_from_session_id(&session_id).await?))
+    }
+}
+
+/// `None` for whoever is not logged in.
+impl OptionalFromRequestParts<Arc<Edge>> for CurrentUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        edge: &Arc<Edge>,
+    ) -> Result<Option<Self>, Error> {
+        match <Self as FromRequestParts<_>>::from_request_parts(parts, edge).await {
+            Ok(user) => Ok(Some(user)),
+            Err(Error::Auth(auth::Error::NoSession)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How the service shows itself to those who reach it.
 
+use super::brand::{BrandColor, Logo, SiteName};
 use super::client_address::TrustedProxy;
 use super::limits::ConnectionLimits;
 use super::session::SessionCookie;
@@ -16,4 +17,17 @@ pub struct Settings {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// How long a client may keep the service waiting.
     pub connection_limits: ConnectionLimits,
+    /// What its pages look like.
+    pub brand: Brand,
+}
+
+/// Whose pages they are, as people see it.
+#[derive(Clone, Debug, Default)]
+pub struct Brand {
+    /// The name on every page.
+    pub site_name: SiteName,
+    /// The colour of buttons and links.
+    pub color: BrandColor,
+    /// The picture in the place of the name; `None` for the name itself.
+    pub logo: Option<Logo>,
 }

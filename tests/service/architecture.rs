@@ -120,8 +120,17 @@ const FORBIDDEN: [(&[&str], &[&str], &str); 8] = [
 fn files_of(room: &str) -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = vec![source.join(format!("{room}.rs"))];
-    let folder = fs::read_dir(source.join(room)).into_iter().flatten();
-    files.extend(folder.map(|entry| entry.unwrap().path()));
+    let mut folders = vec![source.join(room)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
     files
 }
 

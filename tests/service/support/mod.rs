@@ -363,6 +363,14 @@ impl TestApp {
         Client::of_router(app(self.auth.clone(), settings))
     }
 
+    /// The same service with another look, or another way to be reached.
+    pub fn with_settings(self, settings: Settings) -> Self {
+        Self {
+            client: Client::of_router(app(self.auth.clone(), settings)),
+            ..self
+        }
+    }
+
     /// The same service with rules that are added to the ones of the local exposure.
     pub fn with_rules(self, add: impl FnOnce(Auth) -> Auth) -> Self {
         let auth = add(self.auth);

@@ -1,0 +1,78 @@
+//! What one can ask for with a body of fields: the same for programs and for people in browsers.
+//!
+//! Each action takes the fields apart and asks [`Auth`](crate::auth::Auth). Who asked in which way
+//! shows only in how the answer is put.
+
+use super::error::Error;
+use super::fields::Fields;
+use super::{Edge, Result};
+use crate::auth::{self, Reset};
+use crate::email::Email;
+use crate::password::Password;
+use crate::source::Source;
+use crate::token::{ResetToken, SessionId};
+use crate::user::User;
+
+/// Adds a user, and says under which address.
+pub(super) async fn register(edge: &Edge, source: Source, fields: &Fields) -> Result<Email> {
+    let (email, password) = credentials(fields)?;
+    edge.auth
+        .register_user(&email, &password, source)
+        .await
+        .map_err(Error::of_new_password("password"))?;
+    Ok(email)
+}
+
+/// Adds a user and begins their first session.
+pub(super) async fn register_and_log_in(
+    edge: &Edge,
+    source: Source,
+    fields: &Fields,
+) -> Result<SessionId> {
+    let (email, password) = credentials(fields)?;
+    edge.auth
+        .register_and_log_in(&email, &password, source)
+        .await
+        .map_err(Error::of_new_password("password"))
+}
+
+/// Begins a session, and says whose.
+pub(super) async fn log_in(
+    edge: &Edge,
+    source: Source,
+    fields: &Fields,
+) -> Result<(User, SessionId)> {
+    let (email, password) = credentials(fields)?;
+    let user = edge.auth.valid_login(&email, &password, source).await?;
+    let session_id = edge.auth.create_session(&user, source).await?;
+    Ok((user, session_id))
+}
+
+/// Lets the owner of an address choose a new password, and says whose it is.
+pub(super) async fn ask_for_reset(
+    edge: &Edge,
+    source: Source,
+    fields: &Fields,
+) -> Result<(Email, Reset)> {
+    let email: Email = fields.parse("email")?;
+    let reset = edge.auth.ask_for_reset(&email, source).await?;
+    Ok((email, reset))
+}
+
+/// Uses up a reset token for a new password, and says whose.
+pub(super) async fn update_password(edge: &Edge, source: Source, fields: &Fields) -> Result<Email> {
+    let email: Email = fields.parse("email")?;
+    // A text that cannot be a token is one token more that nobody was given.
+    let token = ResetToken::parse(fields.text("reset_token")?);
+    let new_password: Password = fields.parse("new_password")?;
+    let token = token.ok_or(auth::Error::BadResetToken)?;
+    edge.auth
+        .update_password(&email, &token, &new_password, source)
+        .await
+        .map_err(Error::of_new_password("new_password"))?;
+    Ok(email)
+}
+
+fn credentials(fields: &Fields) -> Result<(Email, Password)> {
+    Ok((fields.parse("email")?, fields.parse("password")?))
+}

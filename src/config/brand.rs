@@ -1,0 +1,56 @@
+//! What the pages look like.
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::app::{Brand, BrandColor, InvalidLogo, Logo, SiteName};
+
+/// Whose pages they are, as people see it.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Pages")]
+pub struct BrandOptions {
+    /// The name that people see on every page
+    #[arg(
+        long,
+        env = "BIENVENUE_SITE_NAME",
+        value_name = "NAME",
+        default_value = "Bienvenue"
+    )]
+    site_name: SiteName,
+
+    /// The colour of the buttons and links on the pages, such as 2f5fd0. Whatever it is, texts stay
+    /// readable: letters on it are black or white, and links darker or lighter where they must be
+    #[arg(
+        long,
+        env = "BIENVENUE_BRAND_COLOR",
+        value_name = "RRGGBB",
+        default_value_t = BrandColor::default()
+    )]
+    brand_color: BrandColor,
+
+    /// A picture, SVG or PNG, in the place of the name on the pages
+    #[arg(
+        long,
+        env = "BIENVENUE_LOGO",
+        value_name = "FILE",
+        value_parser = parse_logo
+    )]
+    logo: Option<Logo>,
+}
+
+impl BrandOptions {
+    /// What the pages look like.
+    #[must_use]
+    pub fn brand(&self) -> Brand {
+        Brand {
+            site_name: self.site_name.clone(),
+            color: self.brand_color,
+            logo: self.logo.clone(),
+        }
+    }
+}
+
+fn parse_logo(file: &str) -> Result<Logo, InvalidLogo> {
+    Logo::read(Path::new(file))
+}

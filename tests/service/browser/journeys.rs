@@ -1,0 +1,208 @@
+//! What a person does, from the first visit to a new password.
+
+use fantoccini::key::Key;
+
+use super::{Browser, PERSON, Setup};
+use crate::support::Database;
+use crate::support::server::Server;
+
+const EMAIL: &str = "bob@example.org";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_without_scripts_finds_their_way() {
+    let Some(browser) = Browser::start(PERSON).await else {
+        return;
+    };
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    browser
+        .open("data:text/html,<title>off</title><script>document.title='on'</script>")
+        .await;
+    assert_eq!(browser.title().await, "off");
+
+    sign_up(&browser, &server).await;
+    log_out_and_in(&browser, &server).await;
+    choose_another_password(&browser, &server).await;
+    browser.open(&format!("{}/nowhere", server.url)).await;
+    assert_eq!(browser.text_of("h1").await, "Page not found");
+    assert_eq!(browser.complaints().await, [""; 0]);
+    browser.close().await;
+}
+
+/// Signs up, with a mistake on the way.
+async fn sign_up(browser: &Browser, server: &Server) {
+    browser.open(&server.url).await;
+    assert_eq!(browser.title().await, "Welcome · Bienvenue");
+    browser.follow("No account yet? Sign up").await;
+    browser.fill("#email", "bob@").await;
+    browser.fill("#password", "b4l0u").await;
+    browser.click("button").await;
+    assert!(browser.title().await.starts_with("Error – "));
+    let problem = browser.text_of("#email-problem").await;
+    assert!(problem.contains("not an email address"), "{problem}");
+    assert_eq!(browser.focus().await, "email");
+    assert_eq!(browser.value_of("#email").await, "bob@");
+    assert_eq!(browser.value_of("#password").await, "");
+    browser.fill("#email", EMAIL).await;
+    browser.fill("#password", "b4l0u").await;
+    browser.click("button").await;
+    assert_eq!(browser.path().await, "/");
+    assert_eq!(browser.text_of("strong").await, EMAIL);
+}
+
+/// Sees who they are, logs out, and logs in at the second attempt, to where they wanted to go.
+async fn log_out_and_in(browser: &Browser, server: &Server) {
+    browser.follow("Your profile").await;
+    assert_eq!(browser.text_of("dd").await, EMAIL);
+    browser.click("button").await;
+    assert_eq!(browser.path().await, "/");
+    assert!(browser.has("#password").await);
+    browser.open(&format!("{}/profile", server.url)).await;
+    let alert = browser.text_of("[role=alert]").await;
+    assert_eq!(alert, "You are not logged in. Log in to go on.");
+
+    browser.fill("#email", EMAIL).await;
+    browser.fill("#password", "forgotten").await;
+    browser.click("button").await;
+    let alert = browser.text_of("[role=alert]").await;
+    assert_eq!(alert, "Wrong email address or password.");
+    assert_eq!(browser.value_of("#email").await, EMAIL);
+    assert_eq!(browser.focus().await, "password");
+    browser.fill("#password", "b4l0u").await;
+    browser.click("button").await;
+    assert_eq!(browser.path().await, "/profile");
+}
+
+/// Has forgotten the password, and chooses another, once.
+async fn choose_another_password(browser: &Browser, server: &Server) {
+    browser.click("button").await;
+    browser.follow("Forgot your password?").await;
+    browser.fill("#email", "nobody@example.org").await;
+    browser.click("button").await;
+    let problem = browser.text_of("#email-problem").await;
+    assert!(problem.contains("No account has this address"), "{problem}");
+    browser.fill("#email", EMAIL).await;
+    browser.click("button").await;
+    let link = browser.path().await;
+    assert!(link.contains("reset_token="), "{link}");
+    // As a mail program opens it.
+    browser.open(&format!("{}{link}", server.url)).await;
+    assert_eq!(browser.value_of("#email").await, EMAIL);
+    browser.click("button").await;
+    let problem = browser.text_of("#new_password-problem").await;
+    assert_eq!(problem, "Enter a password.");
+    browser.fill("#new_password", "t4rt1fl3tt3").await;
+    browser.click("button").await;
+    let status = browser.text_of("[role=status]").await;
+    assert!(status.contains("has been changed"), "{status}");
+    browser.fill("#email", EMAIL).await;
+    browser.fill("#password", "t4rt1fl3tt3").await;
+    browser.click("button").await;
+    assert_eq!(browser.text_of("strong").await, EMAIL);
+
+    browser.open(&format!("{}{link}", server.url)).await;
+    browser.fill("#new_password", "b4l0u").await;
+    browser.click("button").await;
+    let alert = browser.text_of("[role=alert]").await;
+    assert!(alert.contains("not valid any more"), "{alert}");
+    assert!(!server.can_log_in(EMAIL, "b4l0u").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_needs_nothing_but_the_keyboard() {
+    let Some(browser) = Browser::start(PERSON).await else {
+        return;
+    };
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    let tab = char::from(Key::Tab).to_string();
+    // Goes through the page key by key, and sees where they are at each step.
+    let walk = async |stops: &[&str]| {
+        for stop in stops {
+            browser.press(&tab).await;
+            assert_eq!(browser.focus().await, *stop);
+            assert_eq!(browser.focus_frame().await, "3px", "{stop}");
+        }
+    };
+
+    browser.open(&server.url).await;
+    walk(&[
+        "Bienvenue",
+        "email",
+        "password",
+        "Log in",
+        "Forgot your password?",
+        "No account yet? Sign up",
+    ])
+    .await;
+    browser.press_enter().await;
+    assert_eq!(browser.path().await, "/users");
+    walk(&["Bienvenue", "email"]).await;
+    browser.press(EMAIL).await;
+    walk(&["password"]).await;
+    browser.press("b4l0u").await;
+    browser.press_enter().await;
+    assert!(browser.text().await.contains("You are logged in as"));
+    walk(&["Bienvenue", "Log out", "Your profile"]).await;
+    browser.press_enter().await;
+    walk(&["Bienvenue", "Log out"]).await;
+    browser.press_enter().await;
+
+    assert_eq!(browser.path().await, "/");
+    walk(&[
+        "Bienvenue",
+        "email",
+        "password",
+        "Log in",
+        "Forgot your password?",
+    ])
+    .await;
+    browser.press_enter().await;
+    walk(&["Bienvenue", "email"]).await;
+    browser.press(EMAIL).await;
+    walk(&["Continue"]).await;
+    browser.press_enter().await;
+    walk(&["Bienvenue", "email", "new_password"]).await;
+    browser.press("t4rt1fl3tt3").await;
+    walk(&["Save password"]).await;
+    browser.press_enter().await;
+    assert!(
+        browser
+            .text_of("[role=status]")
+            .await
+            .contains("has been changed")
+    );
+    walk(&["Bienvenue", "email"]).await;
+    browser.press(EMAIL).await;
+    walk(&["password"]).await;
+    browser.press("wrong").await;
+    browser.press_enter().await;
+    // At the place to go on from.
+    assert_eq!(browser.focus().await, "password");
+    browser.press("t4rt1fl3tt3").await;
+    browser.press_enter().await;
+    assert!(browser.text().await.contains("You are logged in as"));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_reads_their_own_language() {
+    let french = Setup {
+        language: "fr-CH,de,en",
+        ..PERSON
+    };
+    let Some(browser) = Browser::start(french).await else {
+        return;
+    };
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    browser.open(&server.url).await;
+    assert_eq!(browser.text_of("h1").await, "Bienvenue");
+    browser.fill("#email", EMAIL).await;
+    browser.fill("#password", "b4l0u").await;
+    browser.click("button").await;
+    assert!(browser.title().await.starts_with("Erreur – "));
+    let alert = browser.text_of("[role=alert]").await;
+    assert_eq!(alert, "Adresse e-mail ou mot de passe incorrect.");
+    browser.close().await;
+}

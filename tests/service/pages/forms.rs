@@ -1,0 +1,154 @@
+//! Forms that help: what stands in them, and what is said when they are refused.
+
+use bienvenue::app::Settings;
+
+use super::{Dom, EMAIL, PASSWORD, every_page};
+use crate::on_each_engine;
+use crate::support::TestApp;
+
+/// What each field lets password managers and telephones know.
+fn kinds_of(page: &Dom) -> Vec<String> {
+    let inputs = page.all("main input:not([type=hidden])");
+    let kind_of = |input: &scraper::ElementRef| {
+        let attribute = |name| input.attr(name).unwrap_or("-").to_owned();
+        format!(
+            "{}: {} {} {}",
+            attribute("name"),
+            attribute("type"),
+            attribute("autocomplete"),
+            attribute("inputmode")
+        )
+    };
+    inputs.iter().map(kind_of).collect()
+}
+
+on_each_engine! {
+    async fn fields_say_what_they_are_for(database: Database) {
+        let app = TestApp::new(database).await;
+        let email = "email: email username email";
+        let password = "password: password current-password -";
+        for (path, kinds) in [
+            ("/", vec![email, password]),
+            ("/sessions", vec![email, password]),
+            ("/users", vec![email, "password: password new-password -"]),
+            ("/reset_password", vec![email]),
+            (
+                "/reset_password?email=a@b&reset_token=x",
+                vec!["email: email username email", "new_password: password new-password -"],
+            ),
+        ] {
+            let page = app.get(path).by_browser().send().await.assert_page(200);
+            assert_eq!(kinds_of(&page), kinds, "{path}");
+            assert_eq!(page.all("[aria-invalid], [role=alert], [autofocus]").len(), 0, "{path}");
+        }
+    }
+
+    async fn a_refusal_stands_beside_its_field_and_is_announced(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let token = app.reset_token(EMAIL).await;
+        let reset = app.post("/reset_password", &[
+            ("_method", "PUT"),
+            ("email", EMAIL),
+            ("reset_token", &token),
+            ("new_password", ""),
+        ]);
+        for (call, status, field, words) in [
+            (app.register("bob", PASSWORD), 400, "email", "name@example.org"),
+            (app.register(EMAIL, PASSWORD), 400, "email", "already has an account"),
+            (app.register("", PASSWORD), 400, "email", "Enter your email address"),
+            (app.register("new@example.org", ""), 400, "password", "Enter a password"),
+            (app.register("new@example.org", &"x".repeat(73)), 400, "password", "72 letters"),
+            (app.log_in(EMAIL, ""), 400, "password", "Enter a password"),
+            (app.ask_reset("nobody@example.org"), 403, "email", "No account has this address"),
+            (reset, 400, "new_password", "Enter a password"),
+        ] {
+            let page = call.by_browser().send().await.assert_page(status);
+            let input = page.one("[aria-invalid=true]");
+            assert_eq!(input.attr("id"), Some(field));
+            let id = input.attr("aria-describedby").unwrap();
+            let alert = page.one("[role=alert]");
+            assert_eq!(alert.attr("id"), Some(id));
+            assert_eq!(alert.parent(), input.parent(), "beside it");
+            let said: String = alert.text().collect();
+            assert!(said.contains(words), "{said}");
+            assert_eq!(page.one("[autofocus]"), input);
+            assert!(page.text("title").starts_with("Error – "), "{}", page.text("title"));
+        }
+    }
+
+    async fn what_is_wrong_with_the_whole_form_is_said_above_it(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let reply = app.log_in(EMAIL, "wrong").by_browser().send().await;
+        let page = reply.assert_page(401);
+        assert!(reply.header("www-authenticate").is_some());
+        assert_eq!(page.text("[role=alert]"), "Wrong email address or password.");
+        assert_eq!(page.all("[aria-invalid]").len(), 0, "nobody learns which");
+        for field in ["#email", "#password"] {
+            assert_eq!(page.attribute(field, "aria-describedby").unwrap(), "form-problem");
+        }
+        assert_eq!(page.one("[autofocus]").attr("id"), Some("password"));
+        assert!(page.text("title").starts_with("Error – "));
+
+        let unknown = app.log_in("nobody@example.org", "wrong").by_browser().send().await;
+        assert_eq!(
+            unknown.text().replace("nobody@example.org", EMAIL),
+            reply.text(),
+            "nobody learns which"
+        );
+    }
+
+    async fn what_was_typed_is_still_there_but_for_the_password(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let secret = "s3cret".repeat(13);
+        for call in [
+            app.register(EMAIL, "s3cret"),
+            app.register(" b o b ", "s3cret"),
+            app.register("new@example.org", &secret),
+            app.log_in(EMAIL, "s3cret"),
+            app.ask_reset("nobody@example.org"),
+            app.reset(EMAIL, "x", "s3cret"),
+            app.reset(EMAIL, "x", &secret),
+        ] {
+            let reply = call.by_browser().send().await;
+            let page = reply.assert_page(reply.status.as_u16());
+            assert!(reply.status.is_client_error());
+            let typed = page.attribute("#email", "value").unwrap();
+            assert!([EMAIL, " b o b ", "new@example.org", "nobody@example.org"].contains(&&*typed), "{typed}");
+            assert!(!reply.text().contains("s3cret"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_page_has_its_title_one_heading_and_labelled_fields() {
+    let database = crate::support::Database::sqlite();
+    for seen in every_page(database, Settings::default(), "en").await {
+        let page = seen.reply.assert_page(seen.status);
+        let name = seen.name;
+        assert_eq!(page.attribute("html", "lang").unwrap(), "en");
+        let heading = page.text("h1");
+        assert!(page.text("title").contains(&heading), "{name}");
+        assert!(page.text("title").ends_with(" · Bienvenue"), "{name}");
+        page.one("main");
+        for input in page.all("input:not([type=hidden])") {
+            let id = input.attr("id").unwrap();
+            let label = page.text(&format!("label[for={id}]"));
+            assert!(!label.is_empty(), "{name}");
+        }
+        for form in page.all("form") {
+            assert_eq!(form.attr("method"), Some("post"), "{name}");
+        }
+        let mut ids: Vec<_> = page
+            .all("[id]")
+            .iter()
+            .map(|each| each.attr("id").unwrap().to_owned())
+            .collect();
+        ids.sort();
+        let count = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "{name}");
+    }
+}
