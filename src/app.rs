@@ -1,8 +1,8 @@
 //! HTTP: which path and method asks for what, and what the answer looks like.
 //!
-//! Handlers take a request apart, have it done ([`actions`]) and put a reply together. They decide
-//! nothing. Those here answer programs, in JSON; those in [`pages`] answer people in browsers, who
-//! are told apart in [`negotiation`].
+//! Handlers take a request apart, have it done (`actions`) and put a reply together. They decide
+//! nothing. Those here answer programs, in JSON; those in `pages` answer people in browsers, who
+//! are told apart in `negotiation`.
 
 use std::sync::Arc;
 

@@ -81,7 +81,9 @@ async fn every_page_is_accessible_and_fits_a_narrow_screen() {
             brand,
             ..Settings::default()
         };
-        let app = TestApp::with_settings(Database::sqlite(), settings.clone()).await;
+        let app = TestApp::new(Database::sqlite())
+            .await
+            .with_settings(settings.clone());
         let home = app.get("/").by_browser().send().await.assert_page(200);
         let style = home.attribute("link[rel=stylesheet]", "href").unwrap();
         let style = app.get(&style).send().await.body;

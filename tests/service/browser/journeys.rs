@@ -1,10 +1,12 @@
 //! What a person does, from the first visit to a new password.
 
 use fantoccini::key::Key;
+use url::{Position, Url};
 
 use super::{Browser, PERSON, Setup};
 use crate::support::Database;
 use crate::support::server::Server;
+use crate::support::smtp_server::{SENDER, SmtpServer};
 
 const EMAIL: &str = "bob@example.org";
 
@@ -182,6 +184,74 @@ async fn a_person_needs_nothing_but_the_keyboard() {
     browser.press("t4rt1fl3tt3").await;
     browser.press_enter().await;
     assert!(browser.text().await.contains("You are logged in as"));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_in_public_chooses_a_new_password_by_mail() {
+    let Some(smtp) = SmtpServer::start() else {
+        return;
+    };
+    let Some(browser) = Browser::start(PERSON).await else {
+        return;
+    };
+    let database = Database::sqlite();
+    let smtp_url = format!("smtp://{}", smtp.address());
+    let public = [
+        "--public-url",
+        "http://localhost:5000",
+        "--bcrypt-cost",
+        "4",
+    ];
+    let mail = ["--smtp-url", &smtp_url, "--mail-from", SENDER];
+    let server = Server::start_with(&database.url, &[&public[..], &mail].concat());
+
+    // Signs up, and learns what is asked of a password.
+    browser.open(&format!("{}/users", server.url)).await;
+    for (password, problem) in [
+        ("b4l0u", "too short: use 8 letters"),
+        ("password1", "one of the most used"),
+        (EMAIL, "your email address"),
+    ] {
+        browser.fill("#email", EMAIL).await;
+        browser.fill("#password", password).await;
+        browser.click("button").await;
+        let said = browser.text_of("#password-problem").await;
+        assert!(said.contains(problem), "{said}");
+    }
+    browser.fill("#password", "r3bl0ch0n de savoie").await;
+    browser.click("button").await;
+    assert_eq!(browser.text_of("strong").await, EMAIL);
+    browser.click("button").await;
+
+    // Is told the same whether or not the address is known.
+    for email in ["nobody@example.org", EMAIL] {
+        browser
+            .open(&format!("{}/reset_password", server.url))
+            .await;
+        browser.fill("#email", email).await;
+        browser.click("button").await;
+        assert_eq!(browser.path().await, "/reset_password?link=sent");
+        assert_eq!(browser.text_of("h1").await, "Check your mail");
+    }
+
+    // Follows the link in the mail, which leads to the public URL.
+    let mails = smtp.wait();
+    assert_eq!(mails[0].to, [EMAIL]);
+    let link: Url = mails[0].link().parse().unwrap();
+    let link = server.url.clone() + &link[Position::BeforePath..];
+    browser.open(&link).await;
+    browser.fill("#new_password", "b4l0u").await;
+    browser.click("button").await;
+    let said = browser.text_of("#new_password-problem").await;
+    assert!(said.contains("too short"), "{said}");
+    browser.fill("#new_password", "abondance de savoie").await;
+    browser.click("button").await;
+    browser.fill("#email", EMAIL).await;
+    browser.fill("#password", "abondance de savoie").await;
+    browser.click("button").await;
+    assert_eq!(browser.text_of("strong").await, EMAIL);
+    assert_eq!(browser.complaints().await, [""; 0]);
     browser.close().await;
 }
 

@@ -44,7 +44,7 @@ pub(super) const TEXTS: Texts = Texts {
     ask_for_reset_text: "Enter the address of your account to choose a new password.",
     link_sent_title: "Check your mail",
     link_sent_text: "If the address is registered, a link to choose a new password is on its way. \
-                     It works once, and not for long. No mail? Look among the spam.",
+                     It works once, and not for long. Nothing came? Look among the spam.",
     new_password_title: "Choose a new password",
     new_password_text: "You will be logged out on all your devices.",
     password_updated: "Your password has been changed. Log in with the new one.",
