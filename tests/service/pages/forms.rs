@@ -1,10 +1,11 @@
 //! Forms that help: what stands in them, and what is said when they are refused.
 
 use bienvenue::app::Settings;
+use bienvenue::throttle::Limits;
 
 use super::{Dom, EMAIL, PASSWORD, every_page};
 use crate::on_each_engine;
-use crate::support::TestApp;
+use crate::support::{NO_LIMITS, TestApp};
 
 /// What each field lets password managers and telephones know.
 fn kinds_of(page: &Dom) -> Vec<String> {
@@ -97,6 +98,20 @@ on_each_engine! {
             reply.text(),
             "nobody learns which"
         );
+    }
+
+    async fn whoever_tries_too_often_is_told_when_to_come_back(database: Database) {
+        let limits = Limits { logins_per_account: "2/h".parse().unwrap(), ..NO_LIMITS };
+        let app = TestApp::with_limits(database, limits, &[]).await;
+        app.registered(EMAIL, PASSWORD).await;
+        for _ in 0..2 {
+            app.log_in(EMAIL, "wrong").by_browser().send().await.assert_page(401);
+        }
+        let reply = app.log_in(EMAIL, PASSWORD).by_browser().send().await;
+        let page = reply.assert_page(429);
+        assert_eq!(reply.header("retry-after"), Some("1800"));
+        assert_eq!(page.text("[role=alert]"), "Too many attempts. Try again in 30 minutes.");
+        assert_eq!(page.attribute("#email", "value").unwrap(), EMAIL);
     }
 
     async fn what_was_typed_is_still_there_but_for_the_password(database: Database) {

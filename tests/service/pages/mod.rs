@@ -192,6 +192,12 @@ fn visits(app: &TestApp, session: &str, token: &str) -> Vec<(&'static str, u16, 
             app.request("POST", "/users").body(FORM, "x".repeat(20_000)),
         ),
         (
+            "form of another site",
+            403,
+            app.register("new@example.org", "x")
+                .header("sec-fetch-site", "cross-site"),
+        ),
+        (
             "other type",
             415,
             app.request("POST", "/users").body("text/plain", "x"),
