@@ -162,6 +162,18 @@ impl Auth {
         password: &Password,
         source: Source,
     ) -> Result<()> {
+        // That the user is there is all that was asked; who it is was for the log.
+        let _looked_up = self.add_user(email, password, source).await?;
+        Ok(())
+    }
+
+    /// Adds a user, writes it down, and returns what looking them up came to.
+    async fn add_user(
+        &self,
+        email: &Email,
+        password: &Password,
+        source: Source,
+    ) -> Result<Result<Option<User>, db::Error>> {
         self.check_new_password(password, email)?;
         self.passwords.ensure_room()?;
         let let_in = self.throttle.sign_up(source).await;
@@ -171,10 +183,10 @@ impl Auth {
         if !self.db.add_user(email, &hashed_password, now).await? {
             return Err(Error::EmailTaken);
         }
-        // Only for the log, and the user is there: a failure is none of the sign-up.
-        let user = self.db.find_user_by(Attribute::Email(email)).await;
-        Event::SignUp.log(source, user.ok().flatten().map(|user| user.id));
-        Ok(())
+        let looked_up = self.db.find_user_by(Attribute::Email(email)).await;
+        let user = looked_up.as_ref().ok().and_then(Option::as_ref);
+        Event::SignUp.log(source, user.map(|user| user.id));
+        Ok(looked_up)
     }
 
     /// Adds a user and begins their first session: nobody need prove a password that they have
@@ -189,8 +201,7 @@ impl Auth {
         password: &Password,
         source: Source,
     ) -> Result<SessionId> {
-        self.register_user(email, password, source).await?;
-        let user = self.db.find_user_by(Attribute::Email(email)).await?;
+        let user = self.add_user(email, password, source).await??;
         let user = user.ok_or(Error::BadCredentials)?;
         self.create_session(&user, source).await
     }

@@ -16,7 +16,6 @@ use bienvenue::error_chain::ErrorChain;
 use bienvenue::logging;
 use bienvenue::mail::{self, Mailer};
 use bienvenue::password::{Cost, Passwords};
-use bienvenue::public_url::PublicUrl;
 use bienvenue::token::OsRandom;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -146,12 +145,7 @@ fn warn_of_weaknesses(config: &Config) {
              account"
         );
     }
-    let is_https = config
-        .exposure
-        .public_url
-        .as_ref()
-        .is_some_and(PublicUrl::is_https);
-    if is_https && config.exposure.session_cookie() == SessionCookie::Plain {
+    if config.exposure.is_https() && config.exposure.session_cookie() == SessionCookie::Plain {
         warn!("--session-cookie plain: browsers will send sessions over unencrypted HTTP too");
     }
     if let Some((MailWay::Folder(path), _)) = config.mail.way() {

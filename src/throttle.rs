@@ -97,6 +97,16 @@ impl Limits {
             resets_per_source: Rate::per_hour(30),
         }
     }
+
+    fn rate(&self, limit: Limit) -> Rate {
+        match limit {
+            Limit::LoginsPerSource => self.logins_per_source,
+            Limit::SignUpsPerSource => self.sign_ups_per_source,
+            Limit::ResetsPerSource => self.resets_per_source,
+            Limit::LoginsPerAccount => self.logins_per_account,
+            Limit::ResetsPerAddress => self.resets_per_address,
+        }
+    }
 }
 
 /// What is limited. Declared in the order in which tokens are taken: those of the source first, so
@@ -190,17 +200,9 @@ impl Throttle {
     ///
     /// See [`Error`], here and for the other limits.
     pub async fn log_in(&self, email: &Email, source: Source) -> Result<Attempt, Error> {
-        let from = source.to_string();
-        let limits = &self.limits;
-        let of_source = Limit::LoginsPerSource.bucket(limits.logins_per_source, &[&from]);
-        let of_account = self
-            .bucket_of_address(
-                Limit::LoginsPerAccount,
-                limits.logins_per_account,
-                email,
-                source,
-            )
-            .await?;
+        let of_source = self.bucket_of_source(Limit::LoginsPerSource, source);
+        let of_account = self.bucket_of_address(Limit::LoginsPerAccount, email, source);
+        let of_account = of_account.await?;
         Ok(Attempt {
             buckets: self.take([of_source, of_account]).await?,
             proof: proof(email, source),
@@ -213,8 +215,7 @@ impl Throttle {
     ///
     /// See [`Error`].
     pub async fn sign_up(&self, source: Source) -> Result<(), Error> {
-        let rate = self.limits.sign_ups_per_source;
-        let of_source = Limit::SignUpsPerSource.bucket(rate, &[&source.to_string()]);
+        let of_source = self.bucket_of_source(Limit::SignUpsPerSource, source);
         self.take([of_source]).await?;
         Ok(())
     }
@@ -225,17 +226,9 @@ impl Throttle {
     ///
     /// See [`Error`].
     pub async fn ask_reset(&self, email: &Email, source: Source) -> Result<(), Error> {
-        let from = source.to_string();
-        let limits = &self.limits;
-        let of_source = Limit::ResetsPerSource.bucket(limits.resets_per_source, &[&from]);
-        let of_address = self
-            .bucket_of_address(
-                Limit::ResetsPerAddress,
-                limits.resets_per_address,
-                email,
-                source,
-            )
-            .await?;
+        let of_source = self.bucket_of_source(Limit::ResetsPerSource, source);
+        let of_address = self.bucket_of_address(Limit::ResetsPerAddress, email, source);
+        let of_address = of_address.await?;
         self.take([of_source, of_address]).await?;
         Ok(())
     }
@@ -269,15 +262,19 @@ impl Throttle {
         self.db.purge_throttles(now, now.before(FAMILIAR_FOR)).await
     }
 
+    fn bucket_of_source(&self, limit: Limit, source: Source) -> Option<Bucket> {
+        limit.bucket(self.limits.rate(limit), &[&source.to_string()])
+    }
+
     /// The bucket of an address: one that its familiar source has for itself, or the one that all
     /// others share.
     async fn bucket_of_address(
         &self,
         limit: Limit,
-        rate: Rate,
         email: &Email,
         source: Source,
     ) -> Result<Option<Bucket>, db::Error> {
+        let rate = self.limits.rate(limit);
         if rate == Rate::OFF {
             return Ok(None);
         }

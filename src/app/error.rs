@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -147,9 +148,7 @@ impl IntoResponse for Error {
             Self::Auth(
                 auth::Error::Busy { retry_after } | auth::Error::Throttled { retry_after },
             ) => {
-                let begun = u64::from(retry_after.subsec_nanos() > 0);
-                let seconds = (retry_after.as_secs() + begun).max(1);
-                headers.insert(RETRY_AFTER, seconds.into());
+                headers.insert(RETRY_AFTER, seconds_to_wait(*retry_after).into());
             }
             Self::Auth(auth::Error::Unavailable(_)) => {
                 headers.insert(RETRY_AFTER, SOON);
@@ -159,6 +158,12 @@ impl IntoResponse for Error {
         response.extensions_mut().insert(Refused(Arc::new(self)));
         response
     }
+}
+
+/// A wait as clients are told it: in whole seconds, at least one, and never too few.
+pub(super) fn seconds_to_wait(time: Duration) -> u64 {
+    let begun = u64::from(time.subsec_nanos() > 0);
+    (time.as_secs() + begun).max(1)
 }
 
 /// Makes of a panic what it is for the client: an internal error, and for this request alone.

@@ -70,16 +70,21 @@ enum CookieKind {
 struct PasswordMin(Option<PasswordRule>);
 
 impl ExposureOptions {
+    /// Whether clients come over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    }
+
     /// Which cookie keeps a session.
     ///
     /// At `http://localhost` the plain one: some browsers keep a `Secure` cookie from there, some
     /// (Safari) do not, and nothing crosses a network that TLS would have to protect.
     #[must_use]
     pub fn session_cookie(&self) -> SessionCookie {
-        let is_https = self.public_url.as_ref().is_some_and(PublicUrl::is_https);
         match self.session_cookie {
             Some(CookieKind::Host) => SessionCookie::HostOnly,
-            None if is_https => SessionCookie::HostOnly,
+            None if self.is_https() => SessionCookie::HostOnly,
             Some(CookieKind::Plain) | None => SessionCookie::Plain,
         }
     }

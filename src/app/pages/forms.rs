@@ -159,8 +159,8 @@ pub(super) fn new_password(
     titled(view, texts.new_password_title, refusal, &content).holding_token()
 }
 
-/// A page under a heading, with what is wrong with its form as a whole. That something went wrong is the first word of its title, which is what a
-/// screen reader says first.
+/// A page under a heading, with what is wrong with its form as a whole. That something went wrong is
+/// the first word of its title, which is what a screen reader says first.
 fn titled(view: &View, heading: &str, refusal: Option<&Refusal>, content: &Markup) -> Page {
     let content = html! {
         h1 { (heading) }

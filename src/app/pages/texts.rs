@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::app::error::seconds_to_wait;
+
 mod en;
 mod fr;
 
@@ -90,11 +92,10 @@ pub(super) struct Texts {
     pub(super) internal: &'static str,
 }
 
-/// A time in whole seconds or, if it is longer than two minutes, minutes, rounded up: how many, and
-/// whether they are minutes.
+/// A wait in seconds or, if it is longer than two minutes, minutes, rounded up: how many, and whether
+/// they are minutes.
 fn rounded(time: Duration) -> (u64, bool) {
-    let begun = u64::from(time.subsec_nanos() > 0);
-    let seconds = (time.as_secs() + begun).max(1);
+    let seconds = seconds_to_wait(time);
     if seconds > 120 {
         (seconds.div_ceil(60), true)
     } else {

@@ -366,7 +366,7 @@ impl TestApp {
     /// The same service with another look, or another way to be reached.
     pub fn with_settings(self, settings: Settings) -> Self {
         Self {
-            client: Client::of_router(app(self.auth.clone(), settings)),
+            client: self.exposed(settings),
             ..self
         }
     }
@@ -389,14 +389,7 @@ impl TestApp {
 
     /// Another instance of the service over the same database, at the same time of day.
     pub async fn another_instance(&self, mailer: Mailer) -> Auth {
-        let auth = Auth::new(
-            self.database.open().await,
-            self.passwords.clone(),
-            LIFETIMES,
-            self.limits,
-            self.clock.clone(),
-            Arc::new(OsRandom),
-        );
+        let auth = self.another_auth().await;
         auth.with_mail(mailer, PUBLIC_URL.parse().unwrap())
     }
 
@@ -413,15 +406,18 @@ impl TestApp {
 
     /// Another instance on the same database, by the same clock.
     pub async fn another(&self) -> Client {
-        let auth = Auth::new(
+        Client::of_router(app(self.another_auth().await, Settings::default()))
+    }
+
+    async fn another_auth(&self) -> Auth {
+        Auth::new(
             self.database.open().await,
             self.passwords.clone(),
             LIFETIMES,
             self.limits,
             self.clock.clone(),
             self.tokens.clone(),
-        );
-        Client::of_router(app(auth, Settings::default()))
+        )
     }
 
     /// That a request is refused with this status and these words, and that nothing changes.
