@@ -19,6 +19,7 @@ use crate::user::HashedPassword;
 
 mod cost;
 mod lanes;
+mod most_used;
 mod pi;
 mod queue;
 mod rule;

@@ -1,9 +1,9 @@
 //! Which passwords are too weak to be chosen, where strangers can try them.
 
-use passwords::analyzer::is_common_password;
 use zeroize::Zeroizing;
 
 use super::Password;
+use super::most_used::is_most_used;
 use crate::email::Email;
 
 /// What a new password must be in the public exposure. Passwords that users already have are not
@@ -49,9 +49,8 @@ impl PasswordRule {
 
     /// Says whether a user with this address may choose this password.
     ///
-    /// A character is a Unicode code point (OWASP ASVS 6.2.1 and NIST count so). The most used
-    /// passwords are the 99,838 that the crate `passwords` carries (MIT licence), 47,324 of them of
-    /// eight characters or more; upper and lower case make no difference.
+    /// A character is a Unicode code point (OWASP ASVS 6.2.1 and NIST count so). Upper and lower
+    /// case make no difference to what is refused.
     ///
     /// # Errors
     ///
@@ -65,8 +64,7 @@ impl PasswordRule {
         if *lower_case == email.as_str() || *lower_case == email.local_part() {
             return Err(WeakPassword::Address);
         }
-        // The list has some in upper case alone.
-        if is_common_password(&**text) || is_common_password(&**lower_case) {
+        if is_most_used(&lower_case) {
             return Err(WeakPassword::Common);
         }
         Ok(())
@@ -136,6 +134,7 @@ mod tests {
             "password123",
             "qwerty123",
             "!QAZ2wsx",
+            "АЛЕКСАНДР",
         ] {
             assert_eq!(
                 check(PasswordRule::default(), text),
