@@ -152,9 +152,10 @@ async fn register_user(
 async fn log_in(
     State(edge): State<Arc<Edge>>,
     source: Source,
+    replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let (user, session_id) = actions::log_in(&edge, source, &fields).await?;
+    let (user, session_id) = actions::log_in(&edge, source, replaced, &fields).await?;
     Ok((
         [(SET_COOKIE, edge.settings.session_cookie.set(&session_id))],
         Json(json!({

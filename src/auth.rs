@@ -190,7 +190,8 @@ impl Auth {
     }
 
     /// Adds a user and begins their first session: nobody need prove a password that they have
-    /// just chosen.
+    /// just chosen. `None` if the user was added and no session could begin, so that nobody takes
+    /// a sign-up that happened for one that failed.
     ///
     /// # Errors
     ///
@@ -199,11 +200,18 @@ impl Auth {
         &self,
         email: &Email,
         password: &Password,
+        replaced: Option<SessionId>,
         source: Source,
-    ) -> Result<SessionId> {
-        let user = self.add_user(email, password, source).await??;
-        let user = user.ok_or(Error::BadCredentials)?;
-        self.create_session(&user, source).await
+    ) -> Result<Option<SessionId>> {
+        let looked_up = self.add_user(email, password, source).await?;
+        let session_id = async {
+            let user = looked_up?.ok_or(Error::BadCredentials)?;
+            self.create_session(&user, replaced, source).await
+        };
+        Ok(session_id
+            .await
+            .inspect_err(|error| warn!(error = %ErrorChain(error), "no session after a sign-up"))
+            .ok())
     }
 
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is
@@ -251,14 +259,20 @@ impl Auth {
         Ok(user)
     }
 
-    /// Begins a session for a user who has just proved who they are. Their other sessions go on.
+    /// Begins a session for a user who has just proved who they are. Their other sessions go on;
+    /// one that it replaces, of whomever, ends (OWASP ASVS 7.2.4).
     ///
     /// If the password was changed since the user was read, the session is void from the start.
     ///
     /// # Errors
     ///
     /// [`Error::BadCredentials`] if the user is gone.
-    pub async fn create_session(&self, user: &User, source: Source) -> Result<SessionId> {
+    pub async fn create_session(
+        &self,
+        user: &User,
+        replaced: Option<SessionId>,
+        source: Source,
+    ) -> Result<SessionId> {
         let session_id = SessionId::new(&*self.tokens);
         let was_added = self
             .db
@@ -269,12 +283,17 @@ impl Auth {
                 MAX_SESSIONS_PER_USER,
             )
             .await?;
-        if was_added {
-            Event::Login.log(source, Some(user.id));
-            Ok(session_id)
-        } else {
-            Err(Error::BadCredentials)
+        if !was_added {
+            return Err(Error::BadCredentials);
         }
+        Event::Login.log(source, Some(user.id));
+        if let Some(replaced) = replaced {
+            match self.destroy_session(&replaced, source).await {
+                Ok(()) | Err(Error::NoSession) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(session_id)
     }
 
     /// Finds the user whose session this is, and notes that it is in use.

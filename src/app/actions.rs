@@ -5,6 +5,7 @@
 
 use super::error::Error;
 use super::fields::Fields;
+use super::session::PresentedSession;
 use super::{Edge, Result};
 use crate::auth::{self, Reset};
 use crate::email::Email;
@@ -23,28 +24,31 @@ pub(super) async fn register(edge: &Edge, source: Source, fields: &Fields) -> Re
     Ok(email)
 }
 
-/// Adds a user and begins their first session.
+/// Adds a user and begins their first session; `None` if they have to log in for it.
 pub(super) async fn register_and_log_in(
     edge: &Edge,
     source: Source,
+    replaced: Option<PresentedSession>,
     fields: &Fields,
-) -> Result<SessionId> {
+) -> Result<Option<SessionId>> {
     let (email, password) = credentials(fields)?;
     edge.auth
-        .register_and_log_in(&email, &password, source)
+        .register_and_log_in(&email, &password, replaced.map(|session| session.0), source)
         .await
         .map_err(Error::of_new_password("password"))
 }
 
-/// Begins a session, and says whose.
+/// Begins a session in place of the one that is presented, and says whose.
 pub(super) async fn log_in(
     edge: &Edge,
     source: Source,
+    replaced: Option<PresentedSession>,
     fields: &Fields,
 ) -> Result<(User, SessionId)> {
     let (email, password) = credentials(fields)?;
     let user = edge.auth.valid_login(&email, &password, source).await?;
-    let session_id = edge.auth.create_session(&user, source).await?;
+    let replaced = replaced.map(|session| session.0);
+    let session_id = edge.auth.create_session(&user, replaced, source).await?;
     Ok((user, session_id))
 }
 

@@ -1,5 +1,6 @@
 //! The session of a request: out of the cookie, into the cookie.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -90,6 +91,19 @@ impl FromRequestParts<Arc<Edge>> for PresentedSession {
     }
 }
 
+/// `None` where there is none to be taken for one of ours.
+impl OptionalFromRequestParts<Arc<Edge>> for PresentedSession {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        edge: &Arc<Edge>,
+    ) -> Result<Option<Self>, Infallible> {
+        let presented = edge.settings.session_cookie.presented(&parts.headers);
+        Ok(presented.map(Self))
+    }
+}
+
 /// The user whose session a request presents. As an argument of a handler it means: only when
 /// logged in.
 pub(super) struct CurrentUser(pub(super) User);
@@ -99,7 +113,7 @@ impl FromRequestParts<Arc<Edge>> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Error> {
         let PresentedSession(session_id) =
-            PresentedSession::from_request_parts(parts, edge).await?;
+            <PresentedSession as FromRequestParts<_>>::from_request_parts(parts, edge).await?;
         Ok(Self(edge.auth.get_user_from_session_id(&session_id).await?))
     }
 }

@@ -207,7 +207,7 @@ on_each_engine! {
         let mut logins = JoinSet::new();
         for user in users {
             let auth = app.auth.clone();
-            logins.spawn(async move { (user.id, auth.create_session(&user, home()).await) });
+            logins.spawn(async move { (user.id, auth.create_session(&user, None, home()).await) });
         }
         for (id, session) in logins.join_all().await {
             match session {

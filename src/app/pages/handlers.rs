@@ -50,10 +50,16 @@ async fn sign_up_form(view: View, query: Query) -> Page {
     forms::sign_up(&view, &Typed::nothing(query.next()), None)
 }
 
-async fn sign_up(view: View, source: Source, fields: Fields) -> Response {
+async fn sign_up(
+    view: View,
+    source: Source,
+    replaced: Option<PresentedSession>,
+    fields: Fields,
+) -> Response {
     let typed = Typed::of(&fields);
-    match actions::register_and_log_in(view.edge(), source, &fields).await {
-        Ok(session_id) => logged_in(&view, &session_id, &typed.next),
+    match actions::register_and_log_in(view.edge(), source, replaced, &fields).await {
+        Ok(Some(session_id)) => logged_in(&view, &session_id, &typed.next),
+        Ok(None) => see_other("/sessions").into_response(),
         Err(error) => view.refuse(error, |refusal| {
             forms::sign_up(&view, &typed, Some(refusal))
         }),
@@ -65,9 +71,14 @@ async fn log_in_form(view: View, query: Query) -> Page {
     forms::log_in(&view, &Typed::nothing(query.next()), notice.as_ref())
 }
 
-async fn log_in(view: View, source: Source, fields: Fields) -> Response {
+async fn log_in(
+    view: View,
+    source: Source,
+    replaced: Option<PresentedSession>,
+    fields: Fields,
+) -> Response {
     let typed = Typed::of(&fields);
-    match actions::log_in(view.edge(), source, &fields).await {
+    match actions::log_in(view.edge(), source, replaced, &fields).await {
         Ok((_, session_id)) => logged_in(&view, &session_id, &typed.next),
         Err(error) => view.refuse(error, |refusal| {
             forms::log_in(&view, &typed, Some(&Notice::Refusal(refusal)))

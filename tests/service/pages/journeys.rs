@@ -1,11 +1,14 @@
 //! What a person does, form by form.
 
+use std::sync::Arc;
+
 use bienvenue::app::{SessionCookie, Settings};
+use bienvenue::password::Cost;
 use url::Url;
 
 use super::{BROWSER, EMAIL, PASSWORD};
 use crate::on_each_engine;
-use crate::support::TestApp;
+use crate::support::{StuckTokens, TestApp};
 
 on_each_engine! {
     async fn signing_up_logs_in(database: Database) {
@@ -16,6 +19,26 @@ on_each_engine! {
         let home = app.get("/").session(&session).by_browser().send().await.assert_page(200);
         assert_eq!(home.text("main strong"), EMAIL);
         assert!(app.can_log_in(EMAIL, PASSWORD).await);
+    }
+
+    async fn signing_up_ends_the_session_of_whoever_was_there_before(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let before = app.logged_in(EMAIL, PASSWORD).await;
+        let call = app.register("new@example.org", PASSWORD).session(&before);
+        call.by_browser().send().await.assert_leads_to("/");
+        assert!(!app.is_logged_in(&before).await);
+    }
+
+    async fn who_is_signed_up_and_cannot_be_logged_in_is_led_to_logging_in(database: Database) {
+        let app = TestApp::with(database, Cost::MIN, Arc::new(StuckTokens)).await;
+        app.registered(EMAIL, PASSWORD).await;
+        app.logged_in(EMAIL, PASSWORD).await;
+        let reply = app.register("new@example.org", PASSWORD).by_browser().send().await;
+        reply.assert_leads_to("/sessions");
+        assert_eq!(reply.header("set-cookie"), None);
+        assert_eq!(app.inside.count("users").await, 2);
+        assert_eq!(app.inside.count("sessions").await, 1);
     }
 
     async fn signing_up_costs_one_hash(database: Database) {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bienvenue::auth::MAX_SESSIONS_PER_USER;
 use bienvenue::password::{Cost, Passwords};
-use bienvenue::token::{OsRandom, TokenSource};
+use bienvenue::token::OsRandom;
 use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::on_each_engine;
-use crate::support::{TestApp, home};
+use crate::support::{StuckTokens, TestApp, home};
 
 const EMAIL: &str = "bob@example.org";
 const UNKNOWN: &str = "nobody@example.org";
@@ -95,6 +95,26 @@ on_each_engine! {
         assert!(app.is_logged_in(&second).await);
     }
 
+    async fn a_login_ends_the_session_that_it_presents_and_no_other(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        app.registered("other@example.org", "b4l0u").await;
+        let elsewhere = app.logged_in(EMAIL, "b4l0u").await;
+        let others_elsewhere = app.logged_in("other@example.org", "b4l0u").await;
+        let first = app.logged_in(EMAIL, "b4l0u").await;
+        let failed = app.log_in(EMAIL, "wrong").session(&first);
+        app.assert_refused(failed, 401, "wrong email or password").await;
+
+        let second = app.log_in(EMAIL, "b4l0u").session(&first).send().await.session_id().unwrap();
+        assert!(!app.is_logged_in(&first).await);
+        let reply = app.log_in("other@example.org", "b4l0u").session(&second).send().await;
+        let third = reply.session_id().unwrap();
+        assert!(!app.is_logged_in(&second).await, "of another user, too");
+        for session in [&elsewhere, &others_elsewhere, &third] {
+            assert!(app.is_logged_in(session).await);
+        }
+    }
+
     async fn a_session_id_chosen_by_the_client_is_never_taken_over(database: Database) {
         let app = TestApp::new(database).await;
         app.registered(EMAIL, "b4l0u").await;
@@ -147,14 +167,7 @@ on_each_engine! {
     }
 
     async fn a_session_id_that_comes_twice_opens_nobodys_session(database: Database) {
-        /// A source that has failed: it repeats itself.
-        struct Broken;
-        impl TokenSource for Broken {
-            fn uuid(&self) -> Uuid {
-                Uuid::from_bytes([7; 16])
-            }
-        }
-        let app = TestApp::with(database, Cost::MIN, Arc::new(Broken)).await;
+        let app = TestApp::with(database, Cost::MIN, Arc::new(StuckTokens)).await;
         app.registered(EMAIL, "b4l0u").await;
         app.registered("other@example.org", "b4l0u").await;
         let session = app.logged_in(EMAIL, "b4l0u").await;

@@ -17,6 +17,7 @@ use bienvenue::throttle::{Limits, Rate};
 use bienvenue::token::{OsRandom, TokenSource};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 pub mod client;
 pub mod postgres;
@@ -434,6 +435,15 @@ impl Deref for TestApp {
 
     fn deref(&self) -> &Client {
         &self.client
+    }
+}
+
+/// A source of tokens that has failed: it repeats itself.
+pub struct StuckTokens;
+
+impl TokenSource for StuckTokens {
+    fn uuid(&self) -> Uuid {
+        Uuid::from_bytes([7; 16])
     }
 }
 
