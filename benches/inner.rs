@@ -172,7 +172,7 @@ mod session_checks {
             at_once(count, |_| {
                 let (db, session) = (home.db.clone(), home.session);
                 async move {
-                    let found = db.find_user_by(Attribute::SessionId(session, ALIVE)).await;
+                    let found = db.find_user_by_session(session, ALIVE).await;
                     found.expect("an answer").expect("the user");
                 }
             });

@@ -16,7 +16,7 @@ use crate::password::{self, Password, PasswordRule, Passwords, Verdict, WeakPass
 use crate::source::Source;
 use crate::throttle::{self, Limits, Throttle};
 use crate::token::{ResetToken, SessionId, TokenSource};
-use crate::user::User;
+use crate::user::{SessionUser, User};
 
 mod audit;
 mod mail;
@@ -301,16 +301,16 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::NoSession`].
-    pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<User> {
+    pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<SessionUser> {
         let digest = session_id.digest();
         let user = self
             .db
-            .find_user_by(Attribute::SessionId(digest, self.session_cutoffs()))
+            .find_user_by_session(digest, self.session_cutoffs())
             .await?
             .ok_or(Error::NoSession)?;
         let now = self.clock.now();
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
-        if user.session_last_seen_at.is_some_and(|seen| seen <= stale) {
+        if user.last_seen_at <= stale {
             // Whoever asks has a right to the answer, whether or not this can be written down.
             if let Err(error) = self.db.touch_session(digest, now).await {
                 warn!(error = %ErrorChain(&error), "cannot note that a session is in use");
@@ -330,7 +330,7 @@ impl Auth {
         // Looked at first only to know who it is; what decides is the deletion.
         let user = self
             .db
-            .find_user_by(Attribute::SessionId(digest, cutoffs))
+            .find_user_by_session(digest, cutoffs)
             .await?
             .ok_or(Error::NoSession)?;
         if self.db.delete_session(digest, cutoffs).await? {

@@ -13,9 +13,9 @@ use sqlx::{Any, AnyPool, Row};
 use tokio::time::timeout;
 
 use crate::clock::UnixTime;
-use crate::email::Email;
+use crate::email::{Email, InvalidEmail};
 use crate::token::{ResetTokenDigest, SessionDigest};
-use crate::user::{HashedPassword, User, UserId};
+use crate::user::{HashedPassword, SessionUser, User, UserId};
 
 mod batch;
 mod engine;
@@ -49,8 +49,6 @@ const PURGE_BATCH: i64 = 500;
 pub enum Attribute<'a> {
     /// The address.
     Email(&'a Email),
-    /// A session that is still alive by these cutoffs.
-    SessionId(SessionDigest, SessionCutoffs),
     /// A reset token that was issued after this moment.
     ResetToken(ResetTokenDigest, UnixTime),
 }
@@ -92,7 +90,7 @@ pub enum Change {
 pub struct Db {
     readers: AnyPool,
     writer: AnyPool,
-    look_ups: Arc<Batcher<LookUp, Result<Option<User>>>>,
+    look_ups: Arc<Batcher<LookUp, Result<Option<SessionUser>>>>,
     new_sessions: Arc<Batcher<NewSession, Result<bool>>>,
     errands: Arc<Batcher<Errand, Result<Taken>>>,
 }
@@ -164,9 +162,6 @@ impl Db {
     pub async fn find_user_by(&self, attribute: Attribute<'_>) -> Result<Option<User>> {
         let find = match attribute {
             Attribute::Email(email) => sqlx::query(sql::FIND_USER_BY_EMAIL).bind(email.as_str()),
-            Attribute::SessionId(digest, cutoffs) => {
-                return self.look_ups.ask(LookUp { digest, cutoffs }).await?;
-            }
             Attribute::ResetToken(digest, issued_after) => {
                 sqlx::query(sql::FIND_USER_BY_RESET_TOKEN)
                     .bind(digest.as_bytes())
@@ -174,14 +169,20 @@ impl Db {
             }
         };
         let row = within_deadline(find.fetch_optional(&self.readers)).await?;
-        let user = row.as_ref().map(user_from).transpose()?;
-        Ok(user.map(|user| User {
-            reset_token: match attribute {
-                Attribute::ResetToken(digest, _) => Some(digest),
-                _ => None,
-            },
-            ..user
-        }))
+        Ok(row.as_ref().map(user_from).transpose()?)
+    }
+
+    /// Finds the user of a session that is alive by these cutoffs; `None` if it is not.
+    ///
+    /// # Errors
+    ///
+    /// Also if what is stored is not a user of ours.
+    pub async fn find_user_by_session(
+        &self,
+        digest: SessionDigest,
+        cutoffs: SessionCutoffs,
+    ) -> Result<Option<SessionUser>> {
+        self.look_ups.ask(LookUp { digest, cutoffs }).await?
     }
 
     /// Changes a user; false if the condition of the change does not hold, and then nothing was
@@ -404,19 +405,19 @@ impl Db {
 
 /// The user in a row, not yet told what they were found through.
 fn user_from(row: &AnyRow) -> sqlx::Result<User> {
-    let email: String = row.try_get("email")?;
-    let email = email.parse().map_err(|error| sqlx::Error::ColumnDecode {
-        index: "email".to_owned(),
-        source: Box::<crate::email::InvalidEmail>::new(error),
-    })?;
     Ok(User {
         id: UserId(row.try_get("id")?),
-        email,
+        email: email_in(row)?,
         hashed_password: HashedPassword::new(row.try_get("hashed_password")?),
         password_version: row.try_get("password_version")?,
-        session_id: None,
-        session_last_seen_at: row.try_get::<Option<i64>, _>("last_seen_at")?.map(UnixTime),
-        reset_token: None,
+    })
+}
+
+fn email_in(row: &AnyRow) -> sqlx::Result<Email> {
+    let text: &str = row.try_get("email")?;
+    text.parse().map_err(|error| sqlx::Error::ColumnDecode {
+        index: "email".to_owned(),
+        source: Box::<InvalidEmail>::new(error),
     })
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::clock::UnixTime;
 use crate::email::Email;
-use crate::token::{ResetTokenDigest, SessionDigest};
 
 /// The number of a user, given by the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,12 +21,18 @@ pub struct User {
     /// How many times the password was set anew. Sessions and reset tokens carry the version that
     /// they were made under and are void under any other.
     pub password_version: i64,
-    /// The session that the user was found through; `None` if found in another way.
-    pub session_id: Option<SessionDigest>,
-    /// When use of that session was last written down; `None` without a session.
-    pub session_last_seen_at: Option<UnixTime>,
-    /// The reset token that the user was found through; `None` if found in another way.
-    pub reset_token: Option<ResetTokenDigest>,
+}
+
+/// Somebody who is logged in, as far as their session tells. What passwords are checked against is
+/// not read for it.
+#[derive(Clone, Debug)]
+pub struct SessionUser {
+    /// The number of the account.
+    pub id: UserId,
+    /// The address that the user logs in with.
+    pub email: Email,
+    /// When use of the session was last written down.
+    pub last_seen_at: UnixTime,
 }
 
 /// A stored password hash, in whatever form it is in: it may come from another system.

@@ -12,7 +12,7 @@ use super::Edge;
 use super::error::Error;
 use crate::auth;
 use crate::token::SessionId;
-use crate::user::User;
+use crate::user::SessionUser;
 
 /// Under which name, and on which terms, browsers keep a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl OptionalFromRequestParts<Arc<Edge>> for PresentedSession {
 
 /// The user whose session a request presents. As an argument of a handler it means: only when
 /// logged in.
-pub(super) struct CurrentUser(pub(super) User);
+pub(super) struct CurrentUser(pub(super) SessionUser);
 
 impl FromRequestParts<Arc<Edge>> for CurrentUser {
     type Rejection = Error;

@@ -8,11 +8,11 @@ use sqlx::{AnyConnection, AnyPool, Connection, Row};
 use tracing::warn;
 
 use super::batch::{MAX_BATCH, Worker};
-use super::{Error, Result, SessionCutoffs, sql, user_from, within_deadline};
+use super::{Result, SessionCutoffs, email_in, sql, within_deadline};
 use crate::clock::UnixTime;
 use crate::error_chain::ErrorChain;
 use crate::token::SessionDigest;
-use crate::user::{User, UserId};
+use crate::user::{SessionUser, UserId};
 
 /// Asks whose session this is, if it is alive by these cutoffs.
 pub(super) struct LookUp {
@@ -34,21 +34,15 @@ impl Finder {
         }
     }
 
-    /// The users by the digests of their sessions. A row that cannot be read is an error for those
-    /// who asked for it alone.
-    async fn find(&mut self, look_ups: &[LookUp]) -> Result<HashMap<Vec<u8>, Result<User>>> {
+    /// The rows of the sessions that are alive.
+    async fn find(&mut self, look_ups: &[LookUp]) -> Result<Vec<AnyRow>> {
         let is_fresh = self.connection.is_none();
-        let rows = match self.query(look_ups).await {
+        match self.query(look_ups).await {
             // The connection was kept while the server went away and came back. A reading may be
             // repeated.
-            Err(error) if error.is_temporary() && !is_fresh => self.query(look_ups).await?,
-            rows => rows?,
-        };
-        let mut users = HashMap::with_capacity(rows.len());
-        for row in rows {
-            users.insert(row.try_get("digest")?, user_from(&row).map_err(Error::from));
+            Err(error) if error.is_temporary() && !is_fresh => self.query(look_ups).await,
+            rows => rows,
         }
-        Ok(users)
     }
 
     /// Runs the query, and lets go of a connection on which it failed.
@@ -87,16 +81,32 @@ impl Finder {
     }
 }
 
-impl Worker<LookUp, Result<Option<User>>> for Finder {
-    async fn work(&mut self, look_ups: &[LookUp]) -> Vec<Result<Option<User>>> {
-        let found = self.find(look_ups).await;
+/// The digest of a session's row.
+fn digest_in(row: &AnyRow) -> Option<&[u8]> {
+    row.try_get("digest").ok()
+}
+
+/// The user of a session's row.
+fn user_in(row: &AnyRow) -> Result<SessionUser> {
+    Ok(SessionUser {
+        id: UserId(row.try_get("id")?),
+        email: email_in(row)?,
+        last_seen_at: UnixTime(row.try_get("last_seen_at")?),
+    })
+}
+
+impl Worker<LookUp, Result<Option<SessionUser>>> for Finder {
+    /// A row that cannot be read is an error for those who asked for it alone.
+    async fn work(&mut self, look_ups: &[LookUp]) -> Vec<Result<Option<SessionUser>>> {
+        let rows = match self.find(look_ups).await {
+            Ok(rows) => rows,
+            Err(error) => return look_ups.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let rows = rows.iter().filter_map(|row| Some((digest_in(row)?, row)));
+        let rows: HashMap<_, _> = rows.collect();
         let answer = |look_up: &LookUp| {
-            let users = found.as_ref().map_err(Error::clone)?;
-            let user = users.get(look_up.digest.as_bytes()).cloned().transpose()?;
-            Ok(user.map(|user| User {
-                session_id: Some(look_up.digest),
-                ..user
-            }))
+            let row = rows.get(look_up.digest.as_bytes());
+            row.map(|row| user_in(row)).transpose()
         };
         look_ups.iter().map(answer).collect()
     }

@@ -27,14 +27,13 @@ statements! {
 
     /// `$1` address.
     FIND_USER_BY_EMAIL = "
-        SELECT id, email, hashed_password, password_version, CAST(NULL AS BIGINT) AS last_seen_at
+        SELECT id, email, hashed_password, password_version
         FROM users
         WHERE email = $1";
 
     /// `$1` digest; only if issued after `$2`.
     FIND_USER_BY_RESET_TOKEN = "
-        SELECT u.id, u.email, u.hashed_password, u.password_version,
-               CAST(NULL AS BIGINT) AS last_seen_at
+        SELECT u.id, u.email, u.hashed_password, u.password_version
         FROM reset_tokens AS t
         JOIN users AS u ON u.id = t.user_id AND u.password_version = t.password_version
         WHERE t.digest = $1 AND t.created_at > $2";
@@ -228,7 +227,7 @@ fn placeholders(first: usize, count: usize) -> String {
 static FIND_USERS_BY_SESSION_IDS: LazyLock<Widths> = LazyLock::new(|| {
     let text = |digests: &str| {
         format!(
-            "SELECT s.digest, u.id, u.email, u.hashed_password, u.password_version, s.last_seen_at
+            "SELECT s.digest, u.id, u.email, s.last_seen_at
              FROM sessions AS s
              JOIN users AS u ON u.id = s.user_id AND u.password_version = s.password_version
              WHERE s.last_seen_at > $1 AND s.created_at > $2 AND s.digest IN ({digests})"
