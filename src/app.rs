@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, SET_COOKIE};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
@@ -86,19 +86,44 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
         .public_url
         .as_ref()
         .is_some_and(PublicUrl::is_https);
-    // One layer for axum, which puts each into a box of its own for every request.
-    let around_everything = ServiceBuilder::new()
-        .layer(MapResponseLayer::new(move |response: Response| {
-            headers::add(response, over_tls)
-        }))
-        .layer(from_fn(request_log::log));
-    guarded(with_routes(routes), &edge)
-        .layer(from_fn_with_state(pages, negotiation::negotiate))
-        // The same for everybody.
-        .merge(edge.look.files())
-        .layer(around_everything)
+    let headers = MapResponseLayer::new(move |response| headers::add(response, over_tls));
+    // One layer for axum, which puts each into boxes of its own for every request.
+    let around_routes = ServiceBuilder::new()
+        .layer(headers.clone())
+        .layer(from_fn_with_state(Arc::new(pages), attend))
+        .layer(CatchPanicLayer::custom(error::from_panic));
+    let around_files = ServiceBuilder::new()
+        .layer(headers)
+        .layer(from_fn(attend_to_file));
+    with_routes(routes)
+        .layer(around_routes)
+        .merge(edge.look.files().layer(around_files))
         // axum clones the state for every request, so it is one counter to count up.
         .with_state(edge)
+}
+
+/// What stands between every request and its handler.
+async fn attend(
+    State(pages): State<Arc<Pages>>,
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    request_log::log(matched, request, async |request| {
+        negotiation::negotiate(&pages, request, async |request| {
+            admission::admit(pages.edge(), request, async |request| {
+                next.run(request).await
+            })
+            .await
+        })
+        .await
+    })
+    .await
+}
+
+/// The same for what is the same for everybody, and has nothing to refuse.
+async fn attend_to_file(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    request_log::log(matched, request, async |request| next.run(request).await).await
 }
 
 /// A router with these routes that refuses everything else.
@@ -110,14 +135,6 @@ fn with_routes<const N: usize>(
         .fold(Router::new(), add_route)
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-}
-
-/// Puts around a router what stands between every request and its handler.
-fn guarded<S: Clone + Send + Sync + 'static>(router: Router<S>, edge: &Arc<Edge>) -> Router<S> {
-    let guards = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(error::from_panic))
-        .layer(from_fn_with_state(Arc::clone(edge), admission::admit));
-    router.layer(guards)
 }
 
 /// Serves a path with and without a slash at its end, as most of the original services do.

@@ -1,21 +1,22 @@
 //! What a request must get past before a handler sees it.
 
-use std::sync::Arc;
-
 use axum::body::HttpBody;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{Edge, Result, body, cross_site, host};
 
 /// Lets a request in if it is for one host, comes from no other site, and its body is there whole.
-pub(super) async fn admit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(
+    edge: &Edge,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let has_body = !request.body().is_end_stream();
-    match check(&edge, request).await {
-        Ok(request) => next.run(request).await,
+    match check(edge, request).await {
+        Ok(request) => next(request).await,
         Err(refusal) => {
             let mut response = refusal.into_response();
             if has_body {

@@ -1,9 +1,8 @@
 //! Whether a client would rather read pages or JSON, and in which language: decided here alone.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use super::pages::Pages;
@@ -13,14 +12,14 @@ const VARIES: HeaderValue = HeaderValue::from_static("accept");
 
 /// Lets the pages answer those who would rather read HTML, and the contract's JSON everybody else.
 pub(super) async fn negotiate(
-    State(pages): State<Pages>,
+    pages: &Pages,
     request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     if prefers_html(request.headers()) {
         return pages.answer(request).await;
     }
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     response.headers_mut().append(VARY, VARIES);
     response
 }

@@ -19,6 +19,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
 
 mod errors;
 mod forms;
@@ -30,16 +31,15 @@ mod palette;
 mod texts;
 
 use super::body::MAX_BYTES;
-use super::error::{Error, Refused};
+use super::error::{self, Error, Refused};
 use super::fields::{FORM, Fields, Problem, content_type};
-use super::{Edge, Result};
+use super::{Edge, Result, admission};
 use layout::View;
 use next::Next;
 
 pub(super) use look::Look;
 
 /// What answers people.
-#[derive(Clone)]
 pub(super) struct Pages {
     edge: Arc<Edge>,
     router: Router,
@@ -51,20 +51,27 @@ impl Pages {
         // Around all of it, since the method that a form stands for decides on the handler.
         let router = Router::new().fallback(route).with_state(router);
         Self {
-            router: super::guarded(router, &edge),
+            router: router.layer(CatchPanicLayer::custom(error::from_panic)),
             edge,
         }
     }
 
+    pub(super) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
     /// Answers with a page or a redirect, whatever happens.
-    pub(super) async fn answer(self, request: Request) -> Response {
-        let view = View::new(self.edge, request.headers());
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let view = View::new(Arc::clone(&self.edge), request.headers());
         // To come back to after logging in.
         let asked_for = match (request.method(), request.uri().path_and_query()) {
             (&Method::GET, Some(path)) => Next::parse(path.as_str()),
             _ => Next::home(),
         };
-        let Ok(response) = self.router.oneshot(request).await;
+        let response = admission::admit(&self.edge, request, async |request| {
+            self.router.clone().oneshot(request).await.into_response()
+        })
+        .await;
         if layout::is_page(&response) {
             return response;
         }

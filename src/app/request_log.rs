@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, error, info, info_span};
 
@@ -29,12 +28,16 @@ fn new_request_id() -> String {
 ///
 /// The route is the pattern that matched, never the path as sent, which is whatever a client likes
 /// to write into our logs. An id that the client sends is not taken over for the same reason.
-pub(super) async fn log(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
+pub(super) async fn log(
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let request_id = new_request_id();
     let span = info_span!("request", id = %request_id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = next(request).instrument(span.clone()).await;
     let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
 
     let _in_span = span.enter();
