@@ -17,6 +17,7 @@ use serde_json::json;
 use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
 
 use crate::auth::{Auth, Reset};
 use crate::public_url::PublicUrl;
@@ -46,6 +47,7 @@ mod settings;
 use error::Error;
 use fields::Fields;
 use pages::{Look, Pages};
+use request_log::Entry;
 use session::{CurrentUser, PresentedSession};
 
 pub use brand::{BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName};
@@ -109,21 +111,32 @@ async fn attend(
     request: Request,
     next: Next,
 ) -> Response {
-    request_log::log(matched, request, async |request| {
-        negotiation::negotiate(&pages, request, async |request| {
-            admission::admit(pages.edge(), request, async |request| {
-                next.run(request).await
-            })
-            .await
-        })
-        .await
-    })
-    .await
+    let entry = Entry::begin(request.method(), matched);
+    let answer = answer(&pages, request, next).instrument(entry.span());
+    let mut response = answer.await;
+    entry.end(&mut response);
+    response
 }
 
-/// The same for what is the same for everybody, and has nothing to refuse.
+/// Lets the pages answer those who would rather read HTML, and the contract's JSON everybody else.
+async fn answer(pages: &Pages, request: Request, next: Next) -> Response {
+    if negotiation::prefers_html(request.headers()) {
+        return Box::pin(pages.answer(request)).await;
+    }
+    let mut response = match admission::admit(pages.edge(), request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal,
+    };
+    negotiation::mark(&mut response);
+    response
+}
+
+/// What stands before a file, which is the same for everybody.
 async fn attend_to_file(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    request_log::log(matched, request, async |request| next.run(request).await).await
+    let entry = Entry::begin(request.method(), matched);
+    let mut response = next.run(request).instrument(entry.span()).await;
+    entry.end(&mut response);
+    response
 }
 
 /// A router with these routes that refuses everything else.

@@ -6,32 +6,31 @@ use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::response::{IntoResponse, Response};
 
-use super::{Edge, Result, body, cross_site, host};
+use super::error::Error;
+use super::{Edge, body, cross_site, host};
 
 /// Lets a request in if it is for one host, comes from no other site, and its body is there whole.
-pub(super) async fn admit(
-    edge: &Edge,
-    request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+/// The error is the answer to one that is not.
+pub(super) async fn admit(edge: &Edge, request: Request) -> Result<Request, Response> {
+    let settings = &edge.settings;
     let has_body = !request.body().is_end_stream();
-    match check(edge, request).await {
-        Ok(request) => next(request).await,
-        Err(refusal) => {
-            let mut response = refusal.into_response();
-            if has_body {
-                // What is left of it must not be taken for the next request.
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-            }
-            response
-        }
-    }
+    let checked = host::of(&request)
+        .and_then(|host| cross_site::refuse(&request, host, settings.public_url.as_ref()));
+    let admitted = match checked {
+        Ok(()) if !has_body => Ok(request),
+        // In a box, so that what most requests have no need of takes no room in the others' futures.
+        Ok(()) => Box::pin(body::read_whole(request, settings.connection_limits.body)).await,
+        Err(error) => Err(error),
+    };
+    admitted.map_err(|error| refuse(error, has_body))
 }
 
-async fn check(edge: &Edge, request: Request) -> Result<Request> {
-    let settings = &edge.settings;
-    let host = host::of(&request)?;
-    cross_site::refuse(&request, host, settings.public_url.as_ref())?;
-    body::read_whole(request, settings.connection_limits.body).await
+fn refuse(error: Error, has_body: bool) -> Response {
+    let mut response = error.into_response();
+    if has_body {
+        // What is left of it must not be taken for the next request.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }

@@ -20,9 +20,6 @@ const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads the body of a request. One that breaks off, is too long or takes too long goes nowhere.
 pub(super) async fn read_whole(request: Request, limit: Duration) -> Result<Request> {
-    if request.body().is_end_stream() {
-        return Ok(request);
-    }
     let (parts, body) = request.into_parts();
     // This client sends its body only when asked to, which reading it does.
     let waits_to_be_asked = parts.headers.contains_key(EXPECT);

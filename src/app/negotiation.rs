@@ -1,32 +1,18 @@
 //! Whether a client would rather read pages or JSON, and in which language: decided here alone.
 
-use axum::extract::Request;
 use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
-use super::pages::Pages;
-
-/// Of a response that programs read: people would have got a page.
-const VARIES: HeaderValue = HeaderValue::from_static("accept");
-
-/// Lets the pages answer those who would rather read HTML, and the contract's JSON everybody else.
-pub(super) async fn negotiate(
-    pages: &Pages,
-    request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
-    if prefers_html(request.headers()) {
-        return pages.answer(request).await;
-    }
-    let mut response = next(request).await;
-    response.headers_mut().append(VARY, VARIES);
-    response
+/// Marks an answer for programs: people would have got a page.
+pub(super) fn mark(response: &mut Response) {
+    let accept = HeaderValue::from_static("accept");
+    response.headers_mut().append(VARY, accept);
 }
 
 /// Whether `Accept` gives HTML more weight than JSON (RFC 9110, 12.5.1). Browsers name `text/html`;
 /// curl's `*/*` and a client that does not say give both the same.
-fn prefers_html(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
     weight_of(headers, "text", "html") > weight_of(headers, "application", "json")
 }
 

@@ -68,10 +68,10 @@ impl Pages {
             (&Method::GET, Some(path)) => Next::parse(path.as_str()),
             _ => Next::home(),
         };
-        let response = admission::admit(&self.edge, request, async |request| {
-            self.router.clone().oneshot(request).await.into_response()
-        })
-        .await;
+        let response = match admission::admit(&self.edge, request).await {
+            Ok(request) => self.router.clone().oneshot(request).await.into_response(),
+            Err(refusal) => refusal,
+        };
         if layout::is_page(&response) {
             return response;
         }

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::MatchedPath;
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
-use tracing::{Instrument, error, info, info_span};
+use tracing::{Span, error, info, info_span};
 
 use super::error::Refused;
 
@@ -24,36 +24,53 @@ fn new_request_id() -> String {
     format!("{:016x}", KEY.hash_one(number))
 }
 
-/// Logs how a request ended, and gives it an id that everything logged meanwhile carries too.
-///
-/// The route is the pattern that matched, never the path as sent, which is whatever a client likes
-/// to write into our logs. An id that the client sends is not taken over for the same reason.
-pub(super) async fn log(
-    matched: Option<MatchedPath>,
-    request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let request_id = new_request_id();
-    let span = info_span!("request", id = %request_id);
-    let mut response = next(request).instrument(span.clone()).await;
-    let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+/// A request that is being answered, as the log will tell of it.
+pub(super) struct Entry {
+    started: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
+    request_id: String,
+    span: Span,
+}
 
-    let _in_span = span.enter();
-    let refused = response.extensions().get::<Refused>();
-    if let Some(cause) = refused.and_then(Refused::cause) {
-        error!(%cause, "request failed");
+impl Entry {
+    /// Gives a request an id that everything logged within the [span](Self::span) carries too. An id
+    /// that the client sends is not taken over: it is whatever a client likes to write into our logs.
+    pub(super) fn begin(method: &Method, route: Option<MatchedPath>) -> Self {
+        let request_id = new_request_id();
+        Self {
+            started: Instant::now(),
+            method: method.clone(),
+            route,
+            span: info_span!("request", id = %request_id),
+            request_id,
+        }
     }
-    info!(
-        %method,
-        route = matched.as_ref().map_or("none", MatchedPath::as_str),
-        status = response.status().as_u16(),
-        microseconds,
-        "answered"
-    );
-    if let Ok(id) = HeaderValue::try_from(request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+
+    /// What the request is answered in.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
-    response
+
+    /// Logs how the request ended, and tells the client its id.
+    ///
+    /// The route is the pattern that matched, never the path as sent, for the same reason.
+    pub(super) fn end(self, response: &mut Response) {
+        let microseconds = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let _in_span = self.span.enter();
+        let refused = response.extensions().get::<Refused>();
+        if let Some(cause) = refused.and_then(Refused::cause) {
+            error!(%cause, "request failed");
+        }
+        info!(
+            method = %self.method,
+            route = self.route.as_ref().map_or("none", MatchedPath::as_str),
+            status = response.status().as_u16(),
+            microseconds,
+            "answered"
+        );
+        if let Ok(id) = HeaderValue::try_from(self.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+    }
 }
