@@ -27,6 +27,7 @@ mod sql;
 mod throttles;
 mod url;
 
+pub use engine::POSTGRES_PLANS;
 pub use error::Error;
 pub use open::OpenError;
 pub use outbox::{ClaimedMail, MailKind, Settlement};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bienvenue::app::{Settings, app};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
-use bienvenue::db::{DatabaseUrl, Db};
+use bienvenue::db::{DatabaseUrl, Db, POSTGRES_PLANS};
 use bienvenue::mail::Mailer;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::source::Source;
@@ -200,9 +200,7 @@ impl Inside {
         } else {
             let has = |number: &usize| statement.contains(&format!("${number}"));
             let nulls = vec!["NULL"; (1..1000).take_while(has).count()].join(", ");
-            let prepare = format!(
-                "SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE it AS {statement}"
-            );
+            let prepare = format!("{POSTGRES_PLANS}; DEALLOCATE ALL; PREPARE it AS {statement}");
             connection.execute(AssertSqlSafe(prepare)).await.unwrap();
             format!("EXPLAIN EXECUTE it({nulls})")
         };
