@@ -404,7 +404,7 @@ impl Db {
     }
 }
 
-/// The user in a row, not yet told what they were found through.
+/// The user in a row.
 fn user_from(row: &AnyRow) -> sqlx::Result<User> {
     Ok(User {
         id: UserId(row.try_get("id")?),
