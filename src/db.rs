@@ -27,7 +27,7 @@ mod sql;
 mod throttles;
 mod url;
 
-pub use engine::POSTGRES_PLANS;
+pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use error::Error;
 pub use open::OpenError;
 pub use outbox::{ClaimedMail, MailKind, Settlement};

@@ -34,15 +34,15 @@ const POSTGRES_SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'";
 
-/// Set on the connections to PostgreSQL that serve, not on the one that migrates: the server gives a
-/// statement up before we do, so that nothing is done after the answer that it was not.
-const POSTGRES_TIME_LIMIT: &str = "SET statement_timeout = 4000";
-
-/// How PostgreSQL is to plan on these connections. Every statement finds its few rows by keys; what
-/// it takes to be cheaper in a small table, by what it has last counted there, is to read all of it
-/// for each batch of session checks, or to plan each anew: half as many a second. Public so that
+/// Set on the connections to PostgreSQL that serve, not on the one that migrates. Public so that
 /// tests explain the statements as they run.
-pub const POSTGRES_PLANS: &str = "
+///
+/// The server gives a statement up before we do, so that nothing is done after the answer that it
+/// was not. And it plans by keys, since every statement finds its few rows by them: what it takes to
+/// be cheaper in a small table, by what it has last counted there, is to read all of it for each
+/// batch of session checks, or to plan each anew, at half the rate.
+pub const POSTGRES_SERVING_SETTINGS: &str = "
+    SET statement_timeout = 4000;
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
     SET enable_hashjoin = off;
@@ -105,8 +105,7 @@ impl Engine {
     async fn configure_to_serve(self, connection: &mut AnyConnection) -> sqlx::Result<()> {
         self.configure(connection).await?;
         if self == Self::Postgres {
-            connection.execute(POSTGRES_TIME_LIMIT).await?;
-            connection.execute(POSTGRES_PLANS).await?;
+            connection.execute(POSTGRES_SERVING_SETTINGS).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bienvenue::app::{Settings, app};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
-use bienvenue::db::{DatabaseUrl, Db, POSTGRES_PLANS};
+use bienvenue::db::{DatabaseUrl, Db, POSTGRES_SERVING_SETTINGS};
 use bienvenue::mail::Mailer;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::source::Source;
@@ -200,7 +200,8 @@ impl Inside {
         } else {
             let has = |number: &usize| statement.contains(&format!("${number}"));
             let nulls = vec!["NULL"; (1..1000).take_while(has).count()].join(", ");
-            let prepare = format!("{POSTGRES_PLANS}; DEALLOCATE ALL; PREPARE it AS {statement}");
+            let prepare =
+                format!("{POSTGRES_SERVING_SETTINGS}; DEALLOCATE ALL; PREPARE it AS {statement}");
             connection.execute(AssertSqlSafe(prepare)).await.unwrap();
             format!("EXPLAIN EXECUTE it({nulls})")
         };
