@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::num::NonZero;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -192,6 +193,24 @@ pub fn login_milliseconds(url: &str) -> f64 {
 /// Does something while so many clients log in.
 pub fn during_logins<T>(url: &str, at_once: u32, meanwhile: impl FnOnce() -> T) -> T {
     closed_loop(at_once, log_in(url), meanwhile).1
+}
+
+/// Does something while every core is kept busy at the lowest priority, as hashing does it.
+pub fn during_busy_cores<T>(meanwhile: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                give_way();
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let result = meanwhile();
+        is_over.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 /// Checks sessions at 400 a second over four connections, whether or not earlier ones are answered,

@@ -75,84 +75,107 @@ fn main() {
     }
 }
 
-/// Session checks against a route that does nothing, and against other services.
-fn profile(rounds: usize, turn: Duration, with_peers: bool) {
-    let sqlite = services::sqlite(&[]);
-    let cookies = sqlite.log_many_in(1000);
-    let bare = Bare::start();
-    let cluster = postgres::Cluster::start_durable();
-    let postgres = cluster.as_ref().map(|cluster| {
-        let service = services::postgres(cluster, &[]);
-        let cookies = service.log_many_in(1000);
-        (service, cookies)
-    });
-    let quiet = services::sqlite(&["--log", "warn"]);
-    let quiet_cookies = quiet.log_many_in(1000);
+/// Something whose session checks are measured, and what was measured in each round.
+struct Contestant {
+    name: String,
+    url: String,
+    cookies: Vec<String>,
+    process: u32,
+    /// Session checks a second.
+    rates: Vec<f64>,
+    /// The time of a core that its processes take for one, in microseconds.
+    costs: Vec<f64>,
+}
 
-    let mut runs = vec![
-        (
-            "bare axum route".to_owned(),
-            bare.url.clone(),
-            cookies.clone(),
-        ),
-        (
-            "bienvenue, SQLite".to_owned(),
-            bare.service_url.clone(),
-            bare.cookies.clone(),
-        ),
-        (
-            "the program, SQLite".to_owned(),
-            sqlite.url.clone(),
-            cookies,
-        ),
-        (
-            "the program, SQLite, --log warn".to_owned(),
-            quiet.url.clone(),
-            quiet_cookies,
-        ),
-    ];
-    if let Some((service, cookies)) = &postgres {
-        runs.push((
-            "the program, PostgreSQL".to_owned(),
-            service.url.clone(),
-            cookies.clone(),
-        ));
+impl Contestant {
+    fn new(name: &str, url: &str, cookies: &[String], process: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            cookies: cookies.to_vec(),
+            process,
+            rates: Vec::new(),
+            costs: Vec::new(),
+        }
     }
+
+    fn take_turn(&mut self, turn: Duration) {
+        let before = machine::seconds_of_cores(self.process);
+        let rate = clients::wrk(&self.url, &self.cookies, 64, turn);
+        let took = machine::seconds_of_cores(self.process) - before;
+        self.rates.push(rate);
+        self.costs.push(took * 1e6 / (rate * turn.as_secs_f64()));
+    }
+}
+
+/// Session checks against a route that does nothing, and against other services. The load generator
+/// takes its share of the same cores, which weighs most on the fastest, so besides how many there are
+/// a second it is told what one costs.
+fn profile(rounds: usize, turn: Duration, with_peers: bool) {
+    let bare = Bare::start();
+    let sqlite = services::sqlite(&[]);
+    let quiet = services::sqlite(&["--log", "warn"]);
+    let cluster = postgres::Cluster::start_durable();
+    let postgres = cluster
+        .as_ref()
+        .map(|cluster| services::postgres(cluster, &[]));
     let peers = if with_peers {
         peers::start_all()
     } else {
         Vec::new()
     };
 
-    let mut rates: Vec<(String, Vec<f64>)> = Vec::new();
-    let mut note = |name: &str, rate: f64| match rates.iter_mut().find(|(other, _)| other == name) {
-        Some((_, list)) => list.push(rate),
-        None => rates.push((name.to_owned(), vec![rate])),
+    let in_one_process = |name: &str, url: &str| {
+        let url = format!("{url}/profile");
+        Contestant::new(name, &url, &bare.cookies, bare.process_id())
     };
+    let program = |name: &str, service: &Service| {
+        let url = format!("{}/profile", service.url);
+        Contestant::new(name, &url, &service.log_many_in(1000), service.process_id())
+    };
+    let mut contestants = vec![
+        in_one_process("bare axum route", &bare.url),
+        in_one_process("bienvenue, SQLite", &bare.service_url),
+        program("the program, SQLite", &sqlite),
+        program("the program, SQLite, --log warn", &quiet),
+    ];
+    if let Some(service) = &postgres {
+        contestants.push(program(
+            "the program, PostgreSQL (whose own time is not in it)",
+            service,
+        ));
+    }
+    for peer in &peers {
+        let url = format!("{}{}", peer.url, peer.profile);
+        let contestant = Contestant::new(&peer.name, &url, &peer.cookies, peer.process_id());
+        contestants.push(contestant);
+    }
     for _ in 0..rounds {
-        for (name, url, cookies) in &runs {
-            note(
-                name,
-                clients::wrk(&format!("{url}/profile"), cookies, 64, turn),
-            );
-        }
-        for peer in &peers {
-            let url = format!("{}{}", peer.url, peer.profile);
-            note(&peer.name, clients::wrk(&url, &peer.cookies, 64, turn));
+        for contestant in &mut contestants {
+            contestant.take_turn(turn);
         }
     }
+
     let mut table = Table::new(
         "Session checks: GET /profile, 64 connections",
-        &["", "requests/s", "of the bare route", "bienvenue is"],
+        &[
+            "",
+            "requests/s",
+            "of the bare route",
+            "the program with --log warn is",
+            "µs of a core each",
+            "of the program with --log warn",
+        ],
     );
-    let bare_rates = rates[0].1.clone();
-    let ours = rates[2].1.clone();
-    for (name, rates) in rates {
+    let [bare, ours] = [&contestants[0], &contestants[3]];
+    for one in &contestants {
         table.row(&[
-            name,
-            format!("{:.0}", median(&rates)),
-            measure::ratios(&rates, &bare_rates),
-            format!("{} ×", measure::ratios(&ours, &rates)),
+            one.name.clone(),
+            format!("{:.0}", median(&one.rates)),
+            measure::ratios(&one.rates, &bare.rates),
+            format!("{} ×", measure::ratios(&ours.rates, &one.rates)),
+            format!("{:.1}", median(&one.costs)),
+            format!("{} ×", measure::ratios(&one.costs, &ours.costs)),
         ]);
     }
     table.print();
@@ -211,34 +234,60 @@ fn logins(rounds: usize, turn: Duration) {
     table.print();
 }
 
-/// Session checks of others while many log in.
+/// Session checks of others while many log in, beside the same while the cores are kept busy with
+/// nothing at all: what that does to a request is the machine's doing, not the service's.
 fn flood(rounds: usize, turn: Duration) {
     let mut table = Table::new(
         "GET /profile at 400 requests/s, open loop, while others log in (cost 10); milliseconds",
-        &["logins at once", "p50", "p99", "p99.9", "p99 of idle"],
+        &[
+            "meanwhile",
+            "p50",
+            "p99",
+            "p99.9",
+            "p99 of idle",
+            "p99 of busy cores",
+            "taken by the host",
+        ],
     );
     let service = services::sqlite(&["--bcrypt-cost", "10", "--log", "warn"]);
     let cookies = service.log_many_in(64);
     service.register("bob@example.org");
-    let mut idle_p99 = Vec::new();
-    for at_once in [0, 64, 500] {
-        let mut quantiles = [vec![], vec![], vec![]];
-        for _ in 0..rounds {
-            let latencies = clients::during_logins(&service.url, at_once, || {
-                clients::probe(&service.url, &cookies, turn)
-            });
-            for (list, quantile) in quantiles.iter_mut().zip([0.5, 0.99, 0.999]) {
-                list.push(measure::quantile(&latencies, quantile));
-            }
-        }
-        if at_once == 0 {
-            idle_p99.clone_from(&quantiles[1]);
-        }
-        let [p50, p99, p999] = quantiles
-            .each_ref()
-            .map(|list| format!("{:.2}", median(list)));
-        let of_idle = format!("{:.1}", median(&quantiles[1]) / median(&idle_p99));
-        table.row(&[at_once.to_string(), p50, p99, p999, of_idle]);
+    let probe = || {
+        let before = machine::Time::now();
+        let latencies = clients::probe(&service.url, &cookies, turn);
+        (latencies, before.taken_by_host_since())
+    };
+    let flooded = |at_once| clients::during_logins(&service.url, at_once, probe);
+    let mut runs: [(&str, Vec<_>); 4] = [
+        ("nothing", vec![]),
+        ("busy cores", vec![]),
+        ("64 logins at once", vec![]),
+        ("500 logins at once", vec![]),
+    ];
+    for _ in 0..rounds {
+        runs[0].1.push(probe());
+        runs[1].1.push(clients::during_busy_cores(probe));
+        runs[2].1.push(flooded(64));
+        runs[3].1.push(flooded(500));
+    }
+    let quantiles = |turns: &[(Vec<f64>, f64)], quantile| -> Vec<f64> {
+        let each = turns.iter();
+        each.map(|(latencies, _)| measure::quantile(latencies, quantile))
+            .collect()
+    };
+    let [idle, busy] = [0, 1].map(|run: usize| quantiles(&runs[run].1, 0.99));
+    for (meanwhile, turns) in &runs {
+        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| quantiles(turns, at));
+        let taken: Vec<f64> = turns.iter().map(|(_, taken)| 100.0 * taken).collect();
+        table.row(&[
+            (*meanwhile).to_owned(),
+            format!("{:.2}", median(&p50)),
+            measure::spread(&p99),
+            format!("{:.2}", median(&p999)),
+            measure::ratios(&p99, &idle),
+            measure::ratios(&p99, &busy),
+            format!("{} %", measure::spread(&taken)),
+        ]);
     }
     table.print();
 }

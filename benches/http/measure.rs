@@ -27,7 +27,12 @@ pub fn ratios(values: &[f64], to: &[f64]) -> String {
         .zip(to)
         .map(|(value, to)| value / to)
         .collect();
-    let [least, middle, most] = [0.0, 0.5, 1.0].map(|at| quantile(&ratios, at));
+    spread(&ratios)
+}
+
+/// The median, with the least and the greatest.
+pub fn spread(values: &[f64]) -> String {
+    let [least, middle, most] = [0.0, 0.5, 1.0].map(|at| quantile(values, at));
     format!("{middle:.2} ({least:.2} to {most:.2})")
 }
 

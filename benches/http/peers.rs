@@ -145,6 +145,12 @@ fn log_one_in(agent: &ureq::Agent, manner: &Manner, url: &str, number: usize) ->
     send(manner.log_in, manner.logs_in_by_json, manner.login_name)
 }
 
+impl Peer {
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         // A signal that it can pass on to its workers.

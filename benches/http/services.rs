@@ -100,6 +100,10 @@ impl Service {
         }
     }
 
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn register(&self, email: &str) {
         clients::register(&self.url, email);
     }
@@ -180,6 +184,10 @@ impl Bare {
             process,
             _folder: folder,
         }
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 }
 
