@@ -4,13 +4,11 @@
 //! conditions of the statements (see [`statements`]), so that no two requests, and no two
 //! processes, can both be told yes.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, Row};
-use tokio::time::timeout;
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Row};
 
 use crate::clock::UnixTime;
 use crate::email::{Email, InvalidEmail};
@@ -20,6 +18,7 @@ use crate::user::{HashedPassword, SessionUser, User, UserId};
 mod batch;
 mod engine;
 mod error;
+mod loan;
 mod open;
 mod outbox;
 mod sessions;
@@ -37,6 +36,7 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use batch::Batcher;
 use engine::Engine;
+use loan::{Loan, within_deadline};
 use sessions::{Beginner, Finder, LookUp, NewSession};
 use throttles::{Errand, Keeper, unix_micros};
 
@@ -169,7 +169,7 @@ impl Db {
                     .bind(issued_after.0)
             }
         };
-        let row = within_deadline(find.fetch_optional(&self.readers)).await?;
+        let row = loan::fetch_optional(&self.readers, find).await?;
         Ok(row.as_ref().map(user_from).transpose()?)
     }
 
@@ -215,39 +215,17 @@ impl Db {
                 issued_after,
                 told_by_mail,
             } => {
-                within_deadline(async {
-                    let mut transaction = self.writer.begin().await?;
-                    let set = sqlx::query(sql::SET_PASSWORD)
-                        .bind(user.id.0)
-                        .bind(hashed_password.as_str())
-                        .bind(reset_token.as_bytes())
-                        .bind(issued_after.0);
-                    if set.execute(&mut *transaction).await?.rows_affected() == 0 {
-                        transaction.rollback().await?;
-                        return Ok(false);
-                    }
-                    // Void already, by the new version of the password; these only tidy up.
-                    for tidy in [
-                        sql::DELETE_RESET_TOKEN_OF_USER,
-                        sql::DELETE_SESSIONS_OF_USER,
-                    ] {
-                        sqlx::query(tidy)
-                            .bind(user.id.0)
-                            .execute(&mut *transaction)
-                            .await?;
-                    }
-                    if let Some(now) = told_by_mail {
-                        sqlx::query(sql::TELL_BY_MAIL)
-                            .bind(MailKind::PasswordChanged.name())
-                            .bind(user.email.as_str())
-                            .bind(now.0)
-                            .execute(&mut *transaction)
-                            .await?;
-                    }
-                    transaction.commit().await?;
-                    Ok(true)
-                })
-                .await
+                let mut loan = Loan::of(&self.writer).await?;
+                let change = set_password(
+                    &mut loan,
+                    user,
+                    &hashed_password,
+                    (reset_token, issued_after),
+                    told_by_mail,
+                );
+                let is_set = within_deadline(change).await?;
+                loan.end();
+                Ok(is_set?)
             }
         }
     }
@@ -358,7 +336,7 @@ impl Db {
         let find = sqlx::query(sql::FIND_PROOF)
             .bind(digest.to_vec())
             .bind(after.0);
-        let row = within_deadline(find.fetch_optional(&self.readers)).await?;
+        let row = loan::fetch_optional(&self.readers, find).await?;
         Ok(row.is_some())
     }
 
@@ -394,14 +372,51 @@ impl Db {
         Ok(self.execute(statement).await? > 0)
     }
 
-    /// Runs one statement to its end and returns how many rows it changed.
-    ///
-    /// To its end: statements that return a row are not used to write, because `sqlx` stops after
-    /// the row it wants, before SQLite commits, and does not hear if the commit then fails.
+    /// Runs one statement that writes, and returns how many rows it changed.
     async fn execute(&self, statement: Query<'static, Any, AnyArguments>) -> Result<u64> {
-        let done = within_deadline(statement.execute(&self.writer)).await?;
-        Ok(done.rows_affected())
+        loan::execute(&self.writer, statement).await
     }
+}
+
+/// Sets a password by a token issued after a moment, in one transaction with all that goes with it;
+/// false if the token is no good.
+async fn set_password(
+    connection: &mut AnyConnection,
+    user: &User,
+    hashed_password: &HashedPassword,
+    (reset_token, issued_after): (ResetTokenDigest, UnixTime),
+    told_by_mail: Option<UnixTime>,
+) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin().await?;
+    let set = sqlx::query(sql::SET_PASSWORD)
+        .bind(user.id.0)
+        .bind(hashed_password.as_str())
+        .bind(reset_token.as_bytes())
+        .bind(issued_after.0);
+    if set.execute(&mut *transaction).await?.rows_affected() == 0 {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    // Void already, by the new version of the password; these only tidy up.
+    for tidy in [
+        sql::DELETE_RESET_TOKEN_OF_USER,
+        sql::DELETE_SESSIONS_OF_USER,
+    ] {
+        sqlx::query(tidy)
+            .bind(user.id.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    if let Some(now) = told_by_mail {
+        sqlx::query(sql::TELL_BY_MAIL)
+            .bind(MailKind::PasswordChanged.name())
+            .bind(user.email.as_str())
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// The user in a row.
@@ -420,11 +435,4 @@ fn email_in(row: &AnyRow) -> sqlx::Result<Email> {
         index: "email".to_owned(),
         source: Box::<InvalidEmail>::new(error),
     })
-}
-
-async fn within_deadline<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-    match timeout(error::DEADLINE, work).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(Error::TimedOut),
-    }
 }

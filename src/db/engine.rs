@@ -14,7 +14,8 @@ use super::url::{DatabaseUrl, Place};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Each is a thread of its own; more of them have nothing more to read from.
 const SQLITE_READERS: u32 = 4;
-/// How many connections one process holds to a PostgreSQL server.
+/// How many connections one process holds to a PostgreSQL server, besides the one that looks sessions
+/// up.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
 /// Set on every connection to SQLite. `FULL`, because `NORMAL` loses acknowledged commits in a

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Db, Result, sql, within_deadline};
+use super::{Db, Result, loan, sql};
 use crate::clock::UnixTime;
 use crate::email::{Email, InvalidEmail};
 
@@ -104,7 +104,7 @@ impl Db {
         let find = sqlx::query(sql::FIND_CLAIMED_MAILS)
             .bind(claim.as_bytes().as_slice())
             .bind(claimed_until.0);
-        let rows = within_deadline(find.fetch_all(&self.readers)).await?;
+        let rows = loan::fetch_all(&self.readers, find).await?;
         rows.iter()
             .map(|row| {
                 let kind: String = row.try_get("kind")?;

@@ -8,7 +8,8 @@ use sqlx::{AnyConnection, AnyPool, Connection, Row};
 use tracing::warn;
 
 use super::batch::{MAX_BATCH, Worker};
-use super::{Result, SessionCutoffs, email_in, sql, within_deadline};
+use super::loan::{self, within_deadline};
+use super::{Result, SessionCutoffs, email_in, sql};
 use crate::clock::UnixTime;
 use crate::error_chain::ErrorChain;
 use crate::token::SessionDigest;
@@ -73,9 +74,9 @@ impl Finder {
             {
                 rows.push(row);
             }
-            Ok(rows)
+            Ok::<_, sqlx::Error>(rows)
         })
-        .await?;
+        .await??;
         self.connection = Some(connection);
         Ok(rows)
     }
@@ -145,7 +146,7 @@ impl Beginner {
                 .bind(session.password_version)
                 .bind(session.now.0);
         }
-        within_deadline(add.execute(&self.writer)).await?;
+        loan::execute(&self.writer, add).await?;
         Ok(())
     }
 
@@ -169,7 +170,7 @@ impl Beginner {
         for number in 0..width {
             query = query.bind(sessions[number.min(sessions.len() - 1)].user.0);
         }
-        let rows = within_deadline(query.fetch_all(&self.readers)).await?;
+        let rows = loan::fetch_all(&self.readers, query).await?;
         let users = rows.iter().map(|row| row.try_get("user_id"));
         Ok(users.collect::<sqlx::Result<_>>()?)
     }
@@ -184,7 +185,7 @@ impl Beginner {
                 .bind(user)
                 .bind(newest.now.0)
                 .bind(i64::from(newest.max_sessions));
-            within_deadline(delete.execute(&self.writer)).await?;
+            loan::execute(&self.writer, delete).await?;
         }
         Ok(())
     }

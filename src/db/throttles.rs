@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
-use sqlx::{AnyConnection, AnyPool, Row};
+use sqlx::{AnyConnection, AnyPool, Connection, Row};
 
 use super::batch::Worker;
-use super::{Result, sql, within_deadline};
+use super::loan::{Loan, within_deadline};
+use super::{Result, sql};
 use crate::clock::UnixTime;
 
 /// A bucket of tokens. It comes into being full, when it is first taken from.
@@ -81,71 +82,78 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    async fn run(&self, errands: &[Errand]) -> sqlx::Result<Vec<Taken>> {
-        let mut outcomes = vec![Taken::All; errands.len()];
-        let mut steps: Vec<(usize, &Bucket)> = Vec::new();
-        for (number, errand) in errands.iter().enumerate() {
-            steps.extend(errand.buckets().iter().map(|bucket| (number, bucket)));
-        }
-        // What comes back is there for whoever takes in the same batch.
-        steps.sort_by_key(|(number, bucket)| {
-            let takes = matches!(errands[*number], Errand::Take { .. });
-            (bucket.order(), takes)
-        });
-
-        let mut transaction = self.writer.begin().await?;
-        for (number, bucket) in steps {
-            match &errands[number] {
-                Errand::GiveBack { .. } => give_back(&mut transaction, bucket).await?,
-                Errand::Take { buckets, now } => {
-                    let is_refused = outcomes[number] != Taken::All;
-                    if is_refused || take(&mut transaction, bucket, *now).await? {
-                        continue;
-                    }
-                    for taken in buckets {
-                        if taken.order() < bucket.order() {
-                            give_back(&mut transaction, taken).await?;
-                        }
-                    }
-                    outcomes[number] = Taken::None {
-                        rank: bucket.rank,
-                        retry_after: Duration::ZERO,
-                    };
-                }
-            }
-        }
-        let proofs = errands.iter().filter_map(|errand| match errand {
-            Errand::GiveBack { proof, .. } => *proof,
-            Errand::Take { .. } => None,
-        });
-        let mut proofs: Vec<([u8; 32], UnixTime)> = proofs.collect();
-        proofs.sort_unstable_by_key(|(digest, _)| *digest);
-        for (digest, now) in proofs {
-            let remember = sqlx::query(sql::REMEMBER_PROOF)
-                .bind(digest.to_vec())
-                .bind(now.0);
-            remember.execute(&mut *transaction).await?;
-        }
-        for (errand, outcome) in errands.iter().zip(&mut outcomes) {
-            if let (Errand::Take { buckets, now }, Taken::None { retry_after, .. }) =
-                (errand, outcome)
-            {
-                for bucket in buckets {
-                    let wait = time_to_token(&mut transaction, bucket, *now).await?;
-                    *retry_after = wait.max(*retry_after);
-                }
-            }
-        }
-        transaction.commit().await?;
-        Ok(outcomes)
+    async fn run(&self, errands: &[Errand]) -> Result<Vec<Taken>> {
+        let mut loan = Loan::of(&self.writer).await?;
+        let outcomes = within_deadline(run(&mut loan, errands)).await?;
+        loan.end();
+        Ok(outcomes?)
     }
+}
+
+/// Runs errands in one transaction.
+async fn run(connection: &mut AnyConnection, errands: &[Errand]) -> sqlx::Result<Vec<Taken>> {
+    let mut outcomes = vec![Taken::All; errands.len()];
+    let mut steps: Vec<(usize, &Bucket)> = Vec::new();
+    for (number, errand) in errands.iter().enumerate() {
+        steps.extend(errand.buckets().iter().map(|bucket| (number, bucket)));
+    }
+    // What comes back is there for whoever takes in the same batch.
+    steps.sort_by_key(|(number, bucket)| {
+        let takes = matches!(errands[*number], Errand::Take { .. });
+        (bucket.order(), takes)
+    });
+
+    let mut transaction = connection.begin().await?;
+    for (number, bucket) in steps {
+        match &errands[number] {
+            Errand::GiveBack { .. } => give_back(&mut transaction, bucket).await?,
+            Errand::Take { buckets, now } => {
+                let is_refused = outcomes[number] != Taken::All;
+                if is_refused || take(&mut transaction, bucket, *now).await? {
+                    continue;
+                }
+                for taken in buckets {
+                    if taken.order() < bucket.order() {
+                        give_back(&mut transaction, taken).await?;
+                    }
+                }
+                outcomes[number] = Taken::None {
+                    rank: bucket.rank,
+                    retry_after: Duration::ZERO,
+                };
+            }
+        }
+    }
+    let proofs = errands.iter().filter_map(|errand| match errand {
+        Errand::GiveBack { proof, .. } => *proof,
+        Errand::Take { .. } => None,
+    });
+    let mut proofs: Vec<([u8; 32], UnixTime)> = proofs.collect();
+    proofs.sort_unstable_by_key(|(digest, _)| *digest);
+    for (digest, now) in proofs {
+        let remember = sqlx::query(sql::REMEMBER_PROOF)
+            .bind(digest.to_vec())
+            .bind(now.0);
+        remember.execute(&mut *transaction).await?;
+    }
+    for (errand, outcome) in errands.iter().zip(&mut outcomes) {
+        if let (Errand::Take { buckets, now }, Taken::None { retry_after, .. }) = (errand, outcome)
+        {
+            for bucket in buckets {
+                let wait = time_to_token(&mut transaction, bucket, *now).await?;
+                *retry_after = wait.max(*retry_after);
+            }
+        }
+    }
+    transaction.commit().await?;
+    Ok(outcomes)
 }
 
 impl Worker<Errand, Result<Taken>> for Keeper {
     async fn work(&mut self, errands: &[Errand]) -> Vec<Result<Taken>> {
-        let outcomes = match within_deadline(self.run(errands)).await {
+        let outcomes = match self.run(errands).await {
             // With the purge, which takes its rows as they come.
-            Err(error) if error.is_deadlock() => within_deadline(self.run(errands)).await,
+            Err(error) if error.is_deadlock() => self.run(errands).await,
             outcomes => outcomes,
         };
         match outcomes {
@@ -193,7 +201,12 @@ async fn time_to_token(
         return Ok(Duration::ZERO);
     };
     let full_at: i64 = row.try_get("full_at")?;
-    let missing = full_at + bucket.refill_micros() - unix_micros(now) - bucket.size_micros();
+    let now = unix_micros(now);
+    if full_at > now + 2 * bucket.size_micros() {
+        // Of a wrong clock or a slower rate: the next one may take from it (see `TAKE_TOKEN`).
+        return Ok(Duration::ZERO);
+    }
+    let missing = full_at + bucket.refill_micros() - now - bucket.size_micros();
     Ok(Duration::from_micros(missing.try_into().unwrap_or(0)))
 }
 
