@@ -89,13 +89,16 @@ statements! {
         DELETE FROM sessions WHERE digest = $1 AND last_seen_at > $2 AND created_at > $3";
 
     /// At most `$2` sessions last seen at `$1` or before.
+    ///
+    /// In this purge and the others, the condition stands outside too: PostgreSQL looks at that one
+    /// again when it comes to the row, which may have been renewed since it was chosen.
     PURGE_SESSIONS = "
-        DELETE FROM sessions WHERE digest IN (
+        DELETE FROM sessions WHERE last_seen_at <= $1 AND digest IN (
             SELECT digest FROM sessions WHERE last_seen_at <= $1 LIMIT $2)";
 
     /// At most `$2` reset tokens issued at `$1` or before.
     PURGE_RESET_TOKENS = "
-        DELETE FROM reset_tokens WHERE user_id IN (
+        DELETE FROM reset_tokens WHERE created_at <= $1 AND user_id IN (
             SELECT user_id FROM reset_tokens WHERE created_at <= $1 LIMIT $2)";
 
     /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins. Changes nothing in the
@@ -112,7 +115,8 @@ statements! {
         WHERE outbox.quiet_until <= excluded.asked_at
           AND (outbox.claim IS NULL OR outbox.due_at <= excluded.asked_at)";
 
-    /// `$1` kind, `$2` address, `$3` now. Knows no pause: each of these events is told.
+    /// `$1` kind, `$2` address, `$3` now. Knows no pause. Of two events before either could be told,
+    /// the later one is.
     TELL_BY_MAIL = "
         INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim)
         VALUES ($1, $2, $3, $3, $3, 0, NULL)
@@ -148,7 +152,7 @@ statements! {
 
     /// At most `$2` mails with nothing left to do, whose pause ended at `$1` or before.
     PURGE_MAILS = "
-        DELETE FROM outbox WHERE id IN (
+        DELETE FROM outbox WHERE due_at IS NULL AND quiet_until <= $1 AND id IN (
             SELECT id FROM outbox WHERE due_at IS NULL AND quiet_until <= $1 LIMIT $2)";
 
     /// `$1` digest, `$2` now, `$3` and `$4` when a bucket is full again of which one token and all
@@ -184,7 +188,7 @@ statements! {
     FIND_PROOF = "
         SELECT last_proof_at FROM familiar_sources WHERE digest = $1 AND last_proof_at > $2";
 
-    /// At most `$2` buckets that are full at `$1`. Not one that is taken from meanwhile.
+    /// At most `$2` buckets that are full at `$1`.
     PURGE_THROTTLES = "
         DELETE FROM throttles WHERE full_at <= $1 AND digest IN (
             SELECT digest FROM throttles WHERE full_at <= $1 LIMIT $2)";

@@ -9,6 +9,7 @@ use bienvenue::db::{Attribute, Change, statements};
 use bienvenue::email::Email;
 use bienvenue::user::HashedPassword;
 use sqlx::{AnyConnection, Connection, Executor, SqlSafeStr};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::on_each_engine;
@@ -83,6 +84,32 @@ on_each_engine! {
             let server = start.join().unwrap();
             server.registered(&format!("user{number}@example.org"), "b4l0u").await;
         }
+    }
+
+    async fn a_session_that_is_renewed_while_the_purge_comes_to_it_stays(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered("bob@example.org", "b4l0u").await;
+        app.logged_in("bob@example.org", "b4l0u").await;
+        app.clock.turn(Duration::from_hours(24 * 15));
+        let mut renewing = AnyConnection::connect(&app.database.url).await.unwrap();
+        let waiting = "pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let is_postgres = renewing.backend_name() == "PostgreSQL";
+        for step in [
+            if is_postgres { "BEGIN" } else { "BEGIN IMMEDIATE" },
+            "UPDATE sessions SET last_seen_at = last_seen_at + 15 * 86400",
+        ] {
+            renewing.execute(step).await.unwrap();
+        }
+        let auth = app.auth.clone();
+        let purge = tokio::spawn(async move { auth.purge_expired().await });
+        // SQLite does not tell who waits; there the purge reads nothing before the lock is its own.
+        while is_postgres && app.inside.count(waiting).await == 0 {
+            yield_now().await;
+        }
+        renewing.execute("COMMIT").await.unwrap();
+        purge.await.unwrap().unwrap();
+        assert_eq!(app.inside.count("sessions").await, 1);
     }
 
     async fn a_rehash_that_a_password_change_overtakes_changes_nothing(database: Database) {
