@@ -3,10 +3,13 @@
 //! Everything here is the same whoever asks and however; nothing here knows that it is asked over
 //! HTTP.
 
+use std::future::{Future, pending};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
+use tokio::time::timeout;
+use tracing::{Instrument, warn};
 
 use crate::clock::Clock;
 use crate::db::{self, Attribute, Change, Db, SessionCutoffs};
@@ -32,6 +35,10 @@ pub const MAX_SESSIONS_PER_USER: u32 = 50;
 /// Use of a session is written down at most this often, so that reading a profile is rarely a
 /// write. A session may therefore end this much before its idle timeout.
 const LAST_SEEN_RESOLUTION: Duration = Duration::from_mins(5);
+
+/// How long whoever asks for a profile waits for that to be written down, and no longer if another
+/// program keeps us from writing. The next request tries again.
+const LAST_SEEN_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long things last.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +158,12 @@ impl Auth {
         }
     }
 
+    /// What new passwords are measured by, to be told beforehand; `None` for nothing.
+    #[must_use]
+    pub fn password_rule(&self) -> Option<PasswordRule> {
+        self.password_rule
+    }
+
     /// Adds a user.
     ///
     /// # Errors
@@ -179,14 +192,18 @@ impl Auth {
         let let_in = self.throttle.sign_up(source).await;
         unless_throttled(let_in, source)?;
         let hashed_password = self.passwords.hash(password).await?;
-        let now = self.clock.now();
-        if !self.db.add_user(email, &hashed_password, now).await? {
-            return Err(Error::EmailTaken);
-        }
-        let looked_up = self.db.find_user_by(Attribute::Email(email)).await;
-        let user = looked_up.as_ref().ok().and_then(Option::as_ref);
-        Event::SignUp.log(source, user.map(|user| user.id));
-        Ok(looked_up)
+        let (auth, email) = (self.clone(), email.clone());
+        to_its_end(async move {
+            let now = auth.clock.now();
+            if !auth.db.add_user(&email, &hashed_password, now).await? {
+                return Err(Error::EmailTaken);
+            }
+            let looked_up = auth.db.find_user_by(Attribute::Email(&email)).await;
+            let user = looked_up.as_ref().ok().and_then(Option::as_ref);
+            Event::SignUp.log(source, user.map(|user| user.id));
+            Ok(looked_up)
+        })
+        .await
     }
 
     /// Adds a user and begins their first session: nobody need prove a password that they have
@@ -273,27 +290,26 @@ impl Auth {
         replaced: Option<SessionId>,
         source: Source,
     ) -> Result<SessionId> {
-        let session_id = SessionId::new(&*self.tokens);
-        let was_added = self
-            .db
-            .add_session(
-                user,
-                session_id.digest(),
-                self.clock.now(),
-                MAX_SESSIONS_PER_USER,
-            )
-            .await?;
-        if !was_added {
-            return Err(Error::BadCredentials);
-        }
-        Event::Login.log(source, Some(user.id));
-        if let Some(replaced) = replaced {
-            match self.destroy_session(&replaced, source).await {
-                Ok(()) | Err(Error::NoSession) => {}
-                Err(error) => return Err(error),
+        let (auth, user) = (self.clone(), user.clone());
+        to_its_end(async move {
+            let session_id = SessionId::new(&*auth.tokens);
+            let (digest, now) = (session_id.digest(), auth.clock.now());
+            let begun = auth
+                .db
+                .add_session(&user, digest, now, MAX_SESSIONS_PER_USER);
+            if !begun.await? {
+                return Err(Error::BadCredentials);
             }
-        }
-        Ok(session_id)
+            Event::Login.log(source, Some(user.id));
+            if let Some(replaced) = replaced {
+                match auth.end_session(&replaced, source).await {
+                    Ok(()) | Err(Error::NoSession) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(session_id)
+        })
+        .await
     }
 
     /// Finds the user whose session this is, and notes that it is in use.
@@ -312,8 +328,13 @@ impl Auth {
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
         if user.last_seen_at <= stale {
             // Whoever asks has a right to the answer, whether or not this can be written down.
-            if let Err(error) = self.db.touch_session(digest, now).await {
-                warn!(error = %ErrorChain(&error), "cannot note that a session is in use");
+            let touch = self.db.touch_session(digest, now);
+            match timeout(LAST_SEEN_PATIENCE, touch).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    warn!(error = %ErrorChain(&error), "cannot note that a session is in use");
+                }
+                Err(_) => warn!("no time to note that a session is in use"),
             }
         }
         Ok(user)
@@ -325,6 +346,11 @@ impl Auth {
     ///
     /// [`Error::NoSession`] if it had ended before.
     pub async fn destroy_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
+        let (auth, session_id) = (self.clone(), session_id.clone());
+        to_its_end(async move { auth.end_session(&session_id, source).await }).await
+    }
+
+    async fn end_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
         let digest = session_id.digest();
         let cutoffs = self.session_cutoffs();
         // Looked at first only to know who it is; what decides is the deletion.
@@ -392,14 +418,17 @@ impl Auth {
             issued_after,
             told_by_mail: self.tells_owners().then(|| self.clock.now()),
         };
-        if self.db.update_user(&user, change).await? {
-            self.wake_worker();
-            self.throttle.proved(email, source).await;
+        let (auth, email) = (self.clone(), email.clone());
+        to_its_end(async move {
+            if !auth.db.update_user(&user, change).await? {
+                return Err(Error::BadResetToken);
+            }
             Event::ResetDone.log(source, Some(user.id));
+            auth.wake_worker();
+            auth.throttle.proved(&email, source).await;
             Ok(())
-        } else {
-            Err(Error::BadResetToken)
-        }
+        })
+        .await
     }
 
     fn check_new_password(&self, password: &Password, email: &Email) -> Result<()> {
@@ -431,6 +460,19 @@ impl Auth {
             last_seen_after: now.before(self.lifetimes.session_idle),
             created_after: now.before(self.lifetimes.session),
         }
+    }
+}
+
+/// Does something to its end even if whoever asked for it leaves meanwhile: what has been changed is
+/// also written down, and nobody changes anything unseen by hanging up at the right moment.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The process is ending, and nobody gets an answer any more.
+            Err(_) => pending().await,
+        },
     }
 }
 

@@ -1,13 +1,18 @@
 //! Fifty at once, one winner: within a process, and between two on one database.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bienvenue::auth;
 use bienvenue::email::Email;
+use bienvenue::token::ResetToken;
 use serde_json::json;
-use tokio::task::JoinSet;
+use sqlx::Connection;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::on_each_engine;
@@ -236,6 +241,33 @@ on_each_engine! {
         for session in replies.iter().filter_map(Reply::session_id) {
             assert!(!app.is_logged_in(&session).await);
         }
+    }
+
+    async fn a_change_that_has_begun_is_made_even_if_its_asker_leaves(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "old").await;
+        let token = ResetToken::parse(&app.reset_token(EMAIL).await).unwrap();
+        let lock = app.inside.lock_out_writers().await;
+        let (email, password) = (EMAIL.parse().unwrap(), "new".parse().unwrap());
+        let rounds = app.passwords.rounds_spent();
+        {
+            let mut change = pin!(app.auth.update_password(&email, &token, &password, home()));
+            // The hash is made just before the change.
+            while app.passwords.rounds_spent() == rounds {
+                tokio::select! {
+                    biased;
+                    done = &mut change => panic!("changed though it is locked: {done:?}"),
+                    () = yield_now() => {}
+                }
+            }
+        }
+        lock.close().await.unwrap();
+        let changed = async {
+            while !app.can_log_in(EMAIL, "new").await {
+                yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), changed).await.unwrap();
     }
 
     async fn mixed_writers_are_never_told_that_the_database_is_busy(database: Database) {
