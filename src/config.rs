@@ -52,7 +52,7 @@ use throttle::ThrottleOptions;
 Examples:
   bienvenue
   bienvenue --listen 127.0.0.1:8080 --database-url sqlite:/var/lib/bienvenue/users.db
-  DATABASE_URL=postgres://bienvenue:secret@db.example.org/bienvenue bienvenue --log-format json
+  DATABASE_URL=postgres://bienvenue:secret@db.example.org/bienvenue?sslmode=verify-full bienvenue
   bienvenue --listen 0.0.0.0:5000 --public-url https://auth.example.org \\
             --smtp-url-file /etc/bienvenue/smtp-url --mail-from 'Example <noreply@example.org>'
   bienvenue --public-url http://localhost:5000 --mail-dir mails
@@ -96,7 +96,8 @@ pub struct Config {
     database_url_file: Option<DatabaseUrl>,
 
     /// The work that a password hash takes, for us and for whoever steals it: each step doubles
-    /// it. Hashes of a lower cost are replaced at the next login
+    /// it. Hashes of a lower cost are replaced at the next login. Those of a higher cost stay; then a
+    /// wrong password takes longer for them than for an address without an account
     #[arg(
         long,
         env = "BIENVENUE_BCRYPT_COST",

@@ -20,16 +20,20 @@ use bienvenue::token::OsRandom;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
 /// How often what has expired is deleted. It is void without it; this only keeps the database small.
 /// Often, because every made-up address that somebody tries is counted for a while.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How long mails that are being sent may take to be finished once no request is served any more.
-/// What is cut off is sent again after the next start.
+/// How long after the order to stop mails that are being sent may take to be finished. What is cut off
+/// is sent again after the next start.
 const LAST_MAILS: Duration = Duration::from_secs(5);
+
+/// How long the database may take to be closed when all else has ended. Nothing is lost with what is
+/// cut off: whatever was acknowledged is in it.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let config = Config::from_command_line();
@@ -84,17 +88,8 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr().map_err(Failure::Socket)?;
     info!(database = %config.database_url(), "listening on http://{address}");
     let purge = tokio::spawn(purge_now_and_then(auth.clone()));
-    let (stopping, mut stopped) = watch::channel(false);
-    let mut mails = tokio::spawn({
-        let auth = auth.clone();
-        async move {
-            let stopped = async {
-                // No sender is left only if there is nothing to stop for any more.
-                let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
-            };
-            auth.deliver_until(stopped).await;
-        }
-    });
+    let (stopping, stopped) = watch::channel(false);
+    let mails = tokio::spawn(deliver_mails(auth.clone(), stopped));
     let shutdown = async move {
         told_to_stop().await;
         stopping.send_replace(true);
@@ -103,14 +98,12 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let limits = settings.connection_limits;
     serve(listener, app(auth, settings), limits, shutdown).await;
 
-    if timeout(LAST_MAILS, &mut mails).await.is_err() {
-        mails.abort();
-        let _ = mails.await;
-    }
     purge.abort();
-    // Ended, one way or the other, before the database is taken from under it.
-    let _ = purge.await;
-    db.close().await;
+    // Ended, one way or the other, before the database is taken from under them.
+    let _ = tokio::join!(mails, purge);
+    if timeout(LAST_WORD, db.close()).await.is_err() {
+        warn!("the database does not answer, left without a farewell");
+    }
     info!("stopped");
     Ok(())
 }
@@ -132,6 +125,13 @@ fn mailer(config: &Config) -> Result<Option<Mailer>, Box<dyn Error>> {
 
 /// Says aloud, at every start, what was asked for and is not for every day.
 fn warn_of_weaknesses(config: &Config) {
+    if config.database_url().is_exposed_on_the_way() {
+        warn!(
+            "whoever is on the network between here and {} can read and change what goes there; add \
+             ?sslmode=verify-full to the URL, so that the server must prove who it is",
+            config.database_url()
+        );
+    }
     if config.bcrypt_cost < Cost::RECOMMENDED_MIN {
         warn!(
             "--bcrypt-cost {} is for tests: stolen hashes would soon be guessed; give {} or more",
@@ -154,6 +154,24 @@ fn warn_of_weaknesses(config: &Config) {
             path.display()
         );
     }
+}
+
+/// Delivers mails until the order to stop, and finishes those that are being sent then, if they do not
+/// take too long.
+async fn deliver_mails(auth: Auth, stopped: watch::Receiver<bool>) {
+    let too_late = async {
+        order_to_stop(stopped.clone()).await;
+        sleep(LAST_MAILS).await;
+    };
+    tokio::select! {
+        () = auth.deliver_until(order_to_stop(stopped.clone())) => {}
+        () = too_late => {}
+    }
+}
+
+async fn order_to_stop(mut stopped: watch::Receiver<bool>) {
+    // No sender is left only if there is nothing to stop for any more.
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }
 
 async fn purge_now_and_then(auth: Auth) {

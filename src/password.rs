@@ -165,7 +165,7 @@ impl Passwords {
     ///
     /// Without one, with an unreadable one and with a cheaper one, a wrong password costs the same
     /// work: one bcrypt at today's cost. So the time of an answer does not tell whether an account
-    /// exists (CWE-208).
+    /// exists (CWE-208). A dearer one, left from when today's cost was higher, takes longer.
     ///
     /// # Errors
     ///

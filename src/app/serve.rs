@@ -16,8 +16,9 @@ use tracing::{error, info, warn};
 use super::limits::ConnectionLimits;
 use super::{connection, open_files};
 
-/// How long requests that have arrived may take to be answered after the order to stop.
-pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// How long requests that have arrived may take to be answered after the order to stop. A second less
+/// than whatever runs the service usually waits before it kills it, for the rest that is to be ended.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(9);
 
 /// How many connections may wait to be accepted; the system may allow fewer. With the usual 1,024,
 /// some of 2,000 clients who come at once are reset.

@@ -1,10 +1,12 @@
 //! Where the database is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
 /// The place of a database: an SQLite file or a PostgreSQL server. Shows itself without its
@@ -36,6 +38,30 @@ pub enum InvalidDatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// Whether somebody between us and the database could read along or pose as it: it is a server on
+    /// another machine, and nothing asks for its certificate to be checked.
+    #[must_use]
+    pub fn is_exposed_on_the_way(&self) -> bool {
+        let Place::Postgres(url) = &self.0 else {
+            return false;
+        };
+        // What cannot be read is not connected to either.
+        let Ok(options) = url.as_str().parse::<PgConnectOptions>() else {
+            return false;
+        };
+        let host = options.get_host();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_here = options.get_socket().is_some()
+            || host.starts_with('/')
+            || host == "localhost"
+            || address.is_ok_and(|address| address.is_loopback());
+        let is_checked = matches!(
+            options.get_ssl_mode(),
+            PgSslMode::VerifyCa | PgSslMode::VerifyFull
+        );
+        !is_here && !is_checked
+    }
+
     /// The URL by which `sqlx` connects. Never creates a file: a database that is removed under a
     /// running service must be missed, not replaced by an empty one.
     pub(super) fn to_connect_url(&self) -> String {
@@ -169,5 +195,28 @@ mod tests {
             parse("postgres://me:s3cret@host/db").unwrap().to_string(),
             "postgres://me:***@host/db"
         );
+    }
+
+    #[test]
+    fn only_an_unchecked_server_elsewhere_is_exposed_on_the_way() {
+        for (text, is_exposed) in [
+            ("sqlite:bienvenue.db", false),
+            ("postgres://bob@localhost/b", false),
+            ("postgres://bob@127.0.0.1:5433/b", false),
+            ("postgres://bob@[::1]/b", false),
+            ("postgres://bob@%2Frun%2Fpostgresql/b", false),
+            ("postgres:///b?host=/run/postgresql", false),
+            ("postgres://bob@db.example.org/b?sslmode=verify-full", false),
+            ("postgres://bob@db.example.org/b?sslmode=verify-ca", false),
+            ("postgres://bob@db.example.org/b", true),
+            ("postgres://bob@10.0.0.7/b?sslmode=require", true),
+            (
+                "postgres://bob@localhost.example.org/b?sslmode=prefer",
+                true,
+            ),
+        ] {
+            let url: DatabaseUrl = text.parse().unwrap();
+            assert_eq!(url.is_exposed_on_the_way(), is_exposed, "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::support::Database;
 use crate::support::postgres::Cluster;
 use crate::support::server::Server;
 
@@ -96,6 +97,41 @@ async fn nobody_notices_that_the_database_was_restarted_between_two_requests() {
             assert_eq!(reply.status, 200, "{reply:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_does_not_answer_keeps_nobody_from_stopping() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let database = Database {
+        url: cluster.create_database().await,
+        folder: None,
+    };
+    let server = Server::start(&database.url);
+    let inside = database.look_inside().await;
+    let _lock = inside.lock_out_writers().await;
+    let mut sign_ups = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let email = format!("user{number}@example.org");
+        sign_ups.spawn(server.register(&email, "b4l0u").send());
+    }
+    // Statements are under way on most of its connections.
+    let waiting = "pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while inside.count(waiting).await < 8 {
+        tokio::task::yield_now().await;
+    }
+    cluster.pause();
+    for reply in sign_ups.join_all().await {
+        reply.assert_refusal(503, "temporarily unavailable");
+    }
+    let stopping = Instant::now();
+    let (status, _) = server.stop();
+    let took = stopping.elapsed();
+    cluster.resume();
+    assert!(status.success());
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
