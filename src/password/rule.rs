@@ -47,6 +47,12 @@ impl PasswordRule {
             .then_some(Self { min_characters })
     }
 
+    /// The fewest characters that it asks for.
+    #[must_use]
+    pub fn min_characters(self) -> usize {
+        self.min_characters
+    }
+
     /// Says whether a user with this address may choose this password.
     ///
     /// A character is a Unicode code point (OWASP ASVS 6.2.1 and NIST count so). Upper and lower

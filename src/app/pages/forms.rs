@@ -95,7 +95,7 @@ pub(super) fn sign_up(view: &View, typed: &Typed, refusal: Option<&Refusal>) -> 
         "/users",
         &html! {
             (Field { value: &typed.email, ..Field::email(texts) }.markup(refusal))
-            (Field::password("password", texts.password, "new-password").markup(refusal))
+            (Field::new_password(view, "password", texts.password).markup(refusal))
             (next_field(&typed.next))
             (button(texts.sign_up))
         },
@@ -148,7 +148,7 @@ pub(super) fn new_password(
             input type="hidden" name="reset_token" value=(reset_token);
             // Shown, so that people and password managers know whose password it will be.
             (Field { value: email, is_fixed: true, ..Field::email(texts) }.markup(refusal))
-            (Field::password("new_password", texts.new_password, "new-password").markup(refusal))
+            (Field::new_password(view, "new_password", texts.new_password).markup(refusal))
             (button(texts.save_password))
         },
     );
@@ -181,7 +181,7 @@ fn log_in_form(view: &View, typed: &Typed, refusal: Option<&Refusal>) -> Markup 
         "/sessions",
         &html! {
             (Field { value: &typed.email, ..Field::email(texts) }.markup(refusal))
-            (Field::password("password", texts.password, "current-password").markup(refusal))
+            (Field::password("password", texts.password).markup(refusal))
             (next_field(&typed.next))
             (button(texts.log_in))
         },
@@ -234,6 +234,8 @@ struct Field<'a> {
     value: &'a str,
     /// Whether it is there to be read only.
     is_fixed: bool,
+    /// What is asked of what is typed (WCAG 2.2, 3.3.2).
+    hint: Option<String>,
 }
 
 impl Field<'_> {
@@ -245,17 +247,28 @@ impl Field<'_> {
             autocomplete: "username",
             value: "",
             is_fixed: false,
+            hint: None,
         }
     }
 
-    fn password(name: &'static str, label: &'static str, autocomplete: &'static str) -> Self {
+    fn password(name: &'static str, label: &'static str) -> Self {
         Self {
             name,
             label,
             kind: "password",
-            autocomplete,
+            autocomplete: "current-password",
             value: "",
             is_fixed: false,
+            hint: None,
+        }
+    }
+
+    fn new_password(view: &View, name: &'static str, label: &'static str) -> Self {
+        let rule = view.edge().auth.password_rule();
+        Self {
+            autocomplete: "new-password",
+            hint: rule.map(|rule| (view.texts.password_hint)(rule.min_characters())),
+            ..Self::password(name, label)
         }
     }
 
@@ -265,15 +278,24 @@ impl Field<'_> {
         let is_email = self.kind == "email";
         let problem = refusal.and_then(|refusal| refusal.about(self.name));
         let of_form = refusal.and_then(Refusal::about_no_field);
-        let described_by = match (problem, of_form) {
+        let hint_id = self.hint.as_ref().map(|_| format!("{}-hint", self.name));
+        let problem_id = match (problem, of_form) {
             (Some(_), _) => Some(format!("{}-problem", self.name)),
             (None, Some(_)) => Some("form-problem".to_owned()),
             (None, None) => None,
         };
+        let ids: Vec<&str> = [&problem_id, &hint_id]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .collect();
+        let described_by = (!ids.is_empty()).then(|| ids.join(" "));
         html! {
             div.field {
                 label for=(self.name) { (self.label) }
-                @if let (Some(problem), Some(id)) = (problem, &described_by) {
+                @if let (Some(hint), Some(id)) = (&self.hint, &hint_id) {
+                    p.hint #(id) { (hint) }
+                }
+                @if let (Some(problem), Some(id)) = (problem, &problem_id) {
                     p.problem #(id) role="alert" { (problem) }
                 }
                 input #(self.name) name=(self.name) type=(self.kind) required

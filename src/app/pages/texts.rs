@@ -28,6 +28,8 @@ pub(super) struct Texts {
     pub(super) email_too_long: fn(usize) -> String,
     pub(super) email_taken: &'static str,
     pub(super) email_unknown: &'static str,
+    /// A password needs so many characters: told before one is chosen.
+    pub(super) password_hint: fn(usize) -> String,
     pub(super) password_missing: &'static str,
     /// The password is longer than so many bytes.
     pub(super) password_too_long: fn(usize) -> String,

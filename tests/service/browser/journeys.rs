@@ -209,7 +209,7 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
     // Signs up, and learns what is asked of a password.
     browser.open(&format!("{}/users", server.url)).await;
     for (password, problem) in [
-        ("b4l0u", "too short: use 8 letters"),
+        ("b4l0u", "too short: use 8 characters"),
         ("password1", "one of the most used"),
         (EMAIL, "your email address"),
     ] {

@@ -1,6 +1,7 @@
 //! Forms that help: what stands in them, and what is said when they are refused.
 
 use bienvenue::app::Settings;
+use bienvenue::password::PasswordRule;
 use bienvenue::throttle::Limits;
 
 use super::{Dom, EMAIL, PASSWORD, every_page};
@@ -44,6 +45,38 @@ on_each_engine! {
         }
     }
 
+    async fn what_is_asked_of_a_new_password_is_said_beforehand(database: Database) {
+        let app = TestApp::new(database).await;
+        let reset = "/reset_password?email=a@b&reset_token=x";
+        for path in ["/users", "/sessions", reset] {
+            let page = app.get(path).by_browser().send().await.assert_page(200);
+            assert_eq!(page.all(".hint, [aria-describedby]").len(), 0, "{path}");
+        }
+
+        let rule = PasswordRule::new(12).unwrap();
+        let app = app.with_rules(|auth| auth.with_password_rule(rule));
+        for path in ["/users", reset] {
+            for (language, hint) in [("en", "12 characters or more."), ("fr", "12 caractères au moins.")] {
+                let page = app.get(path).in_language(language).send().await.assert_page(200);
+                let password = page.one("input[type=password]");
+                let id = password.attr("aria-describedby").unwrap();
+                assert_eq!(page.text(&format!("#{id}.hint")), hint);
+            }
+        }
+        let page = app.get("/sessions").by_browser().send().await.assert_page(200);
+        assert_eq!(page.all(".hint").len(), 0, "existing passwords are not measured");
+
+        // It stays when it was not kept to.
+        let page = app.register("new@example.org", "short").by_browser().send().await.assert_page(400);
+        let password = page.one("input[type=password]");
+        let ids = password.attr("aria-describedby").unwrap();
+        let said: Vec<String> = ids.split(' ').map(|id| page.text(&format!("#{id}"))).collect();
+        assert_eq!(said, [
+            "This password is too short: use 12 characters or more.",
+            "12 characters or more.",
+        ]);
+    }
+
     async fn a_refusal_stands_beside_its_field_and_is_announced(database: Database) {
         let app = TestApp::new(database).await;
         app.registered(EMAIL, PASSWORD).await;
@@ -59,7 +92,7 @@ on_each_engine! {
             (app.register(EMAIL, PASSWORD), 400, "email", "already has an account"),
             (app.register("", PASSWORD), 400, "email", "Enter your email address"),
             (app.register("new@example.org", ""), 400, "password", "Enter a password"),
-            (app.register("new@example.org", &"x".repeat(73)), 400, "password", "72 letters"),
+            (app.register("new@example.org", &"x".repeat(73)), 400, "password", "72 characters"),
             (app.log_in(EMAIL, ""), 400, "password", "Enter a password"),
             (app.ask_reset("nobody@example.org"), 403, "email", "No account has this address"),
             (reset, 400, "new_password", "Enter a password"),

@@ -10,17 +10,18 @@ pub(super) const TEXTS: Texts = Texts {
     new_password: "New password",
     email_missing: "Enter your email address.",
     email_malformed: "This is not an email address. One looks like name@example.org.",
-    email_too_long: |most| format!("This address is too long: {most} letters are the most."),
+    email_too_long: |most| format!("This address is too long: {most} characters are the most."),
     email_taken: "This address already has an account. Log in, or choose another address.",
     email_unknown: "No account has this address. Look for a typing error, or sign up.",
+    password_hint: |least| format!("{least} characters or more."),
     password_missing: "Enter a password.",
     password_too_long: |most| {
         format!(
-            "This password is too long: {most} letters are the most, fewer with accents or emoji."
+            "This password is too long: {most} characters are the most, fewer with accents or emoji."
         )
     },
     password_nul: "This password contains a character that cannot be used.",
-    password_short: |least| format!("This password is too short: use {least} letters or more."),
+    password_short: |least| format!("This password is too short: use {least} characters or more."),
     password_common: "This is one of the most used passwords, which are tried first. Choose another.",
     password_is_address: "This is your email address or the name in it. Choose another password.",
 

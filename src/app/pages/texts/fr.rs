@@ -16,6 +16,7 @@ pub(super) const TEXTS: Texts = Texts {
     },
     email_taken: "Cette adresse a déjà un compte. Connectez-vous ou choisissez une autre adresse.",
     email_unknown: "Aucun compte n’a cette adresse. Vérifiez la saisie ou créez un compte.",
+    password_hint: |least| format!("{least} caractères au moins."),
     password_missing: "Saisissez un mot de passe.",
     password_too_long: |most| {
         format!(
