@@ -134,7 +134,14 @@ async fn answer(pages: &Pages, request: Request, next: Next) -> Response {
 /// What stands before a file, which is the same for everybody.
 async fn attend_to_file(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let entry = Entry::begin(request.method(), matched);
-    let mut response = next.run(request).instrument(entry.span()).await;
+    let refusal = host::of(&request).err();
+    let answer = async {
+        match refusal {
+            Some(error) => error.into_response(),
+            None => next.run(request).await,
+        }
+    };
+    let mut response = answer.instrument(entry.span()).await;
     entry.end(&mut response);
     response
 }

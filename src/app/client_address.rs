@@ -44,10 +44,11 @@ impl FromStr for TrustedProxy {
             .parse()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
             .map_err(|_| InvalidTrustedProxy::Malformed)?;
+        let network = canonical(network);
         if network.prefix_len() == 0 {
             return Err(InvalidTrustedProxy::Everybody);
         }
-        Ok(Self(canonical(network)))
+        Ok(Self(network))
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
             let refused = text.parse::<TrustedProxy>();
             assert_eq!(refused, Err(InvalidTrustedProxy::Malformed), "{text:?}");
         }
-        for text in ["0.0.0.0/0", "::/0"] {
+        for text in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
             let refused = text.parse::<TrustedProxy>();
             assert_eq!(refused, Err(InvalidTrustedProxy::Everybody), "{text}");
         }

@@ -65,7 +65,8 @@ impl Pages {
         let view = View::new(Arc::clone(&self.edge), request.headers());
         // To come back to after logging in.
         let asked_for = match (request.method(), request.uri().path_and_query()) {
-            (&Method::GET, Some(path)) => Next::parse(path.as_str()),
+            // By both, since they must be answered alike.
+            (&Method::GET | &Method::HEAD, Some(path)) => Next::parse(path.as_str()),
             _ => Next::home(),
         };
         let response = match admission::admit(&self.edge, request).await {

@@ -43,6 +43,8 @@ async fn assert_each(
 on_each_engine! {
     async fn http_1_1_names_one_host(database: Database) {
         let server = Server::start(&database.url);
+        let home = server.get("/").by_browser().send().await.assert_page(200);
+        let style = home.attribute("link[rel=stylesheet]", "href").unwrap();
         for hosts in [
             "",
             "Host: a\r\nHost: a\r\n",
@@ -61,6 +63,9 @@ on_each_engine! {
             // What follows on the connection is the next request.
             raw.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
             assert_eq!(raw.reply().await.body, HOME.as_bytes());
+            // Nor is it another rule for what is the same for everybody.
+            raw.send(format!("GET {style} HTTP/1.1\r\n{hosts}\r\n").as_bytes()).await;
+            raw.reply().await.assert_refusal(400, BAD_HOST);
         }
     }
 

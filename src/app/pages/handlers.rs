@@ -59,7 +59,7 @@ async fn sign_up(
     let typed = Typed::of(&fields);
     match actions::register_and_log_in(view.edge(), source, replaced, &fields).await {
         Ok(Some(session_id)) => logged_in(&view, &session_id, &typed.next),
-        Ok(None) => see_other("/sessions").into_response(),
+        Ok(None) => see_other(&typed.next.after("/sessions")).into_response(),
         Err(error) => view.refuse(error, |refusal| {
             forms::sign_up(&view, &typed, Some(refusal))
         }),

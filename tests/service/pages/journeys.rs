@@ -39,6 +39,10 @@ on_each_engine! {
         assert_eq!(reply.header("set-cookie"), None);
         assert_eq!(app.inside.count("users").await, 2);
         assert_eq!(app.inside.count("sessions").await, 1);
+
+        let form = [("email", "newer@example.org"), ("password", PASSWORD), ("next", "/profile")];
+        let reply = app.post("/users", &form).by_browser().send().await;
+        reply.assert_leads_to("/sessions?next=%2Fprofile");
     }
 
     async fn signing_up_costs_one_hash(database: Database) {

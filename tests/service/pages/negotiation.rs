@@ -37,6 +37,11 @@ on_each_engine! {
             let head = app.request("HEAD", path).session(&session).by_browser().send().await;
             assert_eq!((head.status, head.body.len()), (reply.status, 0), "{path}");
             assert_eq!(head.header("content-length").unwrap(), reply.body.len().to_string());
+            // Who is not logged in is told so, or finds a page too.
+            let reply = app.get(path).by_browser().send().await;
+            let head = app.request("HEAD", path).by_browser().send().await;
+            assert_eq!((head.status, head.body.len()), (reply.status, 0), "{path}");
+            assert_eq!(head.header("content-length").unwrap(), reply.body.len().to_string());
         }
     }
 
