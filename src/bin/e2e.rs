@@ -36,7 +36,9 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let client = Client::new(&arguments.url);
-    match play(&client, &arguments.email) {
+    // As the service is to store and answer it.
+    let email = arguments.email.trim().to_ascii_lowercase();
+    match play(&client, &email) {
         Ok(()) => {
             println!("all steps passed");
             ExitCode::SUCCESS
@@ -184,9 +186,7 @@ impl Client {
     }
 
     fn profile_unlogged(&self) -> Result<(), Failure> {
-        let url = format!("{}/profile", self.url);
-        self.received("GET /profile", self.agent.get(url).call())?
-            .expect(403)?;
+        self.profile(None)?.expect(403)?;
         Ok(())
     }
 
@@ -202,21 +202,28 @@ impl Client {
     }
 
     fn profile_logged(&self, session_id: &str, email: &str) -> Result<(), Failure> {
-        let request = self.agent.get(format!("{}/profile", self.url));
-        let request = request.header(COOKIE, format!("session_id={session_id}"));
-        self.received("GET /profile", request.call())?
+        self.profile(Some(session_id))?
             .expect_json(200, &json!({ "email": email }))?;
         Ok(())
     }
 
-    /// Logs out and follows the redirect, as browsers and most HTTP libraries do.
+    fn profile(&self, session_id: Option<&str>) -> Result<Reply, Failure> {
+        let mut request = self.agent.get(format!("{}/profile", self.url));
+        if let Some(session_id) = session_id {
+            request = request.header(COOKIE, format!("session_id={session_id}"));
+        }
+        self.received("GET /profile", request.call())
+    }
+
+    /// Logs out, follows the redirect, as browsers and most HTTP libraries do, and looks whether the
+    /// session has ended.
     fn log_out(&self, session_id: &str) -> Result<(), Failure> {
         let request = self.agent.delete(format!("{}/sessions", self.url));
         let request = request.header(COOKIE, format!("session_id={session_id}"));
         let reply = self.received("DELETE /sessions", request.call())?;
         let location = reply.headers.get(LOCATION).and_then(|to| to.to_str().ok());
-        let Some(location) = location.filter(|_| reply.status.is_redirection()) else {
-            return Err(reply.failure("a redirect to /"));
+        let Some(location) = location.filter(|_| reply.status == StatusCode::FOUND) else {
+            return Err(reply.failure("status 302 to /"));
         };
         let url = if location.starts_with('/') {
             format!("{}{location}", self.url)
@@ -225,6 +232,7 @@ impl Client {
         };
         self.received("GET /", self.agent.get(url).call())?
             .expect_json(200, &json!({ "message": "Bienvenue" }))?;
+        self.profile(Some(session_id))?.expect(403)?;
         Ok(())
     }
 
