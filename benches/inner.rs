@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use postgres::Cluster;
+use postgres::{Cluster, ON_DISK};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -90,7 +90,7 @@ struct Home {
 
 impl Home {
     fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir_in(ON_DISK).expect("a folder");
         let url = format!("sqlite:{}/bienvenue.db", folder.path().display());
         Self::at(url, Some(folder))
     }

@@ -21,10 +21,14 @@ pub fn print() {
     );
     println!(
         "Command: {}",
-        std::env::args().skip(1).fold(
-            "cargo bench --bench http --".to_owned(),
-            |command, argument| { command + " " + &argument }
-        )
+        std::env::args()
+            .skip(1)
+            // Cargo adds it by itself.
+            .filter(|argument| argument != "--bench")
+            .fold(
+                "cargo bench --bench http --".to_owned(),
+                |command, argument| { command + " " + &argument }
+            )
     );
 }
 

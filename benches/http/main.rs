@@ -238,7 +238,8 @@ fn logins(rounds: usize, turn: Duration) {
 /// nothing at all: what that does to a request is the machine's doing, not the service's.
 fn flood(rounds: usize, turn: Duration) {
     let mut table = Table::new(
-        "GET /profile at 400 requests/s, open loop, while others log in (cost 10); milliseconds",
+        "GET /profile at 400 requests/s over four connections, each latency counted from when the \
+         request was due, while others log in (cost 10); milliseconds",
         &[
             "meanwhile",
             "p50",
@@ -321,13 +322,13 @@ fn footprint() {
         of_both(&|service| service.resident_mb(), "MB", &cheap),
     );
     row(
-        "resident, 64 connections under load",
+        "resident at its peak, 64 connections",
         of_both(
             &|service| {
                 let cookies = service.log_many_in(1000);
                 let url = format!("{}/profile", service.url);
                 clients::wrk(&url, &cookies, 64, Duration::from_secs(3));
-                service.resident_mb()
+                service.peak_resident_mb()
             },
             "MB",
             &cheap,
@@ -358,7 +359,11 @@ fn footprint() {
 /// Session checks with ten thousand and with ten million users and sessions.
 fn growth(rounds: usize, turn: Duration) {
     let mut table = Table::new(
-        "Growth: GET /profile, SQLite, 64 connections, random sessions",
+        &format!(
+            "Growth: GET /profile, SQLite, 64 connections, one by one through {} random sessions, or \
+             all, from another one on in each turn",
+            services::KNOWN
+        ),
         &[
             "users and sessions",
             "requests/s",

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
-use tempfile::TempDir;
+use ureq::http::header::COOKIE;
 
 use super::clients::{self, PASSWORD};
 use super::services;
@@ -19,7 +19,6 @@ pub struct Peer {
     pub profile: &'static str,
     pub cookies: Vec<String>,
     process: Child,
-    _folder: TempDir,
 }
 
 /// How one talks to a peer.
@@ -91,7 +90,6 @@ fn start(manner: &Manner) -> Option<Peer> {
     // Kept, so that it is installed only once.
     let state = root.join("target/peers").join(manner.folder);
     std::fs::create_dir_all(&state).expect("a folder");
-    let folder = tempfile::tempdir().expect("a folder");
     let port = services::free_port();
     let mut process = Command::new(root.join("benches/peers").join(manner.folder).join("start"))
         .arg(port.to_string())
@@ -115,20 +113,33 @@ fn start(manner: &Manner) -> Option<Peer> {
     services::await_answer(&url);
     let agent = clients::agent();
     let cookies = (0..USERS).map(|number| log_one_in(&agent, manner, &url, number));
-    let cookies = cookies.collect();
+    let cookies: Vec<String> = cookies.collect();
+    assert_knows(&agent, manner, &url, &cookies[0], &email_of(0));
     Some(Peer {
         name: manner.name.to_owned(),
         url,
         profile: manner.profile,
         cookies,
         process,
-        _folder: folder,
     })
+}
+
+fn email_of(number: usize) -> String {
+    format!("user{number}@example.org")
+}
+
+/// That a peer says whose session this is. Its status is not enough: Better Auth tells strangers
+/// nothing, and with 200.
+fn assert_knows(agent: &ureq::Agent, manner: &Manner, url: &str, cookie: &str, email: &str) {
+    let request = agent.get(format!("{url}{}", manner.profile));
+    let mut response = request.header(COOKIE, cookie).call().expect("an answer");
+    let body = response.body_mut().read_to_string().expect("a body");
+    assert!(body.contains(email), "{}: {body}", manner.name);
 }
 
 /// Registers a user, logs them in, and returns the cookie.
 fn log_one_in(agent: &ureq::Agent, manner: &Manner, url: &str, number: usize) -> String {
-    let email = format!("user{number}@example.org");
+    let email = email_of(number);
     let send = |path: &str, by_json: bool, login_name: &str| {
         let url = format!("{url}{path}");
         let (status, cookie) = if by_json {

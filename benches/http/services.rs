@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::clients;
-use super::postgres::Cluster;
+use super::postgres::{Cluster, ON_DISK};
 
 /// A running program.
 pub struct Service {
@@ -34,7 +34,7 @@ pub struct Service {
 
 /// The program on a new SQLite database.
 pub fn sqlite(options: &[&str]) -> Service {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir_in(ON_DISK).expect("a folder");
     let url = format!("sqlite:{}/bienvenue.db", folder.path().display());
     Service::start(&url, options, Some(folder))
 }
@@ -155,7 +155,7 @@ impl Drop for Service {
 pub const SERVE_BARE: &str = "BIENVENUE_SERVE_BARE";
 
 /// A process that serves two things side by side: the service, and a route that returns the same
-/// bytes and does nothing for them.
+/// body and does nothing for it.
 pub struct Bare {
     pub url: String,
     pub service_url: String,
@@ -166,7 +166,7 @@ pub struct Bare {
 
 impl Bare {
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir_in(ON_DISK).expect("a folder");
         let database_url = format!("sqlite:{}/bienvenue.db", folder.path().display());
         let mut process = Command::new(std::env::current_exe().expect("this program"))
             .env(SERVE_BARE, database_url)
@@ -217,8 +217,8 @@ pub fn serve_bare(database_url: &str) {
             Arc::new(SystemClock),
             Arc::new(OsRandom),
         );
-        let same_bytes = async || Json(json!({ "email": "user1@example.org" }));
-        let bare = Router::new().route("/profile", get(same_bytes));
+        let same_body = async || Json(json!({ "email": "user1@example.org" }));
+        let bare = Router::new().route("/profile", get(same_body));
         let mut servers = tokio::task::JoinSet::new();
         for router in [bare, app(auth, Settings::default())] {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -235,6 +235,10 @@ pub fn serve_bare(database_url: &str) {
     });
 }
 
+/// To how many of the sessions of a [`Grown`] database the cookies are known: more than are checked in
+/// one turn.
+pub const KNOWN: u32 = 500_000;
+
 /// The program on a database with very many users, a session each.
 pub struct Grown {
     pub service: Service,
@@ -247,8 +251,7 @@ pub struct Grown {
 /// Fills a database as the program would have, but faster.
 #[expect(clippy::cast_precision_loss)]
 pub fn grown(users: u32) -> Grown {
-    const KNOWN: u32 = 20_000;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir_in(ON_DISK).expect("a folder");
     let file = folder.path().join("bienvenue.db");
     let url = format!("sqlite:{}", file.display());
     let known: Vec<SessionId> = (0..KNOWN.min(users))
@@ -281,6 +284,8 @@ pub fn grown(users: u32) -> Grown {
             .await
             .expect("a checkpoint");
         let with_users = size();
+        // All in one transaction: there are too many for one each.
+        connection.execute("BEGIN").await.expect("a transaction");
         for (session, number) in known.iter().zip(1_i64..) {
             sqlx::query("INSERT INTO sessions VALUES ($1, $2, 1, unixepoch(), unixepoch())")
                 .bind(session.digest().as_bytes().to_vec())
@@ -290,6 +295,7 @@ pub fn grown(users: u32) -> Grown {
                 .await
                 .expect("a session");
         }
+        connection.execute("COMMIT").await.expect("a commit");
         let others = users - KNOWN.min(users);
         let add_sessions = format!(
             "INSERT INTO sessions {numbers}

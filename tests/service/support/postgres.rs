@@ -15,10 +15,19 @@ use tempfile::TempDir;
 /// The user that the server runs as if the tests run as root, which PostgreSQL refuses to: nobody.
 const UNPRIVILEGED: u32 = 65534;
 
+/// Where files are on a disk. The folder for temporary files may be in memory, where a durable commit
+/// costs nothing.
+pub const ON_DISK: &str = "/var/tmp";
+
+/// Short, since the path of a socket must be.
+const SOCKETS: &str = "/tmp";
+
 /// A running server. Stops when it is dropped or this process ends, in whatever way.
 pub struct Cluster {
     programs: PathBuf,
+    /// Holds the socket and the log.
     folder: TempDir,
+    data: TempDir,
     databases: AtomicU32,
     fsync: &'static str,
     /// Waits for the end of our side of its pipe, then stops the server.
@@ -36,16 +45,16 @@ impl Cluster {
     /// A server of one's own, to be stopped and started. `None` as for [`Cluster::shared`].
     pub fn start() -> Option<Self> {
         // Tests kill our processes, not this server, so it need not wait for the disk.
-        Self::start_with("off")
+        Self::start_with("off", SOCKETS)
     }
 
     /// A server of one's own that waits for the disk at every commit.
     #[allow(dead_code, reason = "the benchmarks measure with it")]
     pub fn start_durable() -> Option<Self> {
-        Self::start_with("on")
+        Self::start_with("on", ON_DISK)
     }
 
-    fn start_with(fsync: &'static str) -> Option<Self> {
+    fn start_with(fsync: &'static str, place_of_data: &str) -> Option<Self> {
         let Some(programs) = find_programs() else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -58,20 +67,23 @@ impl Cluster {
             );
             return None;
         };
-        let folder = tempfile::Builder::new()
-            .prefix("bienvenue-pg-")
-            // Short, since the path of a socket must be.
-            .tempdir_in("/tmp")
-            .unwrap();
+        let [folder, data] = [SOCKETS, place_of_data].map(|place| {
+            let mut folder = tempfile::Builder::new();
+            let folder = folder.prefix("bienvenue-pg-").tempdir_in(place).unwrap();
+            if is_root() {
+                chown(folder.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
+            }
+            folder
+        });
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        if is_root() {
-            chown(folder.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
-        }
         let mut watchdog = Command::new("sh");
         watchdog
-            .args(["-c", r#"cat; "$0" -D "$1" -m immediate stop; rm -rf "$2""#])
+            .args([
+                "-c",
+                r#"cat; "$0" -D "$1" -m immediate stop; rm -rf "$1" "$2""#,
+            ])
             .arg(programs.join("pg_ctl"))
-            .arg(folder.path().join("data"))
+            .arg(data.path())
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -84,6 +96,7 @@ impl Cluster {
             _watchdog: unprivileged(&mut watchdog).spawn().unwrap(),
             programs,
             folder,
+            data,
         };
         cluster.run(
             "initdb",
@@ -129,13 +142,13 @@ impl Cluster {
     }
 
     fn signal_all(&self, signal: &str) {
-        let pid_file = self.folder.path().join("data/postmaster.pid");
+        let pid_file = self.data.path().join("postmaster.pid");
         let pid_file = fs::read_to_string(pid_file).unwrap();
         let postmaster = pid_file.lines().next().unwrap();
-        // Children first, so that none is born in between.
+        // Their parent first, so that no child is born in between.
         for command in [
-            ["pkill", "-P", postmaster].as_slice(),
-            &["kill", postmaster],
+            ["kill", postmaster].as_slice(),
+            &["pkill", "-P", postmaster],
         ] {
             let (program, arguments) = command.split_first().unwrap();
             Command::new(program)
@@ -165,7 +178,7 @@ impl Cluster {
         let mut command = Command::new(self.programs.join(program));
         command
             .arg("-D")
-            .arg(self.folder.path().join("data"))
+            .arg(self.data.path())
             .args(arguments)
             .current_dir(self.folder.path())
             .stdout(Stdio::null());
