@@ -31,7 +31,7 @@ pub struct Cluster {
     databases: AtomicU32,
     fsync: &'static str,
     /// Waits for the end of our side of its pipe, then stops the server.
-    _watchdog: Child,
+    watchdog: Child,
 }
 
 impl Cluster {
@@ -93,7 +93,7 @@ impl Cluster {
         let cluster = Self {
             databases: AtomicU32::new(0),
             fsync,
-            _watchdog: unprivileged(&mut watchdog).spawn().unwrap(),
+            watchdog: unprivileged(&mut watchdog).spawn().unwrap(),
             programs,
             folder,
             data,
@@ -184,6 +184,13 @@ impl Cluster {
             .stdout(Stdio::null());
         let status = unprivileged(&mut command).status().unwrap();
         assert!(status.success(), "{program} failed");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Ends its pipe first. Without its files the server could not be found any more.
+        let _ = self.watchdog.wait();
     }
 }
 
