@@ -223,3 +223,55 @@ async fn a_database_that_is_removed_is_not_replaced_by_an_empty_one() {
     }
     assert!(!folder.join("bienvenue.db").exists());
 }
+
+/// Makes writes fail that would be answered before they are on the disk.
+const REFUSE_FLEETING_WRITES: [&str; 3] = [
+    "CREATE FUNCTION refuse_fleeting() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN
+         IF current_setting('synchronous_commit') = 'off' THEN
+             RAISE EXCEPTION 'a commit that does not wait for the disk';
+         END IF;
+         RETURN NULL;
+     END $$",
+    "DO $$
+     DECLARE name text;
+     BEGIN
+         FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+             EXECUTE format(
+                 'CREATE TRIGGER refuse_fleeting AFTER INSERT OR UPDATE OR DELETE ON %I
+                  EXECUTE FUNCTION refuse_fleeting()', name);
+         END LOOP;
+     END $$",
+    "DO $$
+     BEGIN
+         EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database());
+     END $$",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_need_not_wait_for_the_disk_does_so_for_us() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let app = TestApp::new(database).await;
+    for statement in REFUSE_FLEETING_WRITES {
+        app.inside.execute(statement).await;
+    }
+    // What others write on a new connection is refused, so what we write is not fleeting.
+    let others = app.database.look_inside().await;
+    let forget = others.try_execute("DELETE FROM users").await;
+    assert!(forget.unwrap_err().to_string().contains("the disk"));
+
+    let restarted = app.another().await;
+    restarted.registered("bob@example.org", "b4l0u").await;
+    let session = restarted.logged_in("bob@example.org", "b4l0u").await;
+    let token = restarted.reset_token("bob@example.org").await;
+    let reset = restarted
+        .reset("bob@example.org", &token, "new")
+        .send()
+        .await;
+    assert_eq!(reset.status, 200, "{reset:?}");
+    assert!(!restarted.is_logged_in(&session).await);
+    let session = restarted.logged_in("bob@example.org", "new").await;
+    assert_eq!(restarted.log_out(&session).send().await.status, 302);
+}

@@ -19,6 +19,7 @@ mod logs;
 mod mail;
 mod outage;
 mod pages;
+mod panics;
 mod password_rule;
 mod races;
 mod raw_http;

@@ -55,6 +55,22 @@ on_each_engine! {
         assert!(app.is_logged_in(&other).await);
     }
 
+    async fn a_profile_is_answered_even_if_its_use_cannot_be_written_down(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let session = app.logged_in(EMAIL, "b4l0u").await;
+        let before = app.inside.all_rows().await;
+        app.clock.turn(10 * MINUTE);
+        let lock = app.inside.lock_out_writers().await;
+        let reply = app.profile(&session).send().await;
+        reply.assert_is(200, &json!({ "email": EMAIL }));
+        drop(lock);
+        assert_eq!(app.inside.all_rows().await, before, "not written down");
+        // The next time it is.
+        assert!(app.is_logged_in(&session).await);
+        assert_ne!(app.inside.all_rows().await, before);
+    }
+
     async fn use_prolongs_a_session_up_to_its_lifetime(database: Database) {
         let app = TestApp::new(database).await;
         app.registered(EMAIL, "b4l0u").await;
