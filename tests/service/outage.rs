@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::support::Database;
@@ -10,6 +11,9 @@ use crate::support::server::Server;
 
 /// How soon after the database the service must be back.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Well above the 5 seconds that the service waits for its database.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_database_the_service_says_503_and_with_it_works_again() {
@@ -143,8 +147,9 @@ async fn a_database_that_does_not_answer_is_not_waited_for() {
     server.registered("bob@example.org", "b4l0u").await;
     let session = server.logged_in("bob@example.org", "b4l0u").await;
     cluster.pause();
-    let reply = server.profile(&session).send().await;
+    let reply = timeout(PATIENCE, server.profile(&session).send()).await;
     cluster.resume();
+    let reply = reply.expect("an answer");
     reply.assert_refusal(503, "temporarily unavailable");
     assert!(server.is_logged_in(&session).await);
 }

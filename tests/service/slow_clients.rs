@@ -49,7 +49,7 @@ async fn serve_router(router: Router, limits: ConnectionLimits) -> (String, Join
     (address, server)
 }
 
-/// That the server ends the connection, without a word, after this long and not much later.
+/// That the server ends the connection, without a word, and not before it has waited this long.
 async fn assert_ends_after(limit: Duration, started: Instant, raw: Raw) {
     let said = timeout(PATIENCE, raw.end()).await.expect("an end");
     assert_eq!(String::from_utf8(said).unwrap(), "");

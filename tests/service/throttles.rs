@@ -7,6 +7,7 @@ use bienvenue::throttle::{Limits, Rate};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::on_each_engine;
 use crate::support::client::{Call, Client, Reply};
@@ -19,6 +20,9 @@ const UNKNOWN: &str = "nobody@example.org";
 /// Where the owner of an account is, and where strangers are.
 const HOME: &str = "198.51.100.7";
 const STRANGER: &str = "203.0.113.9";
+
+/// Long enough for anything that happens at once.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn rate(text: &str) -> Rate {
     text.parse().unwrap()
@@ -415,23 +419,26 @@ on_each_engine! {
     }
 
     async fn nobody_is_let_in_uncounted(database: Database) {
-        let limits = Limits { sign_ups_per_source: rate("1/h"), resets_per_address: rate("1/h"), ..per_account("1/h") };
-        let app = app_with(Limits { sign_ups_per_source: Rate::OFF, ..limits }, database).await;
+        // Two have signed up already.
+        let limits = Limits { sign_ups_per_source: rate("3/h"), resets_per_address: rate("1/h"), ..per_account("1/h") };
+        let app = app_with(limits, database).await;
         app.inside.execute("ALTER TABLE throttles RENAME TO away").await;
         let rounds = app.passwords.rounds_spent();
-        for call in [app.log_in(EMAIL, "b4l0u"), app.ask_reset(EMAIL)] {
-            app.assert_refused(call, 500, "internal error").await;
-        }
-        app.inside.execute("ALTER TABLE away RENAME TO throttles").await;
-        for call in [
+        let calls = [
             app.log_in(EMAIL, "b4l0u"),
             app.register("new@example.org", "b4l0u"),
             app.ask_reset(EMAIL),
-        ] {
+        ];
+        for call in calls.clone() {
+            app.assert_refused(call, 500, "internal error").await;
+        }
+        app.inside.execute("ALTER TABLE away RENAME TO throttles").await;
+        for call in calls {
             app.assert_refused(call.of_nobody(), 500, "internal error").await;
         }
         assert_eq!(app.passwords.rounds_spent(), rounds);
         assert!(app.can_log_in(EMAIL, "b4l0u").await);
+        app.registered("new@example.org", "b4l0u").await;
     }
 
     async fn a_bucket_that_is_full_again_is_forgotten(database: Database) {
@@ -505,9 +512,14 @@ async fn nobody_is_refused_because_of_a_deadlock_with_a_purge() {
     let login = tokio::spawn(app.log_in(EMAIL, "wrong").send());
     let waiting =
         "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while app.inside.count(waiting).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    let has_to_wait = async {
+        while app.inside.count(waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, has_to_wait)
+        .await
+        .expect("a login that waits");
     purge.execute(AssertSqlSafe(of_source)).await.unwrap();
     purge.execute("COMMIT").await.unwrap();
     assert_wrong(&login.await.unwrap());

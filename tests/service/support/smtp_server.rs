@@ -51,6 +51,11 @@ impl SmtpServer {
 
     /// A server at this host with a certificate of its own for that name.
     pub fn start_with(host: &str, tls: Tls, options: &[&str]) -> Option<Self> {
+        Self::start_as(host, host, tls, options)
+    }
+
+    /// The same with a certificate for this name.
+    pub fn start_as(name: &str, host: &str, tls: Tls, options: &[&str]) -> Option<Self> {
         let python = python()?;
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(python);
@@ -61,7 +66,7 @@ impl SmtpServer {
             .args(options);
         let certificate = (tls != Tls::None).then(|| {
             let CertifiedKey { cert, signing_key } =
-                generate_simple_self_signed([host.to_owned()]).unwrap();
+                generate_simple_self_signed([name.to_owned()]).unwrap();
             let [certificate, key] = ["certificate", "key"].map(|name| folder.path().join(name));
             fs::write(&certificate, cert.pem()).unwrap();
             fs::write(&key, signing_key.serialize_pem()).unwrap();
