@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::on_each_engine;
 use crate::support::server::Server;
@@ -89,10 +89,10 @@ async fn a_server_that_lets_everybody_in_fails_the_story() {
 
 #[tokio::test]
 async fn no_server_at_all_fails_the_story() {
-    // A port that was free a moment ago.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Taken, so that nobody else gets it, and not listened on.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
     let output = e2e(&["--url", &url]).await;
     assert_eq!(output.status.code(), Some(1));
     let printed = printed(&output);
