@@ -87,7 +87,7 @@ async fn nothing_that_a_client_sends_breaks_out_of_its_line() {
         let options = ["--log", "trace", "--log-format", format];
         let options = [&OPTIONS[..], &options, &["--trusted-proxy", "127.0.0.1"]].concat();
         let server = Server::start_with(&database.url, &options);
-        let address = server.url.strip_prefix("http://").unwrap().to_owned();
+        let address = server.address().to_owned();
         for (head, body) in [
             (
                 "",

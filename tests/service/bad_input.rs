@@ -344,7 +344,7 @@ on_each_engine! {
             reply.assert_refusal(413, "body is larger than 16384 bytes");
         }
         // Asks before it sends, as curl does, and so need not send.
-        let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
         let head = "POST /users HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
                     Content-Type: application/json\r\nContent-Length: 10000000\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -357,7 +357,7 @@ on_each_engine! {
     async fn a_body_that_breaks_off_changes_nothing(database: Database) {
         let server = Server::start(&database.url);
         let inside = database.look_inside().await;
-        let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
         let part = format!(
             "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 99\r\n\r\n\
              email=bob@example.org&password=b4l0u"
