@@ -471,6 +471,21 @@ on_each_engine! {
         assert_eq!(guess(|| app.log_in(EMAIL, "wrong")).await, 1);
     }
 
+    async fn who_is_refused_by_one_bucket_is_not_told_to_wait_for_anothers_wrong_clock(database: Database) {
+        let limits = Limits {
+            logins_per_account: rate("4/m"),
+            logins_per_source: rate("2/m"),
+            ..NO_LIMITS
+        };
+        let app = app_with(limits, database).await;
+        app.clock.turn(Duration::from_hours(31 * 24));
+        guess(|| app.log_in(EMAIL, "wrong")).await;
+        app.clock.turn_back(Duration::from_hours(31 * 24));
+        let elsewhere = |email| app.log_in(email, "wrong").from(STRANGER);
+        assert_eq!(guess(|| elsewhere(OTHER)).await, 2);
+        assert_eq!(throttled(&elsewhere(EMAIL).send().await), 30);
+    }
+
     async fn clocks_that_differ_by_less_than_the_period_win_nothing(database: Database) {
         let app = app_with(per_account("6/m"), database).await;
         let mut let_in = 0;
