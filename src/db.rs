@@ -36,7 +36,7 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use batch::Batcher;
 use engine::Engine;
-use loan::{Loan, within_deadline};
+use loan::lend;
 use sessions::{Beginner, Finder, LookUp, NewSession};
 use throttles::{Errand, Keeper, unix_micros};
 
@@ -215,17 +215,11 @@ impl Db {
                 issued_after,
                 told_by_mail,
             } => {
-                let mut loan = Loan::of(&self.writer).await?;
-                let change = set_password(
-                    &mut loan,
-                    user,
-                    &hashed_password,
-                    (reset_token, issued_after),
-                    told_by_mail,
-                );
-                let is_set = within_deadline(change).await?;
-                loan.end();
-                Ok(is_set?)
+                lend(&self.writer, async |connection| {
+                    let token = (reset_token, issued_after);
+                    set_password(connection, user, &hashed_password, token, told_by_mail).await
+                })
+                .await
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Connections, lent out of a pool for one piece of work at a time.
 
 use std::future::Future;
-use std::ops::{Deref, DerefMut};
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::pool::PoolConnection;
@@ -17,14 +16,14 @@ use super::error::{DEADLINE, Error};
 /// Dropped before that, because the time is up or because whoever asked has gone, it is closed: the
 /// server may still be at the work or be out of reach, and a transaction may be open of which the
 /// pool knows nothing. What the next one did would belong to that, and be acknowledged and lost.
-pub(super) struct Loan {
+struct Loan {
     connection: PoolConnection<Any>,
     has_ended: bool,
 }
 
 impl Loan {
     /// Waits for a connection, for as long as the pool lets one wait.
-    pub(super) async fn of(pool: &AnyPool) -> Result<Self> {
+    async fn of(pool: &AnyPool) -> Result<Self> {
         Ok(Self {
             connection: pool.acquire().await?,
             has_ended: false,
@@ -32,7 +31,7 @@ impl Loan {
     }
 
     /// Gives the connection back.
-    pub(super) fn end(mut self) {
+    fn end(mut self) {
         self.has_ended = true;
     }
 }
@@ -45,18 +44,15 @@ impl Drop for Loan {
     }
 }
 
-impl Deref for Loan {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Loan {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.connection
-    }
+/// Does work on a connection of a pool, within the deadline.
+pub(super) async fn lend<T>(
+    pool: &AnyPool,
+    work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+) -> Result<T> {
+    let mut loan = Loan::of(pool).await?;
+    let done = within_deadline(work(&mut loan.connection)).await?;
+    loan.end();
+    Ok(done?)
 }
 
 type Statement<'a> = Query<'a, Any, AnyArguments>;
@@ -66,10 +62,8 @@ type Statement<'a> = Query<'a, Any, AnyArguments>;
 /// To its end: statements that return a row are not used to write, because `sqlx` stops after
 /// the row it wants, before SQLite commits, and does not hear if the commit then fails.
 pub(super) async fn execute(pool: &AnyPool, statement: Statement<'_>) -> Result<u64> {
-    let mut loan = Loan::of(pool).await?;
-    let done = within_deadline(statement.execute(&mut *loan)).await?;
-    loan.end();
-    Ok(done?.rows_affected())
+    let done = lend(pool, async |connection| statement.execute(connection).await);
+    Ok(done.await?.rows_affected())
 }
 
 /// Reads one row, if there is one.
@@ -77,18 +71,18 @@ pub(super) async fn fetch_optional(
     pool: &AnyPool,
     statement: Statement<'_>,
 ) -> Result<Option<AnyRow>> {
-    let mut loan = Loan::of(pool).await?;
-    let row = within_deadline(statement.fetch_optional(&mut *loan)).await?;
-    loan.end();
-    Ok(row?)
+    lend(pool, async |connection| {
+        statement.fetch_optional(connection).await
+    })
+    .await
 }
 
 /// Reads all rows.
 pub(super) async fn fetch_all(pool: &AnyPool, statement: Statement<'_>) -> Result<Vec<AnyRow>> {
-    let mut loan = Loan::of(pool).await?;
-    let rows = within_deadline(statement.fetch_all(&mut *loan)).await?;
-    loan.end();
-    Ok(rows?)
+    lend(pool, async |connection| {
+        statement.fetch_all(connection).await
+    })
+    .await
 }
 
 /// Waits for work on a connection no longer than the [`DEADLINE`].
@@ -122,10 +116,8 @@ mod tests {
     }
 
     async fn is_marked(pool: &AnyPool) -> bool {
-        let mut loan = Loan::of(pool).await.unwrap();
-        let is_marked = loan.execute("SELECT id FROM mark").await.is_ok();
-        loan.end();
-        is_marked
+        let look = sqlx::query("SELECT id FROM mark");
+        fetch_all(pool, look).await.is_ok()
     }
 
     #[tokio::test]
@@ -133,7 +125,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pool = pool(folder.path()).await;
         let mut loan = Loan::of(&pool).await.unwrap();
-        mark(&mut loan).await;
+        mark(&mut loan.connection).await;
         loan.end();
         assert!(is_marked(&pool).await);
         // So it does when the work has failed.
@@ -147,8 +139,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pool = pool(folder.path()).await;
         let mut loan = Loan::of(&pool).await.unwrap();
-        mark(&mut loan).await;
-        let transaction = loan.begin().await.unwrap();
+        mark(&mut loan.connection).await;
+        let transaction = loan.connection.begin().await.unwrap();
         std::mem::forget(transaction);
         drop(loan);
         assert!(!is_marked(&pool).await);

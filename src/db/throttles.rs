@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, AnyPool, Connection, Row};
 
 use super::batch::Worker;
-use super::loan::{Loan, within_deadline};
+use super::loan::lend;
 use super::{Result, sql};
 use crate::clock::UnixTime;
 
@@ -35,6 +35,12 @@ impl Bucket {
 
     fn size_micros(&self) -> i64 {
         self.refill_micros().saturating_mul(self.tokens.into())
+    }
+
+    /// One that will not be full before this, a whole bucket later than any can be, is a wrong clock's
+    /// doing or a slower rate's, and the next one may take from it (see [`sql::TAKE_TOKEN`]).
+    fn implausible_after(&self, now: i64) -> i64 {
+        now + 2 * self.size_micros()
     }
 
     /// All batches go through the buckets in this order, so that no two of them wait for each other.
@@ -83,10 +89,10 @@ pub(super) struct Keeper {
 
 impl Keeper {
     async fn run(&self, errands: &[Errand]) -> Result<Vec<Taken>> {
-        let mut loan = Loan::of(&self.writer).await?;
-        let outcomes = within_deadline(run(&mut loan, errands)).await?;
-        loan.end();
-        Ok(outcomes?)
+        lend(&self.writer, async |connection| {
+            run(connection, errands).await
+        })
+        .await
     }
 }
 
@@ -178,7 +184,7 @@ async fn take(
         .bind(now)
         .bind(now + bucket.refill_micros())
         .bind(now + bucket.size_micros())
-        .bind(now + 2 * bucket.size_micros());
+        .bind(bucket.implausible_after(now));
     Ok(take.execute(connection).await?.rows_affected() > 0)
 }
 
@@ -202,8 +208,7 @@ async fn time_to_token(
     };
     let full_at: i64 = row.try_get("full_at")?;
     let now = unix_micros(now);
-    if full_at > now + 2 * bucket.size_micros() {
-        // Of a wrong clock or a slower rate: the next one may take from it (see `TAKE_TOKEN`).
+    if full_at > bucket.implausible_after(now) {
         return Ok(Duration::ZERO);
     }
     let missing = full_at + bucket.refill_micros() - now - bucket.size_micros();
