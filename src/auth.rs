@@ -302,7 +302,7 @@ impl Auth {
             }
             Event::Login.log(source, Some(user.id));
             if let Some(replaced) = replaced {
-                match auth.end_session(&replaced, source).await {
+                match auth.destroy_session(&replaced, source).await {
                     Ok(()) | Err(Error::NoSession) => {}
                     Err(error) => return Err(error),
                 }
@@ -346,11 +346,6 @@ impl Auth {
     ///
     /// [`Error::NoSession`] if it had ended before.
     pub async fn destroy_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
-        let (auth, session_id) = (self.clone(), session_id.clone());
-        to_its_end(async move { auth.end_session(&session_id, source).await }).await
-    }
-
-    async fn end_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
         let digest = session_id.digest();
         let cutoffs = self.session_cutoffs();
         // Looked at first only to know who it is; what decides is the deletion.
@@ -359,12 +354,15 @@ impl Auth {
             .find_user_by_session(digest, cutoffs)
             .await?
             .ok_or(Error::NoSession)?;
-        if self.db.delete_session(digest, cutoffs).await? {
+        let auth = self.clone();
+        to_its_end(async move {
+            if !auth.db.delete_session(digest, cutoffs).await? {
+                return Err(Error::NoSession);
+            }
             Event::Logout.log(source, Some(user.id));
             Ok(())
-        } else {
-            Err(Error::NoSession)
-        }
+        })
+        .await
     }
 
     /// Makes a token that lets its holder set the password of this user, once. Any earlier one is
@@ -464,7 +462,9 @@ impl Auth {
 }
 
 /// Does something to its end even if whoever asked for it leaves meanwhile: what has been changed is
-/// also written down, and nobody changes anything unseen by hanging up at the right moment.
+/// also written down, and nobody changes anything unseen by hanging up at the right moment. Only for
+/// what has passed a check that strangers fail: whoever has hung up holds no connection any more that
+/// would limit how much of it there can be.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work.in_current_span()).await {
         Ok(done) => done,
