@@ -134,11 +134,10 @@ async fn answer(pages: &Pages, request: Request, next: Next) -> Response {
 /// What stands before a file, which is the same for everybody.
 async fn attend_to_file(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let entry = Entry::begin(request.method(), matched);
-    let refusal = host::of(&request).err();
     let answer = async {
-        match refusal {
-            Some(error) => error.into_response(),
-            None => next.run(request).await,
+        match host::of(&request).map(drop) {
+            Ok(()) => next.run(request).await,
+            Err(error) => error.into_response(),
         }
     };
     let mut response = answer.instrument(entry.span()).await;
