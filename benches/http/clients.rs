@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::num::NonZero;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -203,7 +202,7 @@ pub fn during_logins<T>(url: &str, at_once: u32, meanwhile: impl FnOnce() -> T) 
 pub fn during_busy_cores<T>(meanwhile: impl FnOnce() -> T) -> T {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+        for _ in 0..super::measure::cores() {
             scope.spawn(|| {
                 give_way();
                 while !is_over.load(Ordering::Relaxed) {

@@ -214,7 +214,7 @@ fn logins(rounds: usize, turn: Duration) {
             let one = clients::login_milliseconds(&service.url);
             alone.push(one * measure::raw_hashes_per_second(cost) / 1e3);
         }
-        let cores = measure::cores();
+        let cores = f64::from(measure::cores());
         let all_cores: Vec<f64> = raw.iter().map(|rate| rate * cores).collect();
         table.row(&[
             "logins".to_owned(),

@@ -41,9 +41,9 @@ pub fn mb(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-#[expect(clippy::cast_precision_loss)]
-pub fn cores() -> f64 {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64
+pub fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).expect("a machine with fewer cores")
 }
 
 /// How many hashes a second one thread makes with the `bcrypt` crate, one after the other.

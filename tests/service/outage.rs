@@ -121,11 +121,7 @@ async fn a_database_that_does_not_answer_keeps_nobody_from_stopping() {
         sign_ups.spawn(server.register(&email, "b4l0u").send());
     }
     // Statements are under way on most of its connections.
-    let waiting = "pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while inside.count(waiting).await < 8 {
-        tokio::task::yield_now().await;
-    }
+    inside.wait_for_waiting(8).await;
     cluster.pause();
     for reply in sign_ups.join_all().await {
         reply.assert_refusal(503, "temporarily unavailable");

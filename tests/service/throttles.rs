@@ -7,7 +7,6 @@ use bienvenue::throttle::{Limits, Rate};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::on_each_engine;
 use crate::support::client::{Call, Client, Reply};
@@ -20,9 +19,6 @@ const UNKNOWN: &str = "nobody@example.org";
 /// Where the owner of an account is, and where strangers are.
 const HOME: &str = "198.51.100.7";
 const STRANGER: &str = "203.0.113.9";
-
-/// Long enough for anything that happens at once.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 fn rate(text: &str) -> Rate {
     text.parse().unwrap()
@@ -525,16 +521,7 @@ async fn nobody_is_refused_because_of_a_deadlock_with_a_purge() {
     let lock = format!("SET deadlock_timeout = '1min'; BEGIN; {of_account}");
     purge.execute(AssertSqlSafe(lock)).await.unwrap();
     let login = tokio::spawn(app.log_in(EMAIL, "wrong").send());
-    let waiting =
-        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let has_to_wait = async {
-        while app.inside.count(waiting).await == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, has_to_wait)
-        .await
-        .expect("a login that waits");
+    app.inside.wait_for_waiting(1).await;
     purge.execute(AssertSqlSafe(of_source)).await.unwrap();
     purge.execute("COMMIT").await.unwrap();
     assert_wrong(&login.await.unwrap());

@@ -34,14 +34,16 @@ on_each_engine! {
             let reply = app.get(path).session(&session).by_browser().send().await;
             reply.assert_page(200);
             assert_eq!(reply.header("vary"), Some("accept, accept-language"), "{path}");
-            let head = app.request("HEAD", path).session(&session).by_browser().send().await;
-            assert_eq!((head.status, head.body.len()), (reply.status, 0), "{path}");
-            assert_eq!(head.header("content-length").unwrap(), reply.body.len().to_string());
             // Who is not logged in is told so, or finds a page too.
-            let reply = app.get(path).by_browser().send().await;
-            let head = app.request("HEAD", path).by_browser().send().await;
-            assert_eq!((head.status, head.body.len()), (reply.status, 0), "{path}");
-            assert_eq!(head.header("content-length").unwrap(), reply.body.len().to_string());
+            for session in [Some(&session), None] {
+                let ask = |method| {
+                    let call = app.request(method, path).by_browser();
+                    session.into_iter().fold(call, |call, session| call.session(session)).send()
+                };
+                let (reply, head) = (ask("GET").await, ask("HEAD").await);
+                assert_eq!((head.status, head.body.len()), (reply.status, 0), "{path}");
+                assert_eq!(head.header("content-length").unwrap(), reply.body.len().to_string());
+            }
         }
     }
 

@@ -17,6 +17,8 @@ use bienvenue::throttle::{Limits, Rate};
 use bienvenue::token::{OsRandom, TokenSource};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 pub mod client;
@@ -148,6 +150,19 @@ impl Inside {
         let query = format!("SELECT count(*) FROM {table}");
         let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&self.0).await;
         row.unwrap().get(0)
+    }
+
+    /// Waits until so many statements wait for a lock. SQLite does not tell who does.
+    pub async fn wait_for_waiting(&self, least: i64) {
+        let waiting = "pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let enough = async {
+            while self.count(waiting).await < least {
+                yield_now().await;
+            }
+        };
+        let enough = timeout(Duration::from_secs(10), enough).await;
+        enough.expect("statements that wait for a lock");
     }
 
     /// Runs a statement that the service has not.
