@@ -9,7 +9,7 @@ limit_ms=100
 # Fewer answers say nothing about 99 of 100.
 least_answers=100
 # When the service cuts off who has not finished (DRAIN_DEADLINE), and time to end.
-stop_limit_ms=15000
+stop_limit_ms=10000
 
 for program in slowhttptest curl; do
     if ! command -v "$program" >/dev/null; then
