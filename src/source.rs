@@ -1,7 +1,7 @@
 //! Where a request comes from, as far as it counts.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network that one client has to itself: an IPv4 address, or the first 64 bits of an IPv6
 /// address.
@@ -24,12 +24,44 @@ impl From<IpAddr> for Source {
     }
 }
 
+impl Source {
+    /// The wider network that this source is in.
+    #[must_use]
+    pub fn network(self) -> Network {
+        Network(match self.0 {
+            IpAddr::V4(address) => {
+                let [a, b, c, _] = address.octets();
+                IpAddr::V4(Ipv4Addr::new(a, b, c, 0))
+            }
+            IpAddr::V6(prefix) => {
+                let [a, b, c, ..] = prefix.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+            }
+        })
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V4(address) => address.fmt(formatter),
             IpAddr::V6(prefix) => write!(formatter, "{prefix}/64"),
         }
+    }
+}
+
+/// The network of many sources that one customer of a provider commonly has to itself: the first 24
+/// bits of an IPv4 address, or the first 48 bits of an IPv6 address (RFC 6177, 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(IpAddr);
+
+impl fmt::Display for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = match self.0 {
+            IpAddr::V4(_) => 24,
+            IpAddr::V6(_) => 48,
+        };
+        write!(formatter, "{}/{bits}", self.0)
     }
 }
 
@@ -53,5 +85,24 @@ mod tests {
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
         assert_ne!(source("::ffff:192.0.2.1"), source("::ffff:192.0.2.2"));
         assert_eq!(source("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_network_is_24_bits_of_ipv4_and_48_of_ipv6() {
+        for (text, same, other, shown) in [
+            ("192.0.2.1", "192.0.2.255", "192.0.3.1", "192.0.2.0/24"),
+            ("::ffff:192.0.2.1", "192.0.2.9", "0.0.2.1", "192.0.2.0/24"),
+            (
+                "2001:db8:1:2::1",
+                "2001:db8:1:ffff::9",
+                "2001:db8:2:2::1",
+                "2001:db8:1::/48",
+            ),
+        ] {
+            let network = source(text).network();
+            assert_eq!(network, source(same).network());
+            assert_ne!(network, source(other).network());
+            assert_eq!(network.to_string(), shown);
+        }
     }
 }
