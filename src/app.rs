@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use axum::{Json, Router};
 use serde_json::json;
 use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
@@ -35,6 +35,7 @@ mod fields;
 mod forwarded;
 mod headers;
 mod host;
+mod json;
 mod limits;
 mod negotiation;
 mod open_files;
@@ -46,6 +47,7 @@ mod settings;
 
 use error::Error;
 use fields::Fields;
+use json::Json;
 use pages::{Look, Pages};
 use request_log::Entry;
 use session::{CurrentUser, PresentedSession};

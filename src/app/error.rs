@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use super::body;
 use super::fields::{self, Problem};
+use super::json::Json;
 use crate::auth;
 use crate::error_chain::ErrorChain;
 
@@ -184,6 +184,6 @@ mod tests {
         let cause = refused.cause().unwrap().to_string();
         assert_eq!(cause, "internal error: the disk is on fire");
         let body = axum::body::to_bytes(response.into_body(), 1024).await;
-        assert_eq!(body.unwrap(), r#"{"message":"internal error"}"#);
+        assert_eq!(body.unwrap(), "{\"message\":\"internal error\"}\n");
     }
 }

@@ -23,7 +23,7 @@ const NEW_PASSWORD: &str = "t4rt1fl3tt3";
 /// Prints a line a step and exits with 0 only if every step went as the contract says. The service
 /// must not know the user yet: run it on an empty database, or give another --email.
 #[derive(Parser)]
-#[command(name = "e2e", version)]
+#[command(name = "bienvenue-e2e", version)]
 struct Arguments {
     /// Where the service is
     #[arg(long, default_value = "http://127.0.0.1:5000")]

@@ -12,7 +12,7 @@ use crate::support::server::Server;
 
 /// Runs the program; waits for it without holding up the server that it talks to.
 async fn e2e(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_e2e"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bienvenue-e2e"));
     command.args(arguments);
     let run = tokio::task::spawn_blocking(move || command.output().unwrap());
     run.await.unwrap()

@@ -7,7 +7,7 @@ use crate::support::client::{FORM, JSON};
 use crate::support::raw::Raw;
 use crate::support::server::Server;
 
-const HOME: &str = r#"{"message":"Bienvenue"}"#;
+const HOME: &str = "{\"message\":\"Bienvenue\"}\n";
 const BAD_HOST: &str = "host is missing, malformed or given more than once";
 
 /// A sign-up, which must not happen.

@@ -11,5 +11,6 @@ on_each_engine! {
         let reply = app.get("/").send().await;
         reply.assert_is(200, &json!({ "message": "Bienvenue" }));
         assert_eq!(reply.header("set-cookie"), None);
+        assert_eq!(reply.text(), "{\"message\":\"Bienvenue\"}\n", "a line of its own in a shell");
     }
 }

@@ -269,6 +269,10 @@ impl Reply {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some(JSON), "{self:?}");
         assert_eq!(self.json(), *body, "{self:?}");
+        assert!(self.body.ends_with(b"}\n"), "{self:?}");
+        if let Some(length) = self.header("content-length") {
+            assert_eq!(length, self.body.len().to_string(), "{self:?}");
+        }
     }
 
     /// That this is a refusal with this status and these words and the headers that go with it.
