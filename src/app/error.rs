@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
 use serde_json::json;
 
 use super::body;
@@ -155,9 +156,19 @@ impl IntoResponse for Error {
             }
             _ => {}
         }
-        response.extensions_mut().insert(Refused(Arc::new(self)));
+        let extensions = response.extensions_mut();
+        extensions.insert(Refused(Arc::new(self)));
+        if let Some(reason) = reason_phrase(status) {
+            extensions.insert(reason);
+        }
         response
     }
+}
+
+/// The reason phrase of a refusal: in capitals, as Flask writes it and some clients compare it.
+fn reason_phrase(status: StatusCode) -> Option<ReasonPhrase> {
+    let reason = status.canonical_reason()?.to_ascii_uppercase();
+    reason.into_bytes().try_into().ok()
 }
 
 /// A wait as clients are told it: in whole seconds, at least one, and never too few.

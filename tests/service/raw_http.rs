@@ -41,6 +41,33 @@ async fn assert_each(
 }
 
 on_each_engine! {
+    async fn refusals_alone_have_their_reason_in_capitals(database: Database) {
+        let server = Server::start(&database.url);
+        server.registered("bob@example.org", "b4l0u").await;
+        let session = server.logged_in("bob@example.org", "b4l0u").await;
+        let form = |body: &str| format!("Content-Type: {FORM}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let log_in = |password: &str| format!("POST /sessions HTTP/1.1\r\n{}", form(&format!("email=bob@example.org&password={password}")));
+        for (request, status_line) in [
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), "200 OK"),
+            (log_in("b4l0u"), "200 OK"),
+            (log_in("wrong"), "401 UNAUTHORIZED"),
+            (format!("DELETE /sessions HTTP/1.1\r\nCookie: session_id={session}\r\n\r\n"), "302 Found"),
+            ("GET /profile HTTP/1.1\r\n\r\n".to_owned(), "403 FORBIDDEN"),
+            ("GET /profile HTTP/1.1\r\nAccept: text/html\r\n\r\n".to_owned(), "403 FORBIDDEN"),
+            ("GET /users HTTP/1.1\r\n\r\n".to_owned(), "405 METHOD NOT ALLOWED"),
+            ("GET /users HTTP/1.1\r\nAccept: text/html\r\n\r\n".to_owned(), "200 OK"),
+            ("GET /nowhere HTTP/1.1\r\n\r\n".to_owned(), "404 NOT FOUND"),
+            (format!("POST /users HTTP/1.1\r\n{}", form("email=a@b")), "400 BAD REQUEST"),
+        ] {
+            let mut raw = Raw::connect(&server).await;
+            let request = request.replacen("\r\n", "\r\nHost: localhost\r\nConnection: close\r\n", 1);
+            raw.send(request.as_bytes()).await;
+            let reply = String::from_utf8(raw.end().await).unwrap();
+            let first = reply.lines().next().unwrap();
+            assert_eq!(first, format!("HTTP/1.1 {status_line}"), "{request}");
+        }
+    }
+
     async fn http_1_1_names_one_host(database: Database) {
         let server = Server::start(&database.url);
         let home = server.get("/").by_browser().send().await.assert_page(200);
