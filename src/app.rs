@@ -46,7 +46,7 @@ mod session;
 mod settings;
 
 use error::Error;
-use fields::Fields;
+use fields::{Fields, Malformed};
 use json::Json;
 use pages::{Look, Pages};
 use request_log::Entry;
@@ -193,7 +193,8 @@ async fn log_in(
     replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let (user, session_id) = actions::log_in(&edge, source, replaced, &fields).await?;
+    let logged_in = actions::log_in(&edge, source, replaced, &fields, Malformed::IsUnknown);
+    let (user, session_id) = logged_in.await?;
     Ok((
         [(SET_COOKIE, edge.settings.session_cookie.set(&session_id))],
         Json(json!({
@@ -230,14 +231,15 @@ async fn ask_for_reset(
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let (email, reset) = actions::ask_for_reset(&edge, source, &fields).await?;
+    let asked = actions::ask_for_reset(&edge, source, &fields, Malformed::IsUnknown);
+    let (email, reset) = asked.await?;
     Ok(Json(match reset {
         Reset::Token(token) => json!({
-            "email": email.as_str(),
+            "email": email,
             "reset_token": token.reveal(),
         }),
         Reset::ByMail => json!({
-            "email": email.as_str(),
+            "email": email,
             "message": "if the address is registered, a reset link is on its way",
         }),
     }))
@@ -248,7 +250,8 @@ async fn update_password(
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse> {
-    let email = actions::update_password(&edge, source, &fields).await?;
+    let updated = actions::update_password(&edge, source, &fields, Malformed::IsUnknown);
+    let email = updated.await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "Password updated",

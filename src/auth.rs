@@ -232,7 +232,7 @@ impl Auth {
     }
 
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is
-    /// replaced on the way.
+    /// replaced on the way. The address is `None` if what was given is not one, and so is no user's.
     ///
     /// # Errors
     ///
@@ -240,7 +240,7 @@ impl Auth {
     /// password; [`Error::Throttled`], after none.
     pub async fn valid_login(
         &self,
-        email: &Email,
+        email: Option<&Email>,
         password: &Password,
         source: Source,
     ) -> Result<User> {
@@ -258,11 +258,11 @@ impl Auth {
 
     async fn check_credentials(
         &self,
-        email: &Email,
+        email: Option<&Email>,
         password: &Password,
         source: Source,
     ) -> Result<User> {
-        let user = self.db.find_user_by(Attribute::Email(email)).await?;
+        let user = self.find_user(email).await?;
         let stored = user.as_ref().map(|user| &user.hashed_password);
         let verdict = self.passwords.verify(password, stored).await?;
         let id = user.as_ref().map(|user| user.id);
@@ -274,6 +274,14 @@ impl Auth {
             self.db.update_user(&user, Change::Rehash(stronger)).await?;
         }
         Ok(user)
+    }
+
+    /// Finds the user with this address; none without one.
+    async fn find_user(&self, email: Option<&Email>) -> Result<Option<User>> {
+        match email {
+            Some(email) => Ok(self.db.find_user_by(Attribute::Email(email)).await?),
+            None => Ok(None),
+        }
     }
 
     /// Begins a session for a user who has just proved who they are. Their other sessions go on;
@@ -371,8 +379,12 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::UnknownEmail`].
-    async fn get_reset_password_token(&self, email: &Email, source: Source) -> Result<ResetToken> {
-        let user = self.db.find_user_by(Attribute::Email(email)).await?;
+    async fn get_reset_password_token(
+        &self,
+        email: Option<&Email>,
+        source: Source,
+    ) -> Result<ResetToken> {
+        let user = self.find_user(email).await?;
         Event::ResetAsked.log(source, user.as_ref().map(|user| user.id));
         let user = user.ok_or(Error::UnknownEmail)?;
         let token = ResetToken::new(&*self.tokens);

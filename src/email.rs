@@ -55,6 +55,14 @@ impl Email {
     }
 }
 
+/// A text in the spelling of an [`Email`], to show what was asked for: trimmed, in lower case, and cut off
+/// at [`MAX_BYTES`].
+#[must_use]
+pub fn spelled_as_address(text: &str) -> String {
+    let text = text.trim();
+    text[..text.floor_char_boundary(MAX_BYTES)].to_ascii_lowercase()
+}
+
 impl FromStr for Email {
     type Err = InvalidEmail;
 
@@ -110,6 +118,21 @@ mod tests {
     fn an_address_is_trimmed_and_lower_cased() {
         let email: Email = " \tGuillaume@Holberton.IO\r\n".parse().unwrap();
         assert_eq!(email.as_str(), "guillaume@holberton.io");
+    }
+
+    #[test]
+    fn any_text_is_shown_in_the_spelling_of_an_address() {
+        let long = "\u{E9}".repeat(MAX_BYTES);
+        for (text, shown) in [
+            (" \tGuillaume@Holberton.IO\r\n", "guillaume@holberton.io"),
+            (" Bob ", "bob"),
+            (" ", ""),
+            ("X\u{E9}", "x\u{E9}"),
+            (&long, &long[..MAX_BYTES]),
+            (&format!("x{long}"), &format!("x{}", &long[..MAX_BYTES - 2])),
+        ] {
+            assert_eq!(spelled_as_address(text), shown);
+        }
     }
 
     #[test]

@@ -174,7 +174,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Attempt {
     buckets: Vec<Bucket>,
-    proof: [u8; 32],
+    proof: Option<[u8; 32]>,
 }
 
 /// Counts what happens, and says when it is too much. Clones count together.
@@ -194,18 +194,18 @@ impl Throttle {
 
     /// Lets a login be tried. Counts as failed unless [`Throttle::succeeded`] or
     /// [`Throttle::undecided`] says otherwise, so that an attempt cannot be had for nothing by
-    /// breaking off.
+    /// breaking off. Without an address it counts for the source alone, here and for reset requests.
     ///
     /// # Errors
     ///
     /// See [`Error`], here and for the other limits.
-    pub async fn log_in(&self, email: &Email, source: Source) -> Result<Attempt, Error> {
+    pub async fn log_in(&self, email: Option<&Email>, source: Source) -> Result<Attempt, Error> {
         let of_source = self.bucket_of_source(Limit::LoginsPerSource, source);
         let of_account = self.bucket_of_address(Limit::LoginsPerAccount, email, source);
         let of_account = of_account.await?;
         Ok(Attempt {
             buckets: self.take([of_source, of_account]).await?,
-            proof: proof(email, source),
+            proof: email.map(|email| proof(email, source)),
         })
     }
 
@@ -225,7 +225,7 @@ impl Throttle {
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn ask_reset(&self, email: &Email, source: Source) -> Result<(), Error> {
+    pub async fn ask_reset(&self, email: Option<&Email>, source: Source) -> Result<(), Error> {
         let of_source = self.bucket_of_source(Limit::ResetsPerSource, source);
         let of_address = self.bucket_of_address(Limit::ResetsPerAddress, email, source);
         let of_address = of_address.await?;
@@ -235,7 +235,7 @@ impl Throttle {
 
     /// Notes that a login was no wrong guess, and that its source is now familiar to the account.
     pub async fn succeeded(&self, attempt: Attempt) {
-        let proof = self.knows_sources().then_some(attempt.proof);
+        let proof = attempt.proof.filter(|_| self.knows_sources());
         self.settle(attempt.buckets, proof).await;
     }
 
@@ -271,13 +271,13 @@ impl Throttle {
     async fn bucket_of_address(
         &self,
         limit: Limit,
-        email: &Email,
+        email: Option<&Email>,
         source: Source,
     ) -> Result<Option<Bucket>, db::Error> {
         let rate = self.limits.rate(limit);
-        if rate == Rate::OFF {
+        let Some(email) = email.filter(|_| rate != Rate::OFF) else {
             return Ok(None);
-        }
+        };
         let since = self.clock.now().before(FAMILIAR_FOR);
         let is_familiar = self.db.has_proof(proof(email, source), since).await?;
         Ok(if is_familiar {

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::error::Error;
-use crate::email::InvalidEmail;
+use crate::email::{Email, InvalidEmail};
 use crate::password::{InvalidPassword, WeakPassword};
 
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -62,6 +62,15 @@ pub(super) enum Problem {
     Weak(#[from] WeakPassword),
 }
 
+/// What becomes of a text that is not an email address where one is looked up.
+#[derive(Clone, Copy)]
+pub(super) enum Malformed {
+    /// It is an address that no user has: the HTTP contract for programs.
+    IsUnknown,
+    /// It is refused by the name of its field, so that a person can correct it.
+    IsRefused,
+}
+
 impl Fields {
     /// The text of a field.
     ///
@@ -89,6 +98,18 @@ impl Fields {
             let problem = error.into();
             Error::BadField { name, problem }
         })
+    }
+
+    /// The address in a field; `None` for a malformed one where that is an unknown one.
+    pub(super) fn address(
+        &self,
+        name: &'static str,
+        malformed: Malformed,
+    ) -> Result<Option<Email>, Error> {
+        match malformed {
+            Malformed::IsUnknown => Ok(self.text(name)?.parse().ok()),
+            Malformed::IsRefused => self.parse(name).map(Some),
+        }
     }
 
     async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {

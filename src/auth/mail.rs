@@ -86,13 +86,13 @@ impl Auth {
     }
 
     /// Lets the owner of this address choose a new password: with mail set up, by mail; else by the
-    /// token that is returned.
+    /// token that is returned. The address is `None` if what was given is not one, and so is no user's.
     ///
     /// # Errors
     ///
     /// [`Throttled`](super::Error::Throttled), and [`UnknownEmail`](super::Error::UnknownEmail), but
     /// that never where mail is set up.
-    pub async fn ask_for_reset(&self, email: &Email, source: Source) -> Result<Reset> {
+    pub async fn ask_for_reset(&self, email: Option<&Email>, source: Source) -> Result<Reset> {
         let let_in = self.throttle.ask_reset(email, source).await;
         unless_throttled(let_in, source)?;
         let Some(post) = &self.post else {
@@ -100,11 +100,13 @@ impl Auth {
             return Ok(Reset::Token(token));
         };
         Event::ResetAsked.log(source, None);
-        let now = self.clock.now();
-        self.db
-            .ask_for_mail(MailKind::ResetLink, email, now, now.after(MAIL_PAUSE))
-            .await?;
-        post.asked.notify_one();
+        if let Some(email) = email {
+            let now = self.clock.now();
+            self.db
+                .ask_for_mail(MailKind::ResetLink, email, now, now.after(MAIL_PAUSE))
+                .await?;
+            post.asked.notify_one();
+        }
         Ok(Reset::ByMail)
     }
 

@@ -40,6 +40,22 @@ const ROUTES: [Route; 4] = [
     ),
 ];
 
+/// Texts that are not one plain address.
+const NO_ADDRESSES: [&str; 8] = [
+    "bob",
+    " ",
+    "bob@example.org,eve@example.org",
+    "bob@example.org eve@example.org",
+    "bob@example.org\r\nBcc: eve@example.org",
+    "bob\0@example.org",
+    "b\u{F6}b@example.org",
+    "'; DROP TABLE users; --",
+];
+
+fn too_long_address() -> String {
+    format!("{}@example.org", "x".repeat(250))
+}
+
 const BAD_MEDIA_TYPE: &str = "content type must be application/x-www-form-urlencoded, \
                               application/json or multipart/form-data";
 
@@ -100,28 +116,62 @@ on_each_engine! {
         }
     }
 
-    async fn what_is_no_address_is_refused_on_every_path_in_the_same_words(database: Database) {
+    async fn what_is_no_address_cannot_be_registered(database: Database) {
         let app = TestApp::new(database).await;
-        let too_long = format!("{}@example.org", "x".repeat(250));
-        for (method, path, fields) in ROUTES {
-            for email in [
-                "bob",
-                " ",
-                "bob@example.org,eve@example.org",
-                "bob@example.org eve@example.org",
-                "bob@example.org\r\nBcc: eve@example.org",
-                "bob\0@example.org",
-                "b\u{F6}b@example.org",
-                "'; DROP TABLE users; --",
-            ] {
-                let fields = with(fields, "email", &[("email", email)]);
-                let call = app.request(method, path).form(&fields);
-                app.assert_refused(call, 400, "email is not an email address").await;
-            }
-            let fields = with(fields, "email", &[("email", &too_long)]);
-            let call = app.request(method, path).form(&fields);
-            app.assert_refused(call, 400, "email is longer than 254 bytes").await;
+        for email in NO_ADDRESSES {
+            let call = app.register(email, "b4l0u");
+            app.assert_refused(call, 400, "email is not an email address").await;
         }
+        let call = app.register(&too_long_address(), "b4l0u");
+        app.assert_refused(call, 400, "email is longer than 254 bytes").await;
+    }
+
+    async fn what_is_no_address_is_one_that_no_user_has(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered("bob@example.org", "b4l0u").await;
+        let token = app.reset_token("bob@example.org").await;
+        let too_long = too_long_address();
+        for email in NO_ADDRESSES.into_iter().chain([&*too_long]) {
+            for (method, path, status, message, others) in [
+                ("POST", "/sessions", 401, "wrong email or password", vec![("password", "b4l0u")]),
+                ("POST", "/reset_password", 403, "email not registered", vec![]),
+                (
+                    "PUT",
+                    "/reset_password",
+                    403,
+                    "invalid reset token",
+                    vec![("reset_token", &*token), ("new_password", "t4rt1fl3tt3")],
+                ),
+            ] {
+                let fields = |email| [vec![("email", email)], others.clone()].concat();
+                let calls = |email| {
+                    let call = app.request(method, path);
+                    let body: Map<String, Value> = fields(email)
+                        .into_iter()
+                        .map(|(name, text)| (name.to_owned(), json!(text)))
+                        .collect();
+                    [
+                        call.clone().form(&fields(email)),
+                        call.clone().multipart(&fields(email)),
+                        call.json(&body.into()),
+                    ]
+                };
+                for (malformed, unknown) in calls(email).into_iter().zip(calls("nobody@example.org")) {
+                    let before = app.passwords.rounds_spent();
+                    app.assert_refused(malformed.clone(), status, message).await;
+                    let spent = app.passwords.rounds_spent() - before;
+                    assert_eq!(spent, if status == 401 { 16 } else { 0 }, "{method} {path}");
+                    let mut replies = [malformed.send().await, unknown.send().await];
+                    for reply in &mut replies {
+                        reply.headers.remove("x-request-id").unwrap();
+                    }
+                    let [malformed, unknown] = replies;
+                    assert_eq!(malformed.headers, unknown.headers);
+                    assert_eq!(malformed.body, unknown.body);
+                }
+            }
+        }
+        assert_eq!(app.reset("bob@example.org", &token, "t4rt1fl3tt3").send().await.status, 200);
     }
 
     async fn what_can_be_no_password_is_refused_before_any_hash(database: Database) {

@@ -203,7 +203,7 @@ on_each_engine! {
             let email = format!("user{number}@example.org");
             app.registered(&email, "b4l0u").await;
             let email: Email = email.parse().unwrap();
-            users.push(app.auth.valid_login(&email, &"b4l0u".parse().unwrap(), home()).await.unwrap());
+            users.push(app.auth.valid_login(Some(&email), &"b4l0u".parse().unwrap(), home()).await.unwrap());
         }
         // This one is gone before its session begins.
         let gone = users[7].id;
@@ -232,7 +232,7 @@ on_each_engine! {
         // Half of them have proved the old password before the change, and have only their session to
         // begin; of the others it may be that all come too late.
         let email: Email = EMAIL.parse().unwrap();
-        let user = app.auth.valid_login(&email, &"old".parse().unwrap(), home()).await.unwrap();
+        let user = app.auth.valid_login(Some(&email), &"old".parse().unwrap(), home()).await.unwrap();
         let user = Arc::new(user);
         let mut logins = JoinSet::new();
         for number in 0..RACERS {

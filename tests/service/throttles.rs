@@ -147,6 +147,21 @@ on_each_engine! {
         assert_eq!(app.passwords.rounds_spent(), before);
     }
 
+    async fn what_is_no_address_counts_for_its_source_like_an_unknown_one(database: Database) {
+        let limits = Limits { resets_per_source: rate("4/m"), ..per_source("4/m") };
+        let app = app_with(limits, database).await;
+        for email in ["bob", UNKNOWN, "@", "b\u{F6}b@example.org"] {
+            assert_wrong(&app.log_in(email, "wrong").send().await);
+            app.ask_reset(email).send().await.assert_refusal(403, "email not registered");
+        }
+        let before = app.passwords.rounds_spent();
+        for email in ["bob", UNKNOWN] {
+            assert_eq!(throttled(&app.log_in(email, "wrong").send().await), 15);
+            assert_eq!(throttled(&app.ask_reset(email).send().await), 15);
+        }
+        assert_eq!(app.passwords.rounds_spent(), before);
+    }
+
     async fn all_spellings_of_an_address_count_together(database: Database) {
         let app = app_with(per_account("6/m"), database).await;
         for email in [EMAIL, "BOB@example.org", " bob@EXAMPLE.org", "bOb@example.org\t", "Bob@Example.Org\r\n", EMAIL] {

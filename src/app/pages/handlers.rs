@@ -17,7 +17,7 @@ use super::forms::{self, Notice, Typed};
 use super::layout::{Page, View};
 use super::next::Next;
 use crate::app::error::Error;
-use crate::app::fields::Fields;
+use crate::app::fields::{Fields, Malformed};
 use crate::app::session::{CurrentUser, PresentedSession};
 use crate::app::{Edge, Result, actions, with_routes};
 use crate::auth::{self, Reset};
@@ -78,7 +78,7 @@ async fn log_in(
     fields: Fields,
 ) -> Response {
     let typed = Typed::of(&fields);
-    match actions::log_in(view.edge(), source, replaced, &fields).await {
+    match actions::log_in(view.edge(), source, replaced, &fields, Malformed::IsRefused).await {
         Ok((_, session_id)) => logged_in(&view, &session_id, &typed.next),
         Err(error) => view.refuse(error, |refusal| {
             forms::log_in(&view, &typed, Some(&Notice::Refusal(refusal)))
@@ -113,10 +113,10 @@ async fn reset_password_form(view: View, query: Query) -> Page {
 }
 
 async fn ask_for_reset(view: View, source: Source, fields: Fields) -> Response {
-    match actions::ask_for_reset(view.edge(), source, &fields).await {
+    match actions::ask_for_reset(view.edge(), source, &fields, Malformed::IsRefused).await {
         Ok((email, Reset::Token(reset_token))) => {
             let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("email", email.as_str())
+                .append_pair("email", &email)
                 .append_pair("reset_token", &reset_token.reveal())
                 .finish();
             see_other(&format!("/reset_password?{query}")).into_response()
@@ -129,7 +129,7 @@ async fn ask_for_reset(view: View, source: Source, fields: Fields) -> Response {
 }
 
 async fn update_password(view: View, source: Source, fields: Fields) -> Response {
-    match actions::update_password(view.edge(), source, &fields).await {
+    match actions::update_password(view.edge(), source, &fields, Malformed::IsRefused).await {
         Ok(_) => see_other("/sessions?password=updated").into_response(),
         // No other password will make this token good.
         Err(error @ Error::Auth(auth::Error::BadResetToken)) => view.refuse(error, |refusal| {

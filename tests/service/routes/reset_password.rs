@@ -165,7 +165,7 @@ on_each_engine! {
         let email: Email = EMAIL.parse().unwrap();
         let token = ResetToken::parse(&app.reset_token(EMAIL).await).unwrap();
 
-        let user = app.auth.valid_login(&email, &"b4l0u".parse().unwrap(), home()).await.unwrap();
+        let user = app.auth.valid_login(Some(&email), &"b4l0u".parse().unwrap(), home()).await.unwrap();
         let new_password = "new".parse().unwrap();
         let change = app.auth.update_password(&email, &token, &new_password, home());
         change.await.unwrap();

@@ -173,7 +173,7 @@ on_each_engine! {
         let session = app.logged_in(EMAIL, "b4l0u").await;
         // From where they log in is noted before the session begins.
         let other = "other@example.org".parse().unwrap();
-        app.auth.valid_login(&other, &"b4l0u".parse().unwrap(), home()).await.unwrap();
+        app.auth.valid_login(Some(&other), &"b4l0u".parse().unwrap(), home()).await.unwrap();
         let call = app.log_in("other@example.org", "b4l0u");
         app.assert_refused(call, 500, "internal error").await;
         let profile = app.profile(&session).send().await;
