@@ -24,6 +24,7 @@ use crate::user::{SessionUser, User};
 mod audit;
 mod mail;
 
+pub use audit::AUDIT_TARGET;
 pub use mail::{MAIL_PAUSE, Reset};
 
 use audit::Event;

@@ -1,30 +1,58 @@
 //! The log: lines on standard error, for people or for machines.
+//!
+//! Logging never waits for whatever reads the lines: they go into a bounded [`queue`], and a thread
+//! writes them.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tracing::error;
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, error, warn};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::auth::AUDIT_TARGET;
 use crate::config::LogFormat;
+
+mod queue;
+
+use queue::{Importance, Queue};
+
+/// The target of the line that tells how many lines were dropped.
+const DROPPED: &str = "bienvenue::logging::dropped";
+
+/// How long the end of the process waits for lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The log of this process. Dropping it waits until all lines are written, but at most for a second:
+/// whatever reads them may have stopped.
+pub struct Log(Arc<Queue>);
 
 /// Sends everything logged from now on, panics included, to standard error.
 ///
 /// # Panics
 ///
-/// If the process has a log already.
-pub fn start(filter: Targets, format: LogFormat) {
-    let lines = fmt::layer().with_writer(io::stderr);
+/// If the process has a log already, or the system has no thread for it.
+#[must_use]
+pub fn start(filter: Targets, format: LogFormat) -> Log {
+    let queue = Queue::start(io::stderr(), |lines| {
+        warn!(
+            target: DROPPED,
+            "{lines} lines were dropped: what reads the log is too slow, or cannot write"
+        );
+    });
+    let lines = fmt::layer().with_writer(Lines(Arc::clone(&queue)));
     let lines = match format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
         .with(lines)
-        .with(filter)
+        .with(filter.with_target(DROPPED, LevelFilter::WARN))
         .init();
 
     panic::set_hook(Box::new(|panic| {
@@ -32,4 +60,67 @@ pub fn start(filter: Targets, format: LogFormat) {
         let message = panic.payload_as_str().unwrap_or("no message");
         error!(place, message, "panicked");
     }));
+    Log(queue)
+}
+
+impl Log {
+    /// Writes a bare line, whatever the filter.
+    pub fn say(&self, line: &str) {
+        let line = format!("{line}\n");
+        self.0.push(Importance::Highest, line.as_bytes());
+    }
+
+    /// Waits until all lines are written, but at most for a second.
+    pub fn flush(&self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Puts lines into the queue.
+struct Lines(Arc<Queue>);
+
+/// Takes one line, in one piece.
+struct LineWriter<'a> {
+    queue: &'a Queue,
+    importance: Importance,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter {
+            queue: &self.0,
+            importance: Importance::Low,
+        }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LineWriter<'a> {
+        let importance = match metadata.target() {
+            DROPPED => Importance::Highest,
+            AUDIT_TARGET => Importance::High,
+            _ => Importance::Low,
+        };
+        LineWriter {
+            queue: &self.0,
+            importance,
+        }
+    }
+}
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.queue.push(self.importance, line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

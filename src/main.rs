@@ -13,7 +13,7 @@ use bienvenue::clock::SystemClock;
 use bienvenue::config::{Config, MailWay};
 use bienvenue::db::{Db, OpenError};
 use bienvenue::error_chain::ErrorChain;
-use bienvenue::logging;
+use bienvenue::logging::{self, Log};
 use bienvenue::mail::{self, Mailer};
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::token::OsRandom;
@@ -37,10 +37,11 @@ const LAST_WORD: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let config = Config::from_command_line();
-    match run(&config) {
+    let log = Arc::new(logging::start(config.log.clone(), config.log_format));
+    match run(&config, &log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bienvenue: {}", ErrorChain(&*error));
+            log.say(&format!("bienvenue: {}", ErrorChain(&*error)));
             ExitCode::FAILURE
         }
     }
@@ -62,8 +63,7 @@ enum Failure {
 }
 
 #[tokio::main]
-async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
-    logging::start(config.log.clone(), config.log_format);
+async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
     let listener = listen(config.listen).map_err(|error| Failure::Listen(config.listen, error))?;
     let mailer = mailer(config)?;
     let db = Db::open(config.database_url())
@@ -90,8 +90,9 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let purge = tokio::spawn(purge_now_and_then(auth.clone()));
     let (stopping, stopped) = watch::channel(false);
     let mails = tokio::spawn(deliver_mails(auth.clone(), stopped));
+    let log = Arc::clone(log);
     let shutdown = async move {
-        told_to_stop().await;
+        told_to_stop(log).await;
         stopping.send_replace(true);
     };
     let settings = config.settings();
@@ -189,12 +190,13 @@ async fn purge_now_and_then(auth: Auth) {
 
 /// Completes on Ctrl-C (SIGINT) or SIGTERM. At the second one the process ends on the spot: nothing
 /// that was acknowledged is lost by that, as by no crash.
-async fn told_to_stop() {
+async fn told_to_stop(log: Arc<Log>) {
     let mut orders = Orders::listen();
     orders.next().await;
     tokio::spawn(async move {
         orders.next().await;
         warn!("told again to stop: some requests are left without an answer");
+        log.flush();
         std::process::exit(1);
     });
 }

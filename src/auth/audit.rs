@@ -14,7 +14,7 @@ use crate::user::UserId;
 
 /// By which a filter of the log can name these lines. The id of the request is that of a span, which
 /// is there at the level `info` of `bienvenue`.
-const TARGET: &str = "bienvenue::audit";
+pub const AUDIT_TARGET: &str = "bienvenue::audit";
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +42,12 @@ impl Event {
     /// Writes down that this happened, from where, and to whom if that is known.
     pub(super) fn log(self, source: Source, user: Option<UserId>) {
         let user = user.map(|id| id.0);
-        info!(target: TARGET, event = self.name(), %source, user);
+        info!(target: AUDIT_TARGET, event = self.name(), %source, user);
     }
 }
 
 /// Writes down that a request was refused because of a limit.
 pub(super) fn throttled(source: Source, limit: &'static str, retry_after: Duration) {
     let seconds = retry_after.as_secs();
-    info!(target: TARGET, event = "throttled", %source, limit, seconds);
+    info!(target: AUDIT_TARGET, event = "throttled", %source, limit, seconds);
 }

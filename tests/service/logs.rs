@@ -1,16 +1,29 @@
 //! What is logged, and what never is.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use crate::on_each_engine;
-use crate::support::client::Call;
+use crate::support::Database;
+use crate::support::client::{Call, Client};
+use crate::support::raw::Raw;
 use crate::support::server::Server;
 
 const EMAIL: &str = "bob@example.org";
+
+/// How long an answer may take until a test gives up on it.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long an order to stop may take to be followed.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A secret with all the forms in which it might be logged.
 fn forms_of(secret: &str) -> [String; 4] {
@@ -135,4 +148,160 @@ async fn the_database_password_is_masked_in_the_last_words_too() {
         "{last_words}"
     );
     assert!(!last_words.contains("s3cret"), "{last_words}");
+}
+
+/// A running server whose log is not read any more since it listens; killed when it is dropped.
+struct UnreadServer {
+    process: Child,
+    log: Option<BufReader<ChildStderr>>,
+    address: String,
+    client: Client,
+}
+
+impl UnreadServer {
+    fn start(database: &Database) -> Self {
+        let mut process = Server::command()
+            .args(["--listen", "127.0.0.1:0", "--bcrypt-cost", "4"])
+            .args(["--database-url", &database.url])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening on ") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it did not start");
+        }
+        let (_, address) = line.split_once("http://").unwrap();
+        let address = address.split_whitespace().next().unwrap().to_owned();
+        Self {
+            process,
+            log: Some(log),
+            client: Client::of_url(&format!("http://{address}")),
+            address,
+        }
+    }
+
+    /// Has more requests answered than a log may wait for: twice 8,192 lines of at least 128 bytes.
+    async fn fill_log(&self) {
+        let mut raw = Raw::connect_to(&self.address).await;
+        for _ in 0..256 {
+            raw.send(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(64))
+                .await;
+            for _ in 0..64 {
+                let reply = timeout(ANSWERED_WITHIN, raw.reply()).await;
+                assert_eq!(reply.expect("an answer in time").status, 200);
+            }
+        }
+    }
+
+    /// Tells it to stop and waits for its end.
+    fn stop(&mut self) -> ExitStatus {
+        let pid = self.process.id().to_string();
+        let told = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        assert!(told.unwrap().success());
+        end_of(&mut self.process)
+    }
+}
+
+/// How a process ends that was told to stop.
+fn end_of(process: &mut Child) -> ExitStatus {
+    let told = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status;
+        }
+        if told.elapsed() > STOPPED_WITHIN {
+            let _ = process.kill();
+            panic!("it did not end by itself: {:?}", process.wait());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Deref for UnreadServer {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for UnreadServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_read_holds_up_neither_requests_nor_the_end() {
+    let database = Database::sqlite();
+    let mut server = UnreadServer::start(&database);
+    server.fill_log().await;
+    server.registered(EMAIL, "b4l0u").await;
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_log_that_is_read_again_has_every_audit_line_and_the_number_of_dropped_lines() {
+    let database = Database::sqlite();
+    let mut server = UnreadServer::start(&database);
+    server.fill_log().await;
+    server.registered(EMAIL, "b4l0u").await;
+    for _ in 0..100 {
+        server.logged_in(EMAIL, "b4l0u").await;
+    }
+    let mut log = server.log.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
+    });
+    assert_eq!(server.stop().code(), Some(0));
+    let log = reader.join().unwrap();
+    assert_eq!(log.matches("event=\"sign_up\"").count(), 1);
+    assert_eq!(log.matches("event=\"login\"").count(), 100);
+    assert!(log.trim_end().ends_with("stopped"));
+
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("lines were dropped"))
+        .collect();
+    let [told] = told[..] else {
+        panic!("{told:?}");
+    };
+    let number = told.split(' ').find_map(|word| word.parse::<usize>().ok());
+    let answered = log.matches(": answered ").count();
+    assert_eq!(answered + number.unwrap(), 256 * 64 + 1 + 100, "{told}");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_holds_up_nothing() {
+    let database = Database::sqlite();
+    let mut server = UnreadServer::start(&database);
+    server.log = None;
+    for _ in 0..10 {
+        assert_eq!(server.get("/").send().await.status, 200);
+    }
+    server.registered(EMAIL, "b4l0u").await;
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_start_that_fails_ends_though_its_log_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (_reader, mut full) = pipe().unwrap();
+    // As much as a pipe holds on Linux.
+    full.write_all(&vec![b'x'; 64 * 1024]).unwrap();
+    let mut process = Server::command()
+        .current_dir(folder.path())
+        .args(["--listen", &address])
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let status = end_of(&mut process);
+    assert_eq!(status.code(), Some(1));
 }
