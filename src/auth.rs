@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{Instrument, warn};
 
-use crate::clock::Clock;
-use crate::db::{self, Attribute, Change, Db, SessionCutoffs};
+use crate::clock::{CLOCK_TOLERANCE, Clock, UnixTime};
+use crate::db::{self, Change, Db, Found, Period, SessionCutoffs};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::password::{self, Password, PasswordRule, Passwords, Verdict, WeakPassword};
 use crate::source::Source;
 use crate::throttle::{self, Limits, Throttle};
-use crate::token::{ResetToken, SessionId, TokenSource};
+use crate::token::{ResetToken, ResetTokenDigest, SessionDigest, SessionId, TokenSource};
 use crate::user::{SessionUser, User};
 
 mod audit;
@@ -37,9 +37,9 @@ pub const MAX_SESSIONS_PER_USER: u32 = 50;
 /// write. A session may therefore end this much before its idle timeout.
 const LAST_SEEN_RESOLUTION: Duration = Duration::from_mins(5);
 
-/// How long whoever asks for a profile waits for that to be written down, and no longer if another
-/// program keeps us from writing. The next request tries again.
-const LAST_SEEN_PATIENCE: Duration = Duration::from_millis(250);
+/// How long an answer that does not depend on a write waits for it, such as the note that a session is
+/// in use, if another program keeps us from writing. The next request tries again.
+const SIDE_WRITE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How long things last.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +199,7 @@ impl Auth {
             if !auth.db.add_user(&email, &hashed_password, now).await? {
                 return Err(Error::EmailTaken);
             }
-            let looked_up = auth.db.find_user_by(Attribute::Email(&email)).await;
+            let looked_up = auth.db.find_user_by_email(&email).await;
             let user = looked_up.as_ref().ok().and_then(Option::as_ref);
             Event::SignUp.log(source, user.map(|user| user.id));
             Ok(looked_up)
@@ -280,7 +280,7 @@ impl Auth {
     /// Finds the user with this address; none without one.
     async fn find_user(&self, email: Option<&Email>) -> Result<Option<User>> {
         match email {
-            Some(email) => Ok(self.db.find_user_by(Attribute::Email(email)).await?),
+            Some(email) => Ok(self.db.find_user_by_email(email).await?),
             None => Ok(None),
         }
     }
@@ -328,25 +328,34 @@ impl Auth {
     /// [`Error::NoSession`].
     pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<SessionUser> {
         let digest = session_id.digest();
-        let user = self
-            .db
-            .find_user_by_session(digest, self.session_cutoffs())
-            .await?
-            .ok_or(Error::NoSession)?;
         let now = self.clock.now();
+        let user = self.find_session(digest, self.session_cutoffs(now)).await?;
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
-        if user.last_seen_at <= stale {
-            // Whoever asks has a right to the answer, whether or not this can be written down.
-            let touch = self.db.touch_session(digest, now);
-            match timeout(LAST_SEEN_PATIENCE, touch).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    warn!(error = %ErrorChain(&error), "cannot note that a session is in use");
-                }
-                Err(_) => warn!("no time to note that a session is in use"),
-            }
+        let latest = now.after(CLOCK_TOLERANCE);
+        if user.last_seen_at <= stale || user.last_seen_at > latest {
+            let touch = self.db.touch_session(digest, now, latest);
+            try_to_write("note that a session is in use", touch).await;
         }
         Ok(user)
+    }
+
+    /// Finds the user of a valid session. An expired one is deleted, so that it stays refused if the
+    /// clock is turned back.
+    async fn find_session(
+        &self,
+        digest: SessionDigest,
+        cutoffs: SessionCutoffs,
+    ) -> Result<SessionUser> {
+        match self.db.find_user_by_session(digest, cutoffs).await? {
+            Found::Valid(user) => Ok(user),
+            Found::Expired => {
+                let db = self.db.clone();
+                let delete = async move { db.delete_expired_session(digest, cutoffs).await };
+                try_to_write("delete an expired session", to_its_end(delete)).await;
+                Err(Error::NoSession)
+            }
+            Found::Invalid => Err(Error::NoSession),
+        }
     }
 
     /// Ends a session.
@@ -356,13 +365,9 @@ impl Auth {
     /// [`Error::NoSession`] if it had ended before.
     pub async fn destroy_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
         let digest = session_id.digest();
-        let cutoffs = self.session_cutoffs();
+        let cutoffs = self.session_cutoffs(self.clock.now());
         // Looked at first only to know who it is; what decides is the deletion.
-        let user = self
-            .db
-            .find_user_by_session(digest, cutoffs)
-            .await?
-            .ok_or(Error::NoSession)?;
+        let user = self.find_session(digest, cutoffs).await?;
         let auth = self.clone();
         to_its_end(async move {
             if !auth.db.delete_session(digest, cutoffs).await? {
@@ -413,20 +418,18 @@ impl Auth {
     ) -> Result<()> {
         self.check_new_password(new_password, email)?;
         let digest = token.digest();
-        let issued_after = self.clock.now().before(self.lifetimes.reset_token);
+        let issued = valid_period(self.clock.now(), self.lifetimes.reset_token);
         // Looked at first only to spare a hash for a token that is no good; what decides is the
         // update, since another request may hold the same token.
-        let user = self
-            .db
-            .find_user_by(Attribute::ResetToken(digest, issued_after))
-            .await?
-            .filter(|user| user.email == *email)
-            .ok_or(Error::BadResetToken)?;
+        let user = self.find_reset_token(digest, issued).await?;
+        if user.email != *email {
+            return Err(Error::BadResetToken);
+        }
         let hashed_password = self.passwords.hash(new_password).await?;
         let change = Change::Password {
             hashed_password,
             reset_token: digest,
-            issued_after,
+            issued,
             told_by_mail: self.tells_owners().then(|| self.clock.now()),
         };
         let (auth, email) = (self.clone(), email.clone());
@@ -440,6 +443,21 @@ impl Auth {
             Ok(())
         })
         .await
+    }
+
+    /// Finds the user of a valid reset token. An expired one is deleted, so that it stays refused if
+    /// the clock is turned back.
+    async fn find_reset_token(&self, digest: ResetTokenDigest, issued: Period) -> Result<User> {
+        match self.db.find_user_by_reset_token(digest, issued).await? {
+            Found::Valid(user) => Ok(user),
+            Found::Expired => {
+                let db = self.db.clone();
+                let delete = async move { db.delete_expired_reset_token(digest, issued).await };
+                try_to_write("delete an expired reset token", to_its_end(delete)).await;
+                Err(Error::BadResetToken)
+            }
+            Found::Invalid => Err(Error::BadResetToken),
+        }
     }
 
     fn check_new_password(&self, password: &Password, email: &Email) -> Result<()> {
@@ -458,19 +476,35 @@ impl Auth {
     pub async fn purge_expired(&self) -> Result<u64> {
         // A session past its lifetime is not found, hence no longer noted as used, hence soon
         // idle: the one cutoff catches both kinds.
-        let seen_before = self.session_cutoffs().last_seen_after;
         let now = self.clock.now();
+        let seen_before = self.session_cutoffs(now).last_seen_after;
         let issued_before = now.before(self.lifetimes.reset_token);
         let purged = self.db.purge(seen_before, issued_before, now).await?;
         Ok(purged + self.throttle.purge().await?)
     }
 
-    fn session_cutoffs(&self) -> SessionCutoffs {
-        let now = self.clock.now();
+    fn session_cutoffs(&self, now: UnixTime) -> SessionCutoffs {
         SessionCutoffs {
             last_seen_after: now.before(self.lifetimes.session_idle),
-            created_after: now.before(self.lifetimes.session),
+            created: valid_period(now, self.lifetimes.session),
         }
+    }
+}
+
+/// When something that lasts this long must have been made to be valid now.
+fn valid_period(now: UnixTime, lifetime: Duration) -> Period {
+    Period {
+        after: now.before(lifetime),
+        until: now.after(CLOCK_TOLERANCE),
+    }
+}
+
+/// Waits a short time for a write that the answer does not depend on.
+async fn try_to_write(what: &str, write: impl Future<Output = Result<(), db::Error>>) {
+    match timeout(SIDE_WRITE_TIMEOUT, write).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(error = %ErrorChain(&error), "cannot {what}"),
+        Err(_) => warn!("no time to {what}"),
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How far a stored moment may lie ahead of the present and still count: clocks of several machines
+/// differ a little. What lies further ahead was stored while a clock was wrong.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_mins(5);
+
 /// A moment, in whole seconds since 1970-01-01 UTC: what both databases store and compare alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub i64);

@@ -45,22 +45,58 @@ type Result<T> = std::result::Result<T, Error>;
 /// How many rows one statement purges, so that no other write waits long behind it.
 const PURGE_BATCH: i64 = 500;
 
-/// What a user may be found by.
+/// When a session must have begun, or a reset token must have been issued, to be valid now.
 #[derive(Clone, Copy, Debug)]
-pub enum Attribute<'a> {
-    /// The address.
-    Email(&'a Email),
-    /// A reset token that was issued after this moment.
-    ResetToken(ResetTokenDigest, UnixTime),
+pub struct Period {
+    /// After this: at this moment or before it, it has expired.
+    pub after: UnixTime,
+    /// Not after this: a clock was wrong.
+    pub until: UnixTime,
 }
 
-/// The moments that a session must reach beyond to be alive.
+impl Period {
+    /// What something made at this moment is worth.
+    fn judge<T>(self, made_at: UnixTime, value: T) -> Found<T> {
+        if made_at <= self.after {
+            Found::Expired
+        } else if made_at > self.until {
+            Found::Invalid
+        } else {
+            Found::Valid(value)
+        }
+    }
+}
+
+/// The moments by which a session is valid or not.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionCutoffs {
-    /// It must have been used after this.
+    /// It must have been used after this, or it has expired.
     pub last_seen_after: UnixTime,
-    /// It must have begun after this.
-    pub created_after: UnixTime,
+    /// When it must have begun.
+    pub created: Period,
+}
+
+impl SessionCutoffs {
+    /// What a session that was last seen and began at these moments is worth.
+    fn judge<T>(self, last_seen_at: UnixTime, created_at: UnixTime, value: T) -> Found<T> {
+        if last_seen_at <= self.last_seen_after {
+            Found::Expired
+        } else {
+            self.created.judge(created_at, value)
+        }
+    }
+}
+
+/// What a session id or a reset token leads to.
+#[derive(Clone, Debug)]
+pub enum Found<T> {
+    /// It is valid, and this is what it is for.
+    Valid(T),
+    /// It has expired, and its row is still there.
+    Expired,
+    /// It does not exist, a password change has voided it, or it was made further in the future than
+    /// clocks differ.
+    Invalid,
 }
 
 /// What may be changed about a user.
@@ -71,15 +107,15 @@ pub enum Change {
     /// A new reset token, issued at this moment, in the place of any older one.
     ResetToken(ResetTokenDigest, UnixTime),
     /// A new password, for a reset token that is used up by this. Ends every session and every
-    /// reset token of the user. Only if the token is the user's, was issued after `issued_after`
-    /// and is still good.
+    /// reset token of the user. Only if the token is the user's, was issued within the period and is
+    /// still good.
     Password {
         /// The new hash.
         hashed_password: HashedPassword,
         /// The token that allows it.
         reset_token: ResetTokenDigest,
-        /// The moment after which it must have been issued.
-        issued_after: UnixTime,
+        /// When it must have been issued.
+        issued: Period,
         /// The moment of the change if the user is to be told by mail. The change and the mail are
         /// recorded together or not at all.
         told_by_mail: Option<UnixTime>,
@@ -91,7 +127,7 @@ pub enum Change {
 pub struct Db {
     readers: AnyPool,
     writer: AnyPool,
-    look_ups: Arc<Batcher<LookUp, Result<Option<SessionUser>>>>,
+    look_ups: Arc<Batcher<LookUp, Result<Found<SessionUser>>>>,
     new_sessions: Arc<Batcher<NewSession, Result<bool>>>,
     errands: Arc<Batcher<Errand, Result<Taken>>>,
 }
@@ -155,25 +191,53 @@ impl Db {
         self.change(add).await
     }
 
-    /// Finds the user with this attribute; `None` if there is none.
+    /// Finds the user with this address; `None` if there is none.
     ///
     /// # Errors
     ///
     /// Also if what is stored is not a user of ours.
-    pub async fn find_user_by(&self, attribute: Attribute<'_>) -> Result<Option<User>> {
-        let find = match attribute {
-            Attribute::Email(email) => sqlx::query(sql::FIND_USER_BY_EMAIL).bind(email.as_str()),
-            Attribute::ResetToken(digest, issued_after) => {
-                sqlx::query(sql::FIND_USER_BY_RESET_TOKEN)
-                    .bind(digest.as_bytes())
-                    .bind(issued_after.0)
-            }
-        };
+    pub async fn find_user_by_email(&self, email: &Email) -> Result<Option<User>> {
+        let find = sqlx::query(sql::FIND_USER_BY_EMAIL).bind(email.as_str());
         let row = loan::fetch_optional(&self.readers, find).await?;
         Ok(row.as_ref().map(user_from).transpose()?)
     }
 
-    /// Finds the user of a session that is alive by these cutoffs; `None` if it is not.
+    /// Finds the user of a reset token, which is valid if it was issued within this period.
+    ///
+    /// # Errors
+    ///
+    /// Also if what is stored is not a user of ours.
+    pub async fn find_user_by_reset_token(
+        &self,
+        digest: ResetTokenDigest,
+        issued: Period,
+    ) -> Result<Found<User>> {
+        let find = sqlx::query(sql::FIND_USER_BY_RESET_TOKEN).bind(digest.as_bytes());
+        let Some(row) = loan::fetch_optional(&self.readers, find).await? else {
+            return Ok(Found::Invalid);
+        };
+        let created_at = UnixTime(row.try_get("created_at")?);
+        Ok(issued.judge(created_at, user_from(&row)?))
+    }
+
+    /// Deletes a reset token if it has expired by this period.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn delete_expired_reset_token(
+        &self,
+        digest: ResetTokenDigest,
+        issued: Period,
+    ) -> Result<()> {
+        let delete = sqlx::query(sql::DELETE_EXPIRED_RESET_TOKEN)
+            .bind(digest.as_bytes())
+            .bind(issued.after.0);
+        self.execute(delete).await?;
+        Ok(())
+    }
+
+    /// Finds the user of a session, which is valid or not by these cutoffs.
     ///
     /// # Errors
     ///
@@ -182,7 +246,7 @@ impl Db {
         &self,
         digest: SessionDigest,
         cutoffs: SessionCutoffs,
-    ) -> Result<Option<SessionUser>> {
+    ) -> Result<Found<SessionUser>> {
         self.look_ups.ask(LookUp { digest, cutoffs }).await?
     }
 
@@ -212,11 +276,11 @@ impl Db {
             Change::Password {
                 hashed_password,
                 reset_token,
-                issued_after,
+                issued,
                 told_by_mail,
             } => {
                 lend(&self.writer, async |connection| {
-                    let token = (reset_token, issued_after);
+                    let token = (reset_token, issued);
                     set_password(connection, user, &hashed_password, token, told_by_mail).await
                 })
                 .await
@@ -247,20 +311,26 @@ impl Db {
         self.new_sessions.ask(session).await?
     }
 
-    /// Notes that a session was in use.
+    /// Notes that a session was in use. A use noted after `latest` is taken for a wrong clock's.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn touch_session(&self, digest: SessionDigest, now: UnixTime) -> Result<()> {
+    pub async fn touch_session(
+        &self,
+        digest: SessionDigest,
+        now: UnixTime,
+        latest: UnixTime,
+    ) -> Result<()> {
         let touch = sqlx::query(sql::TOUCH_SESSION)
             .bind(digest.as_bytes())
-            .bind(now.0);
+            .bind(now.0)
+            .bind(latest.0);
         self.change(touch).await?;
         Ok(())
     }
 
-    /// Ends a session; false if none was alive by these cutoffs.
+    /// Ends a session; false if none was valid by these cutoffs.
     ///
     /// # Errors
     ///
@@ -273,8 +343,27 @@ impl Db {
         let delete = sqlx::query(sql::DELETE_SESSION)
             .bind(digest.as_bytes())
             .bind(cutoffs.last_seen_after.0)
-            .bind(cutoffs.created_after.0);
+            .bind(cutoffs.created.after.0)
+            .bind(cutoffs.created.until.0);
         self.change(delete).await
+    }
+
+    /// Deletes a session if it has expired by these cutoffs.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn delete_expired_session(
+        &self,
+        digest: SessionDigest,
+        cutoffs: SessionCutoffs,
+    ) -> Result<()> {
+        let delete = sqlx::query(sql::DELETE_EXPIRED_SESSION)
+            .bind(digest.as_bytes())
+            .bind(cutoffs.last_seen_after.0)
+            .bind(cutoffs.created.after.0);
+        self.execute(delete).await?;
+        Ok(())
     }
 
     /// Deletes the sessions last seen at `seen_before` or earlier, the reset tokens issued at
@@ -372,13 +461,13 @@ impl Db {
     }
 }
 
-/// Sets a password by a token issued after a moment, in one transaction with all that goes with it;
+/// Sets a password by a token issued within a period, in one transaction with all that goes with it;
 /// false if the token is no good.
 async fn set_password(
     connection: &mut AnyConnection,
     user: &User,
     hashed_password: &HashedPassword,
-    (reset_token, issued_after): (ResetTokenDigest, UnixTime),
+    (reset_token, issued): (ResetTokenDigest, Period),
     told_by_mail: Option<UnixTime>,
 ) -> sqlx::Result<bool> {
     let mut transaction = connection.begin().await?;
@@ -386,7 +475,8 @@ async fn set_password(
         .bind(user.id.0)
         .bind(hashed_password.as_str())
         .bind(reset_token.as_bytes())
-        .bind(issued_after.0);
+        .bind(issued.after.0)
+        .bind(issued.until.0);
     if set.execute(&mut *transaction).await?.rows_affected() == 0 {
         transaction.rollback().await?;
         return Ok(false);

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::audit::Event;
 use super::{Auth, Result, unless_throttled};
-use crate::db::{self, Attribute, Change, ClaimedMail, MailKind, Settlement};
+use crate::db::{self, Change, ClaimedMail, MailKind, Settlement};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Letter, Mailer};
@@ -228,8 +228,7 @@ impl Auth {
         let Some(post) = &self.post else {
             return Ok(false);
         };
-        let owner = Attribute::Email(&claimed.email);
-        let Some(user) = self.db.find_user_by(owner).await? else {
+        let Some(user) = self.db.find_user_by_email(&claimed.email).await? else {
             return Ok(false);
         };
         let now = self.clock.now();

@@ -9,13 +9,13 @@ use tracing::warn;
 
 use super::batch::{MAX_BATCH, Worker};
 use super::loan::{self, within_deadline};
-use super::{Result, SessionCutoffs, email_in, sql};
-use crate::clock::UnixTime;
+use super::{Found, Result, SessionCutoffs, email_in, sql};
+use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::error_chain::ErrorChain;
 use crate::token::SessionDigest;
 use crate::user::{SessionUser, UserId};
 
-/// Asks whose session this is, if it is alive by these cutoffs.
+/// Asks whose session this is, and whether it is valid by these cutoffs.
 pub(super) struct LookUp {
     pub(super) digest: SessionDigest,
     pub(super) cutoffs: SessionCutoffs,
@@ -35,7 +35,7 @@ impl Finder {
         }
     }
 
-    /// The rows of the sessions that are alive.
+    /// The rows of the sessions that exist.
     async fn find(&mut self, look_ups: &[LookUp]) -> Result<Vec<AnyRow>> {
         let is_fresh = self.connection.is_none();
         match self.query(look_ups).await {
@@ -48,14 +48,8 @@ impl Finder {
 
     /// Runs the query, and lets go of a connection on which it failed.
     async fn query(&mut self, look_ups: &[LookUp]) -> Result<Vec<AnyRow>> {
-        // They waited together, so what has expired for one has expired for all.
-        let latest = |moment: fn(&LookUp) -> UnixTime| look_ups.iter().map(moment).max();
-        let last_seen_after = latest(|look_up| look_up.cutoffs.last_seen_after);
-        let created_after = latest(|look_up| look_up.cutoffs.created_after);
         let (text, width) = sql::find_users_by_session_ids(look_ups.len());
-        let mut query = sqlx::query(text)
-            .bind(last_seen_after.map(|moment| moment.0))
-            .bind(created_after.map(|moment| moment.0));
+        let mut query = sqlx::query(text);
         for number in 0..width {
             let look_up = &look_ups[number.min(look_ups.len() - 1)];
             query = query.bind(look_up.digest.as_bytes());
@@ -87,27 +81,29 @@ fn digest_in(row: &AnyRow) -> Option<&[u8]> {
     row.try_get("digest").ok()
 }
 
-/// The user of a session's row.
-fn user_in(row: &AnyRow) -> Result<SessionUser> {
-    Ok(SessionUser {
+/// What a session's row says by these cutoffs.
+fn session_in(row: &AnyRow, cutoffs: SessionCutoffs) -> Result<Found<SessionUser>> {
+    let user = SessionUser {
         id: UserId(row.try_get("id")?),
         email: email_in(row)?,
         last_seen_at: UnixTime(row.try_get("last_seen_at")?),
-    })
+    };
+    let created_at = UnixTime(row.try_get("created_at")?);
+    Ok(cutoffs.judge(user.last_seen_at, created_at, user))
 }
 
-impl Worker<LookUp, Result<Option<SessionUser>>> for Finder {
+impl Worker<LookUp, Result<Found<SessionUser>>> for Finder {
     /// A row that cannot be read is an error for those who asked for it alone.
-    async fn work(&mut self, look_ups: &[LookUp]) -> Vec<Result<Option<SessionUser>>> {
+    async fn work(&mut self, look_ups: &[LookUp]) -> Vec<Result<Found<SessionUser>>> {
         let rows = match self.find(look_ups).await {
             Ok(rows) => rows,
             Err(error) => return look_ups.iter().map(|_| Err(error.clone())).collect(),
         };
         let rows = rows.iter().filter_map(|row| Some((digest_in(row)?, row)));
         let rows: HashMap<_, _> = rows.collect();
-        let answer = |look_up: &LookUp| {
-            let row = rows.get(look_up.digest.as_bytes());
-            row.map(|row| user_in(row)).transpose()
+        let answer = |look_up: &LookUp| match rows.get(look_up.digest.as_bytes()) {
+            Some(row) => session_in(row, look_up.cutoffs),
+            None => Ok(Found::Invalid),
         };
         look_ups.iter().map(answer).collect()
     }
@@ -184,7 +180,8 @@ impl Beginner {
             let delete = sqlx::query(sql::DELETE_OLDEST_SESSIONS)
                 .bind(user)
                 .bind(newest.now.0)
-                .bind(i64::from(newest.max_sessions));
+                .bind(i64::from(newest.max_sessions))
+                .bind(newest.now.after(CLOCK_TOLERANCE).0);
             loan::execute(&self.writer, delete).await?;
         }
         Ok(())

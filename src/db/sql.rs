@@ -31,12 +31,12 @@ statements! {
         FROM users
         WHERE email = $1";
 
-    /// `$1` digest; only if issued after `$2`.
+    /// `$1` digest. Finds an expired token too.
     FIND_USER_BY_RESET_TOKEN = "
-        SELECT u.id, u.email, u.hashed_password, u.password_version
+        SELECT u.id, u.email, u.hashed_password, u.password_version, t.created_at
         FROM reset_tokens AS t
         JOIN users AS u ON u.id = t.user_id AND u.password_version = t.password_version
-        WHERE t.digest = $1 AND t.created_at > $2";
+        WHERE t.digest = $1";
 
     /// `$1` user, `$2` the hash that was checked, `$3` its successor. Not if the hash has changed.
     REHASH = "
@@ -52,7 +52,7 @@ statements! {
             password_version = excluded.password_version,
             created_at = excluded.created_at";
 
-    /// `$1` user, `$2` hash, `$3` digest of a reset token issued after `$4`.
+    /// `$1` user, `$2` hash, `$3` digest of a reset token issued after `$4` and not after `$5`.
     ///
     /// Decides a race for one token: the version that it sets voids the token, and the database
     /// lets only one request at a time change the row.
@@ -60,33 +60,46 @@ statements! {
         UPDATE users SET hashed_password = $2, password_version = password_version + 1
         WHERE id = $1 AND EXISTS (
             SELECT 1 FROM reset_tokens AS t
-            WHERE t.user_id = users.id AND t.digest = $3 AND t.created_at > $4
+            WHERE t.user_id = users.id AND t.digest = $3
+              AND t.created_at > $4 AND t.created_at <= $5
               AND t.password_version = users.password_version)";
 
     /// `$1` user.
     DELETE_RESET_TOKEN_OF_USER = "
         DELETE FROM reset_tokens WHERE user_id = $1";
 
+    /// `$1` digest; only if issued at `$2` or before.
+    DELETE_EXPIRED_RESET_TOKEN = "
+        DELETE FROM reset_tokens WHERE digest = $1 AND created_at <= $2";
+
     /// `$1` user.
     DELETE_SESSIONS_OF_USER = "
         DELETE FROM sessions WHERE user_id = $1";
 
-    /// Of user `$1`, ends the sessions begun before `$2`, but for the newest `$3` of all.
+    /// Of user `$1`, ends the sessions begun before `$2`, but for the newest `$3` of all. Those begun
+    /// after `$4`, which a clock that was ahead has left, end first and not the ones in use.
     DELETE_OLDEST_SESSIONS = "
         DELETE FROM sessions
-        WHERE user_id = $1 AND created_at < $2 AND digest NOT IN (
+        WHERE user_id = $1 AND (created_at < $2 OR created_at > $4) AND digest NOT IN (
             SELECT digest FROM sessions
             WHERE user_id = $1
-            ORDER BY created_at DESC
+            ORDER BY CASE WHEN created_at > $4 THEN 1 ELSE 0 END, created_at DESC
             LIMIT $3)";
 
-    /// `$1` digest, `$2` now. Adds no row, so a session that has just ended stays ended.
+    /// `$1` digest, `$2` now, `$3` the latest moment that `last_seen_at` can be right. Adds no row, so
+    /// a session that has just ended stays ended.
     TOUCH_SESSION = "
-        UPDATE sessions SET last_seen_at = $2 WHERE digest = $1 AND last_seen_at < $2";
+        UPDATE sessions SET last_seen_at = $2
+        WHERE digest = $1 AND (last_seen_at < $2 OR last_seen_at > $3)";
 
-    /// `$1` digest; only if last seen after `$2` and begun after `$3`.
+    /// `$1` digest; only if last seen after `$2`, begun after `$3` and not begun after `$4`.
     DELETE_SESSION = "
-        DELETE FROM sessions WHERE digest = $1 AND last_seen_at > $2 AND created_at > $3";
+        DELETE FROM sessions
+        WHERE digest = $1 AND last_seen_at > $2 AND created_at > $3 AND created_at <= $4";
+
+    /// `$1` digest; only if last seen at `$2` or before, or begun at `$3` or before.
+    DELETE_EXPIRED_SESSION = "
+        DELETE FROM sessions WHERE digest = $1 AND (last_seen_at <= $2 OR created_at <= $3)";
 
     /// At most `$2` sessions last seen at `$1` or before.
     ///
@@ -228,22 +241,19 @@ fn placeholders(first: usize, count: usize) -> String {
     text
 }
 
-// The sums keep a database from looking through all sessions that were seen lately, which are most,
-// when it takes that for cheaper than to look up each digest.
 static FIND_USERS_BY_SESSION_IDS: LazyLock<Widths> = LazyLock::new(|| {
     let text = |digests: &str| {
         format!(
-            "SELECT s.digest, u.id, u.email, s.last_seen_at
+            "SELECT s.digest, u.id, u.email, s.created_at, s.last_seen_at
              FROM sessions AS s
              JOIN users AS u ON u.id = s.user_id AND u.password_version = s.password_version
-             WHERE s.digest IN ({digests}) AND s.last_seen_at + 0 > $1 AND s.created_at + 0 > $2"
+             WHERE s.digest IN ({digests})"
         )
     };
-    Widths::new(text, 3)
+    Widths::new(text, 1)
 });
 
-/// Finds the users of these many sessions, last seen after `$1` and begun after `$2`, with digests
-/// from `$3` on; and how many digests the text takes.
+/// Finds the users of these many sessions, expired ones too; and how many digests the text takes.
 pub(super) fn find_users_by_session_ids(count: usize) -> (&'static str, usize) {
     FIND_USERS_BY_SESSION_IDS.for_keys(count)
 }

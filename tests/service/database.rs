@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use bienvenue::db::{Attribute, Change, statements};
+use bienvenue::db::{Change, statements};
 use bienvenue::email::Email;
 use bienvenue::user::HashedPassword;
 use sqlx::{AnyConnection, Connection, Executor, SqlSafeStr};
@@ -113,7 +113,7 @@ on_each_engine! {
         let app = TestApp::new(database).await;
         app.registered("bob@example.org", "b4l0u").await;
         let email: Email = "bob@example.org".parse().unwrap();
-        let user = app.db.find_user_by(Attribute::Email(&email)).await.unwrap().unwrap();
+        let user = app.db.find_user_by_email(&email).await.unwrap().unwrap();
         let token = app.reset_token("bob@example.org").await;
         assert_eq!(app.reset("bob@example.org", &token, "new").send().await.status, 200);
 

@@ -8,6 +8,7 @@ mod architecture;
 mod audit;
 mod bad_input;
 mod browser;
+mod clock;
 mod command_line;
 mod cross_site;
 mod database;

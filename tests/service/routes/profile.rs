@@ -50,8 +50,7 @@ on_each_engine! {
         app.clock.turn(LIFETIMES.session_idle.checked_sub(Duration::from_secs(1)).unwrap());
         let other = app.logged_in(EMAIL, "b4l0u").await;
         app.clock.turn(Duration::from_secs(1));
-        let call = app.profile(&session);
-        app.assert_refused(call, 403, "not logged in").await;
+        app.profile(&session).send().await.assert_refusal(403, "not logged in");
         assert!(app.is_logged_in(&other).await);
     }
 
@@ -80,8 +79,7 @@ on_each_engine! {
             assert!(app.is_logged_in(&session).await);
         }
         app.clock.turn(DAY);
-        let call = app.profile(&session);
-        app.assert_refused(call, 403, "not logged in").await;
+        app.profile(&session).send().await.assert_refusal(403, "not logged in");
     }
 
     async fn use_is_written_down_every_few_minutes_only(database: Database) {
