@@ -4,6 +4,7 @@
 #![expect(clippy::wildcard_imports, reason = "the groups are parts of this file")]
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use bienvenue::clock::UnixTime;
 use bienvenue::db::{Db, Found, Period, SessionCutoffs};
 use bienvenue::email::Email;
 use bienvenue::password::{Cost, Password, Passwords};
+use bienvenue::source::Source;
 use bienvenue::token::{OsRandom, SessionDigest, SessionId};
 use bienvenue::user::{HashedPassword, User};
 use divan::Bencher;
@@ -70,12 +72,13 @@ mod hashes {
     fn at_once(bencher: Bencher, count: usize) {
         let cost = Cost::new(COST).expect("a cost");
         let passwords = Passwords::new(cost, Duration::from_mins(1));
+        let home = Source::from(IpAddr::from(Ipv4Addr::LOCALHOST));
         let password: Arc<Password> = Arc::new("b4l0u".parse().expect("a password"));
         bencher.counter(ItemsCount::new(count)).bench(|| {
             super::at_once(count, |_| {
                 let (passwords, password) = (passwords.clone(), Arc::clone(&password));
                 async move {
-                    passwords.hash(&password).await.expect("a hash");
+                    passwords.hash(&password, home).await.expect("a hash");
                 }
             });
         });

@@ -189,10 +189,10 @@ impl Auth {
         source: Source,
     ) -> Result<Result<Option<User>, db::Error>> {
         self.check_new_password(password, email)?;
-        self.passwords.ensure_room()?;
+        self.passwords.ensure_room(source)?;
         let let_in = self.throttle.sign_up(source).await;
         unless_throttled(let_in, source)?;
-        let hashed_password = self.passwords.hash(password).await?;
+        let hashed_password = self.passwords.hash(password, source).await?;
         let (auth, email) = (self.clone(), email.clone());
         to_its_end(async move {
             let now = auth.clock.now();
@@ -245,7 +245,7 @@ impl Auth {
         password: &Password,
         source: Source,
     ) -> Result<User> {
-        self.passwords.ensure_room()?;
+        self.passwords.ensure_room(source)?;
         let let_in = self.throttle.log_in(email, source).await;
         let attempt = unless_throttled(let_in, source)?;
         let outcome = self.check_credentials(email, password, source).await;
@@ -265,7 +265,7 @@ impl Auth {
     ) -> Result<User> {
         let user = self.find_user(email).await?;
         let stored = user.as_ref().map(|user| &user.hashed_password);
-        let verdict = self.passwords.verify(password, stored).await?;
+        let verdict = self.passwords.verify(password, stored, source).await?;
         let id = user.as_ref().map(|user| user.id);
         let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
             Event::FailedLogin.log(source, id);
@@ -425,7 +425,7 @@ impl Auth {
         if user.email != *email {
             return Err(Error::BadResetToken);
         }
-        let hashed_password = self.passwords.hash(new_password).await?;
+        let hashed_password = self.passwords.hash(new_password, source).await?;
         let change = Change::Password {
             hashed_password,
             reset_token: digest,

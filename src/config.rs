@@ -107,8 +107,9 @@ pub struct Config {
     )]
     pub bcrypt_cost: Cost,
 
-    /// The longest that a login, a sign-up or a password reset may wait for its turn to be hashed.
-    /// Whoever would wait longer is told at once to come back later
+    /// The time in which all logins, sign-ups and password resets that wait to be hashed are to be
+    /// done. What does not fit is told at once to come back later. Sources of requests take turns and
+    /// have equal shares of it
     #[arg(
         long,
         env = "BIENVENUE_LOGIN_WAIT",

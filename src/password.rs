@@ -2,7 +2,8 @@
 //!
 //! bcrypt costs a quarter of a second on purpose, so it never runs on the threads that serve
 //! requests. A few threads of the lowest priority, one a core, hash what waits, several passwords at
-//! once (see `lanes`); what would wait too long is refused at once (see `queue`).
+//! once (see `lanes`), the sources of requests in turn (see `turns`); what would wait too long is
+//! refused at once (see `queue`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use bcrypt::{BASE_64, HashParts};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::source::Source;
 use crate::user::HashedPassword;
 
 mod cost;
@@ -23,10 +25,12 @@ mod most_used;
 mod pi;
 mod queue;
 mod rule;
+mod turns;
 
 pub use cost::Cost;
 pub use rule::{PasswordRule, WeakPassword};
 
+use lanes::{Hash, Input, Output};
 use queue::{NotHashed, Queue};
 
 /// The longest password, in bytes. bcrypt ignores what comes after, and an ignored ending would
@@ -82,8 +86,7 @@ pub enum Verdict {
     Wrong,
     /// It is the password.
     Right {
-        /// The same password hashed at today's cost; `None` if the stored hash has it already, or
-        /// if nobody has time to make one now.
+        /// The same password hashed at today's cost; `None` if the stored hash has it already.
         stronger: Option<HashedPassword>,
     },
 }
@@ -140,13 +143,14 @@ impl Passwords {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// Says at once, before any other work, if a password could not be hashed or checked in time.
+    /// Says at once, before any other work, if a password from this source could not be hashed or
+    /// checked in time.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`].
-    pub fn ensure_room(&self) -> Result<(), Error> {
-        Ok(self.queue.ensure_room(self.cost)?)
+    pub fn ensure_room(&self, source: Source) -> Result<(), Error> {
+        Ok(self.queue.ensure_room(source, self.cost)?)
     }
 
     /// Hashes a password at today's cost, as `$2b$`.
@@ -154,18 +158,18 @@ impl Passwords {
     /// # Errors
     ///
     /// [`Error::Busy`], and whatever keeps bcrypt from running.
-    pub async fn hash(&self, password: &Password) -> Result<HashedPassword, Error> {
+    pub async fn hash(&self, password: &Password, source: Source) -> Result<HashedPassword, Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
-        let hash = self.bcrypt(self.cost, password, salt).await?;
-        Ok(HashedPassword::new(hash))
+        let output = self.bcrypt(self.cost, self.cost, password, salt, source);
+        Ok(text(self.cost, salt, output.await?.at_the_end))
     }
 
     /// Checks a password against a stored hash.
     ///
-    /// Without one, with an unreadable one and with a cheaper one, a wrong password costs the same
-    /// work: one bcrypt at today's cost. So the time of an answer does not tell whether an account
-    /// exists (CWE-208). A dearer one, left from when today's cost was higher, takes longer.
+    /// Without one, with an unreadable one and with a cheaper one, it is one job of the same work: one
+    /// bcrypt at today's cost, right or wrong. So the time of an answer does not tell whether an
+    /// account exists (CWE-208). A dearer one, left from when today's cost was higher, takes longer.
     ///
     /// # Errors
     ///
@@ -175,52 +179,51 @@ impl Passwords {
         &self,
         password: &Password,
         stored: Option<&HashedPassword>,
+        source: Source,
     ) -> Result<Verdict, Error> {
         let Some((stored_cost, stored)) = stored.and_then(readable) else {
-            self.pretend(self.cost, password).await?;
+            self.bcrypt(self.cost, self.cost, password, [0; 16], source)
+                .await?;
             return Ok(Verdict::Wrong);
         };
-        let hash = self
-            .bcrypt(stored_cost, password, stored.get_salt_raw())
+        let (salt, all) = (stored.get_salt_raw(), stored_cost.max(self.cost));
+        let output = self
+            .bcrypt(all, stored_cost, password, salt, source)
             .await?;
-        if bool::from(hash.as_bytes().ct_eq(stored.to_string().as_bytes())) {
-            let stronger = if stored_cost < self.cost {
-                self.hash(password).await.ok()
-            } else {
-                None
-            };
-            return Ok(Verdict::Right { stronger });
+        let hash = text(stored_cost, salt, output.at_own_cost);
+        let is_right = hash
+            .as_str()
+            .as_bytes()
+            .ct_eq(stored.to_string().as_bytes());
+        if !bool::from(is_right) {
+            return Ok(Verdict::Wrong);
         }
-        // 2^s + (2^s + 2^(s+1) + … + 2^(c-1)) = 2^c: the rounds of one hash at today's cost.
-        for cost in stored_cost.0..self.cost.0 {
-            match self.pretend(Cost(cost), password).await {
-                // The queue has filled up meanwhile. An unknown address, let in at the same moment
-                // for all its rounds at once, is not sent away either.
-                Err(Error::Busy { .. }) => break,
-                done => done?,
-            }
-        }
-        Ok(Verdict::Wrong)
+        // The salt stays: it is the same password, and the work was done with it.
+        let stronger = (stored_cost < all).then(|| text(all, salt, output.at_the_end));
+        Ok(Verdict::Right { stronger })
     }
 
-    /// Does the work of checking a password, against nothing.
-    async fn pretend(&self, cost: Cost, password: &Password) -> Result<(), Error> {
-        self.bcrypt(cost, password, [0; 16]).await.map(drop)
-    }
-
-    /// The hash of a password as text, made by the hashing threads.
+    /// The hashes of a password at two costs, made by the hashing threads in the rounds of the higher
+    /// one.
     async fn bcrypt(
         &self,
-        cost: Cost,
+        all: Cost,
+        own: Cost,
         password: &Password,
         salt: [u8; 16],
-    ) -> Result<String, Error> {
-        let input = lanes::Input::new(password.0.as_bytes(), salt);
-        let hash = self.queue.hash(cost, input).await?;
-        self.rounds.fetch_add(cost.rounds(), Ordering::Relaxed);
-        let (salt, hash) = (BASE_64.encode(salt), BASE_64.encode(hash));
-        Ok(format!("$2b${:02}${salt}{hash}", cost.0))
+        source: Source,
+    ) -> Result<Output, Error> {
+        let input = Input::new(password.0.as_bytes(), salt, own);
+        let output = self.queue.hash(source, all, input).await?;
+        self.rounds.fetch_add(all.rounds(), Ordering::Relaxed);
+        Ok(output)
     }
+}
+
+/// A hash as text.
+fn text(cost: Cost, salt: [u8; 16], hash: Hash) -> HashedPassword {
+    let (salt, hash) = (BASE_64.encode(salt), BASE_64.encode(hash));
+    HashedPassword::new(format!("$2b${:02}${salt}{hash}", cost.0))
 }
 
 /// A stored hash with its cost; `None` for what we do not check: not bcrypt, malformed, of a cost
@@ -239,6 +242,12 @@ fn readable(stored: &HashedPassword) -> Option<(Cost, HashParts)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake};
+    use std::thread::{self, Thread};
+
     use super::*;
 
     fn password(text: &str) -> Password {
@@ -253,11 +262,15 @@ mod tests {
         HashedPassword::new(text.to_owned())
     }
 
+    fn home() -> Source {
+        IpAddr::from(Ipv4Addr::LOCALHOST).into()
+    }
+
     /// Checks `text` against `hash` and returns the verdict with the rounds that it took.
     async fn verify_at(cost: u32, text: &str, hash: Option<HashedPassword>) -> (Verdict, u64) {
         let passwords = passwords(Cost::new(cost).unwrap());
         let verdict = passwords
-            .verify(&password(text), hash.as_ref())
+            .verify(&password(text), hash.as_ref(), home())
             .await
             .unwrap();
         (verdict, passwords.rounds_spent())
@@ -293,12 +306,16 @@ mod tests {
     #[tokio::test]
     async fn a_hash_is_2b_at_the_given_cost_and_verifies() {
         let passwords = passwords(Cost::new(5).unwrap());
-        let hash = passwords.hash(&password("b4l0u")).await.unwrap();
+        let hash = passwords.hash(&password("b4l0u"), home()).await.unwrap();
         assert!(hash.as_str().starts_with("$2b$05$"));
 
-        let right = passwords.verify(&password("b4l0u"), Some(&hash)).await;
+        let right = passwords
+            .verify(&password("b4l0u"), Some(&hash), home())
+            .await;
         assert!(matches!(right.unwrap(), Verdict::Right { stronger: None }));
-        let wrong = passwords.verify(&password("b4l0U"), Some(&hash)).await;
+        let wrong = passwords
+            .verify(&password("b4l0U"), Some(&hash), home())
+            .await;
         assert!(matches!(wrong.unwrap(), Verdict::Wrong));
     }
 
@@ -306,14 +323,18 @@ mod tests {
     async fn the_72nd_byte_counts() {
         let passwords = passwords(Cost::MIN);
         let long = "x".repeat(71);
-        let hash = passwords.hash(&password(&(long.clone() + "y"))).await;
+        let hash = passwords
+            .hash(&password(&(long.clone() + "y")), home())
+            .await;
         let hash = hash.unwrap();
         for (text, is_right) in [
             (long.clone() + "y", true),
             (long.clone() + "z", false),
             (long, false),
         ] {
-            let verdict = passwords.verify(&password(&text), Some(&hash)).await;
+            let verdict = passwords
+                .verify(&password(&text), Some(&hash), home())
+                .await;
             assert_eq!(
                 matches!(verdict.unwrap(), Verdict::Right { .. }),
                 is_right,
@@ -344,7 +365,7 @@ mod tests {
     #[tokio::test]
     async fn a_cheaper_hash_is_made_anew_when_the_password_is_right() {
         let hash = bcrypt::hash("b4l0u", 4).unwrap();
-        let (verdict, _) = verify_at(6, "b4l0u", Some(stored(&hash))).await;
+        let (verdict, rounds) = verify_at(6, "b4l0u", Some(stored(&hash))).await;
         let Verdict::Right {
             stronger: Some(stronger),
         } = verdict
@@ -353,6 +374,7 @@ mod tests {
         };
         assert!(stronger.as_str().starts_with("$2b$06$"));
         assert!(bcrypt::verify("b4l0u", stronger.as_str()).unwrap());
+        assert_eq!(rounds, 64);
     }
 
     #[tokio::test]
@@ -382,6 +404,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_check_waits_for_one_turn_whatever_is_stored() {
+        let cheap = stored(&bcrypt::hash("b4l0u", 4).unwrap());
+        let sound = stored(&bcrypt::hash("b4l0u", 8).unwrap());
+        for text in ["wrong", "b4l0u"] {
+            for hash in [None, Some(&cheap), Some(&sound)] {
+                let passwords = passwords(Cost(8));
+                let password = password(text);
+                let check = passwords.verify(&password, hash, home());
+                assert_eq!(times_woken(check), 1, "{hash:?}");
+            }
+        }
+    }
+
+    /// Runs a future to its end and counts how often it had to wait.
+    fn times_woken<T>(future: impl Future<Output = T>) -> usize {
+        struct Counter(Thread, AtomicUsize);
+        impl Wake for Counter {
+            fn wake(self: Arc<Self>) {
+                self.1.fetch_add(1, Ordering::Relaxed);
+                self.0.unpark();
+            }
+        }
+        let counter = Arc::new(Counter(thread::current(), AtomicUsize::new(0)));
+        let waker = Arc::clone(&counter).into();
+        let mut future = pin!(future);
+        while future
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+        {
+            thread::park();
+        }
+        counter.1.load(Ordering::Relaxed)
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn the_thread_that_serves_does_not_hash() {
         let passwords = passwords(Cost::MIN);
@@ -389,7 +447,7 @@ mod tests {
         // One thread serves here. If it hashed, the hash would be done at the first look.
         tokio::select! {
             biased;
-            _ = passwords.hash(&b4l0u) => panic!("hashed on the serving thread"),
+            _ = passwords.hash(&b4l0u, home()) => panic!("hashed on the serving thread"),
             () = std::future::ready(()) => {}
         }
     }

@@ -9,6 +9,13 @@
 //! its own password, salt and table, take turns: round 1 of all, round 2 of all, … While the
 //! look-ups of one are under way, the core works on the others'. Nothing is shared between them.
 //!
+//! # Hashes of a lower cost
+//!
+//! A hash of cost `c` is read off the tables after 2^c rounds, which does not change them. So a lane
+//! gives its hash at a cost of its own on the way and goes on with the others to the end: all lanes
+//! do the same number of rounds, and what comes out at the end is the hash of the same password and
+//! salt at the higher cost.
+//!
 //! # Why it is the same function
 //!
 //! Every lane does the operations of bcrypt in the order of bcrypt on data of its own; only what
@@ -46,11 +53,22 @@ const HASH_BYTES: usize = 23;
 /// What comes out of bcrypt.
 pub(super) type Hash = [u8; HASH_BYTES];
 
-/// What goes into one hash.
+/// What goes into one lane.
 pub(super) struct Input {
     /// The password as the 18 words that bcrypt mixes in.
     key: Zeroizing<Words>,
     salt: [u8; 16],
+    /// The cost of the hash that is wanted on the way, at most that of all lanes.
+    cost: Cost,
+}
+
+/// What comes out of one lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Output {
+    /// The hash at the cost of the input.
+    pub(super) at_own_cost: Hash,
+    /// The hash at the cost of all lanes; the same if the costs are.
+    pub(super) at_the_end: Hash,
 }
 
 /// As many words as Blowfish has subkeys.
@@ -58,10 +76,10 @@ type Words = [u32; 18];
 
 impl Input {
     /// Takes a password of at most 72 bytes. bcrypt ends it with a NUL, unless it fills the 72.
-    pub(super) fn new(password: &[u8], salt: [u8; 16]) -> Self {
+    pub(super) fn new(password: &[u8], salt: [u8; 16], cost: Cost) -> Self {
         let password = password.iter().copied().chain([0]);
         let key = Zeroizing::new(words(password));
-        Self { key, salt }
+        Self { key, salt, cost }
     }
 }
 
@@ -153,6 +171,27 @@ impl<const N: usize> Lanes<N> {
     }
 }
 
+impl<const N: usize> Lanes<N> {
+    /// The hashes by the tables as they are.
+    fn hashes(&self) -> [Hash; N] {
+        const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
+
+        let mut hashes = [[0; HASH_BYTES + 1]; N];
+        for start in [0, 8, 16] {
+            let word = |at: usize| u32::from_be_bytes(std::array::from_fn(|byte| TEXT[at + byte]));
+            let mut blocks = [[word(start), word(start + 4)]; N];
+            for _ in 0..64 {
+                self.encrypt(&mut blocks);
+            }
+            for lane in 0..N {
+                hashes[lane][start..start + 4].copy_from_slice(&blocks[lane][0].to_be_bytes());
+                hashes[lane][start + 4..start + 8].copy_from_slice(&blocks[lane][1].to_be_bytes());
+            }
+        }
+        hashes.map(without_last_byte)
+    }
+}
+
 impl<const N: usize> Drop for Lanes<N> {
     fn drop(&mut self) {
         self.subkeys.as_flattened_mut().zeroize();
@@ -160,19 +199,41 @@ impl<const N: usize> Drop for Lanes<N> {
     }
 }
 
-/// The hashes of at most [`MAX_LANES`] inputs at one cost, in their order.
-pub(super) fn hash_together(cost: Cost, inputs: &[Input]) -> Vec<Hash> {
+/// The hashes of at most [`MAX_LANES`] inputs, in their order. Each lane does the rounds of `cost`.
+pub(super) fn hash_together(cost: Cost, inputs: &[Input]) -> Vec<Output> {
     match inputs {
         [a, b] => interleave(cost, [a, b]).into(),
         [a, b, c] => interleave(cost, [a, b, c]).into(),
         [a, b, c, d] => interleave(cost, [a, b, c, d]).into(),
         [a, b, c, d, e] => interleave(cost, [a, b, c, d, e]).into(),
-        alone => alone.iter().map(|input| hash_alone(cost, input)).collect(),
+        // Where the compiler does not optimize, as for tests, this file is much slower than the crate.
+        alone if cfg!(debug_assertions) => hash_by_crate(cost, alone),
+        alone => {
+            let alone = alone.iter();
+            alone.flat_map(|input| interleave(cost, [input])).collect()
+        }
     }
 }
 
-/// The hash of one input, by the `bcrypt` crate.
-pub(super) fn hash_alone(cost: Cost, input: &Input) -> Hash {
+/// The same by the `bcrypt` crate, one by one. One of a lower cost takes the rounds of that in
+/// addition.
+pub(super) fn hash_by_crate(cost: Cost, inputs: &[Input]) -> Vec<Output> {
+    let output = |input: &Input| {
+        let at_own_cost = by_crate(input.cost, input);
+        let at_the_end = if input.cost == cost {
+            at_own_cost
+        } else {
+            by_crate(cost, input)
+        };
+        Output {
+            at_own_cost,
+            at_the_end,
+        }
+    };
+    inputs.iter().map(output).collect()
+}
+
+fn by_crate(cost: Cost, input: &Input) -> Hash {
     // The crate repeats a password until it fills 72 bytes, so a repeated one is the same to it.
     let mut password = Zeroizing::new([0; 72]);
     for (bytes, word) in password.chunks_exact_mut(4).zip(*input.key) {
@@ -186,9 +247,7 @@ fn without_last_byte(hash: [u8; HASH_BYTES + 1]) -> Hash {
 }
 
 /// The hashes of `N` inputs, side by side.
-fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Hash; N] {
-    const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
-
+fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Output; N] {
     let keys = inputs.map(|input| &*input.key);
     let salts = inputs.map(|input| words(input.salt.into_iter()));
     let salts = salts.each_ref();
@@ -203,45 +262,50 @@ fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Hash; N] {
         }
         half ^= 2;
     });
-    for _ in 0..cost.rounds() {
-        lanes.expand(keys, |_| {});
-        lanes.expand(salts, |_| {});
-    }
 
-    let mut hashes = [[0; HASH_BYTES + 1]; N];
-    for start in [0, 8, 16] {
-        let word = |at: usize| u32::from_be_bytes(std::array::from_fn(|byte| TEXT[at + byte]));
-        let mut blocks = [[word(start), word(start + 4)]; N];
-        for _ in 0..64 {
-            lanes.encrypt(&mut blocks);
+    let mut stops: Vec<Cost> = inputs.iter().map(|input| input.cost).collect();
+    stops.push(cost);
+    stops.sort_unstable();
+    stops.dedup();
+    let mut outputs = [Output::default(); N];
+    let mut rounds = 0;
+    for stop in stops {
+        for _ in rounds..stop.rounds() {
+            lanes.expand(keys, |_| {});
+            lanes.expand(salts, |_| {});
         }
+        rounds = stop.rounds();
+        let hashes = lanes.hashes();
         for lane in 0..N {
-            hashes[lane][start..start + 4].copy_from_slice(&blocks[lane][0].to_be_bytes());
-            hashes[lane][start + 4..start + 8].copy_from_slice(&blocks[lane][1].to_be_bytes());
+            if inputs[lane].cost == stop {
+                outputs[lane].at_own_cost = hashes[lane];
+            }
+            outputs[lane].at_the_end = hashes[lane];
         }
     }
-    hashes.map(without_last_byte)
+    outputs
 }
 
 /// Compares every number of lanes with the `bcrypt` crate, on the processor at hand. Returns how
 /// long all lanes together took at the lowest cost; `None` if any disagreed.
 pub(super) fn try_out() -> Option<Duration> {
+    /// For the hashes on the way.
+    const LOWER: Cost = Cost(3);
+
     let passwords: [&[u8]; MAX_LANES] = [b"b4l0u", b"", b"\xFF\x80", &[b'x'; 71], &[b'y'; 72]];
     let inputs: Vec<Input> = passwords
         .iter()
         .zip(0x5A..)
-        .map(|(password, salt)| Input::new(password, [salt; 16]))
+        .zip([Cost::MIN, LOWER].into_iter().cycle())
+        .map(|((password, salt), cost)| Input::new(password, [salt; 16], cost))
         .collect();
-    let expected: Vec<Hash> = inputs
-        .iter()
-        .map(|input| hash_alone(Cost::MIN, input))
-        .collect();
+    let expected = hash_by_crate(Cost::MIN, &inputs);
     let mut time = Duration::ZERO;
-    for lanes in 2..=MAX_LANES {
+    for lanes in 1..=MAX_LANES {
         let started = Instant::now();
-        let hashes = hash_together(Cost::MIN, &inputs[..lanes]);
+        let outputs = hash_together(Cost::MIN, &inputs[..lanes]);
         time = started.elapsed();
-        if hashes != expected[..lanes] {
+        if outputs != expected[..lanes] {
             return None;
         }
     }
@@ -257,21 +321,45 @@ mod tests {
 
     use super::*;
 
+    fn input(password: &[u8], lane: usize, cost: Cost) -> Input {
+        Input::new(password, [u8::try_from(lane).unwrap(); 16], cost)
+    }
+
     #[test]
     fn any_number_of_lanes_agrees_with_the_crate_at_every_cost() {
         for cost in 4..=12 {
             let cost = Cost::new(cost).unwrap();
             let inputs: Vec<Input> = (0..MAX_LANES)
-                .map(|lane| Input::new(&vec![b'a'; lane * 18], [u8::try_from(lane).unwrap(); 16]))
+                .map(|lane| input(&vec![b'a'; lane * 18], lane, cost))
                 .collect();
-            let alone = inputs.iter().map(|input| hash_alone(cost, input));
-            let alone: Vec<Hash> = alone.collect();
+            let by_crate = hash_by_crate(cost, &inputs);
             for lanes in 1..=MAX_LANES {
                 let together = hash_together(cost, &inputs[..lanes]);
-                assert_eq!(together, alone[..lanes], "{lanes} lanes, cost {cost}");
+                assert_eq!(together, by_crate[..lanes], "{lanes} lanes, cost {cost}");
             }
         }
         assert!(try_out().is_some());
+    }
+
+    #[test]
+    fn each_lane_gives_its_hash_at_a_cost_of_its_own_and_at_that_of_all() {
+        for costs in [[4, 4, 4, 4, 4], [4, 5, 6, 7, 8], [8, 6, 8, 4, 6]] {
+            let all = Cost(8);
+            let inputs: Vec<Input> = costs
+                .into_iter()
+                .enumerate()
+                .map(|(lane, cost)| input(b"b4l0u", lane, Cost(cost)))
+                .collect();
+            for lanes in 1..=MAX_LANES {
+                let outputs = hash_together(all, &inputs[..lanes]);
+                for (output, input) in outputs.iter().zip(&inputs) {
+                    assert_eq!(output.at_own_cost, by_crate(input.cost, input));
+                    assert_eq!(output.at_the_end, by_crate(all, input));
+                }
+            }
+            let alone = interleave(all, [&inputs[0]]);
+            assert_eq!(alone[..], hash_by_crate(all, &inputs[..1]));
+        }
     }
 
     #[test]
@@ -301,11 +389,12 @@ mod tests {
         ];
         let inputs = vectors.map(|(password, hash)| {
             let parts: HashParts = hash.parse().unwrap();
-            Input::new(password.as_bytes(), parts.get_salt_raw())
+            Input::new(password.as_bytes(), parts.get_salt_raw(), Cost(6))
         });
-        let hashes = hash_together(Cost::new(6).unwrap(), &inputs);
-        for ((password, expected), hash) in vectors.iter().zip(hashes) {
-            assert!(expected.ends_with(&BASE_64.encode(hash)), "{password:?}");
+        let outputs = hash_together(Cost(6), &inputs);
+        for ((password, expected), output) in vectors.iter().zip(outputs) {
+            let hash = BASE_64.encode(output.at_the_end);
+            assert!(expected.ends_with(&hash), "{password:?}");
         }
     }
 
@@ -322,10 +411,10 @@ mod tests {
                 .collect();
             let inputs: Vec<Input> = inputs
                 .iter()
-                .map(|(password, salt)| Input::new(password, *salt))
+                .map(|(password, salt)| Input::new(password, *salt, Cost::MIN))
                 .collect();
-            for (hash, expected) in hash_together(Cost::MIN, &inputs).iter().zip(expected) {
-                prop_assert!(expected.ends_with(&BASE_64.encode(hash)));
+            for (output, expected) in hash_together(Cost::MIN, &inputs).iter().zip(expected) {
+                prop_assert!(expected.ends_with(&BASE_64.encode(output.at_the_end)));
             }
         }
     }
@@ -334,10 +423,10 @@ mod tests {
     fn a_repeated_password_is_what_the_crate_makes_of_it() {
         for length in 0..=72 {
             let password = vec![b'p'; length];
-            let input = Input::new(&password, [9; 16]);
+            let input = Input::new(&password, [9; 16], Cost::MIN);
             let parts = bcrypt::hash_with_salt(&password, 4, [9; 16]).unwrap();
             let hash = parts.to_string();
-            let ours = BASE_64.encode(hash_alone(Cost::MIN, &input));
+            let ours = BASE_64.encode(by_crate(Cost::MIN, &input));
             assert!(hash.ends_with(&ours), "{length} bytes");
         }
     }

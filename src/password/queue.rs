@@ -1,6 +1,5 @@
-//! Who waits to be hashed, how long at the most, and the threads that do it.
+//! How much may wait to be hashed, and the threads that do it.
 
-use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,7 +10,9 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::cost::Cost;
-use super::lanes::{self, Hash, Input, MAX_LANES};
+use super::lanes::{self, Input, MAX_LANES, Output};
+use super::turns::{GaveWay, Job, Turns};
+use crate::source::Source;
 
 /// The most that may wait, however cheap they are: the queue is bounded in memory too.
 const MAX_WAITING: usize = 4096;
@@ -40,7 +41,7 @@ struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
     threads: usize,
-    /// The longest that the last in the queue may wait.
+    /// The time in which all that waits is to be done.
     longest_wait: Duration,
     /// The rounds that a thread does in a second with all lanes in use.
     speed: AtomicU64,
@@ -49,36 +50,17 @@ struct Shared {
 }
 
 struct State {
-    waiting: VecDeque<Job>,
-    /// The rounds of all that wait.
-    rounds: u64,
+    waiting: Turns,
     idle_threads: usize,
     is_open: bool,
-}
-
-struct Job {
-    cost: Cost,
-    input: Input,
-    answer: oneshot::Sender<Hash>,
+    swept_at: Instant,
 }
 
 impl Queue {
     /// Starts a thread for each core.
     pub(super) fn start(longest_wait: Duration) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                waiting: VecDeque::new(),
-                rounds: 0,
-                idle_threads: 0,
-                is_open: true,
-            }),
-            arrived: Condvar::new(),
-            threads,
-            longest_wait,
-            speed: AtomicU64::new(ASSUMED_SPEED),
-            lanes: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared::new(threads, longest_wait));
         for number in 0..threads {
             let shared = Arc::clone(&shared);
             let thread = thread::Builder::new().name(format!("hash-{number}"));
@@ -89,21 +71,38 @@ impl Queue {
         Self { shared }
     }
 
-    /// Whether a job of this cost would be let in now.
-    pub(super) fn ensure_room(&self, cost: Cost) -> Result<(), NotHashed> {
-        self.shared.room(cost).map(drop)
+    /// Whether a job of this cost from this source would be let in now.
+    pub(super) fn ensure_room(&self, source: Source, cost: Cost) -> Result<(), NotHashed> {
+        let shared = &self.shared;
+        let mut state = shared.state();
+        if shared.has_room(&mut state, cost) || state.waiting.would_make_room(source, cost) {
+            Ok(())
+        } else {
+            Err(shared.busy())
+        }
     }
 
-    /// Waits for its turn and returns the hash. A caller that stops waiting gives its place up.
-    pub(super) async fn hash(&self, cost: Cost, input: Input) -> Result<Hash, NotHashed> {
-        let (answer, hash) = oneshot::channel();
+    /// Waits for its turn and returns the hashes. Takes the rounds of `cost`, which is at least that of
+    /// the input. A caller that stops waiting gives its place up.
+    pub(super) async fn hash(
+        &self,
+        source: Source,
+        cost: Cost,
+        input: Input,
+    ) -> Result<Output, NotHashed> {
+        let (answer, output) = oneshot::channel();
         let job = Job {
             cost,
             input,
+            since: Instant::now(),
             answer,
         };
-        self.shared.admit(job)?;
-        hash.await.map_err(|_| NotHashed::Gone)
+        self.shared.admit(source, job)?;
+        match output.await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(GaveWay)) => Err(self.shared.busy()),
+            Err(_) => Err(NotHashed::Gone),
+        }
     }
 }
 
@@ -115,37 +114,62 @@ impl Drop for Queue {
 }
 
 impl Shared {
+    fn new(threads: usize, longest_wait: Duration) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: Turns::default(),
+                idle_threads: 0,
+                is_open: true,
+                swept_at: Instant::now(),
+            }),
+            arrived: Condvar::new(),
+            threads,
+            longest_wait,
+            speed: AtomicU64::new(ASSUMED_SPEED),
+            lanes: OnceLock::new(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // What a thread leaves behind when it panics is still a queue.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, job: Job) -> Result<(), NotHashed> {
-        let mut state = self.room(job.cost)?;
-        state.rounds += job.cost.rounds();
-        state.waiting.push_back(job);
+    fn busy(&self) -> NotHashed {
+        NotHashed::Busy {
+            retry_after: self.longest_wait,
+        }
+    }
+
+    /// Lets a job wait for its turn, in the place of others if it has a right to that.
+    fn admit(&self, source: Source, job: Job) -> Result<(), NotHashed> {
+        let mut state = self.state();
+        let gone = if self.has_room(&mut state, job.cost) {
+            Vec::new()
+        } else {
+            let gone = state.waiting.make_room(source, job.cost);
+            if gone.is_empty() {
+                return Err(self.busy());
+            }
+            gone
+        };
+        state.waiting.push(source, job);
         drop(state);
         self.arrived.notify_one();
+        give_way(gone);
         Ok(())
     }
 
-    /// The queue, if there is room in it for a job of this cost.
-    fn room(&self, cost: Cost) -> Result<MutexGuard<'_, State>, NotHashed> {
+    /// Whether there is room for a job of this cost without others giving way.
+    fn has_room(&self, state: &mut State, cost: Cost) -> bool {
         let speed = self.speed.load(Ordering::Relaxed);
         let longest_wait = u64::try_from(self.longest_wait.as_millis()).unwrap_or(u64::MAX);
         let per_millisecond = (speed * self.threads as u64).div_ceil(1000);
         let most_rounds = longest_wait.saturating_mul(per_millisecond);
-
-        let mut state = self.state();
         if !state.has_room(cost, most_rounds) {
-            state.drop_abandoned();
-            if !state.has_room(cost, most_rounds) {
-                return Err(NotHashed::Busy {
-                    retry_after: self.longest_wait,
-                });
-            }
+            state.waiting.take_if(Job::is_abandoned);
         }
-        Ok(state)
+        state.has_room(cost, most_rounds)
     }
 
     /// What a hashing thread does until the queue is dropped.
@@ -154,26 +178,36 @@ impl Shared {
         let lanes = *self.lanes.get_or_init(|| self.count_lanes());
         while let Some((cost, inputs, answers)) = self.next_batch(lanes) {
             let started = Instant::now();
-            let hashes = lanes::hash_together(cost, &inputs);
+            let outputs = if lanes > 1 {
+                lanes::hash_together(cost, &inputs)
+            } else {
+                lanes::hash_by_crate(cost, &inputs)
+            };
             if inputs.len() == lanes {
                 self.measured(speed(cost, lanes, started.elapsed()));
             }
-            for (answer, hash) in answers.into_iter().zip(hashes) {
-                // Whoever has gone in the meantime misses nothing.
-                let _ = answer.send(hash);
+            for (answer, output) in answers.into_iter().zip(outputs) {
+                // If the asker has gone in the meantime, the hash is of no use.
+                let _ = answer.send(Ok(output));
             }
         }
     }
 
     /// Takes what to hash next: jobs of one cost, as many as there are lanes, but no more than a
     /// fair share if other threads are idle. `None` when there will be no more.
-    fn next_batch(&self, lanes: usize) -> Option<(Cost, Vec<Input>, Vec<oneshot::Sender<Hash>>)> {
+    fn next_batch(&self, lanes: usize) -> Option<(Cost, Vec<Input>, Vec<Answer>)> {
         let mut state = self.state();
         loop {
-            state.drop_abandoned_in_front();
-            if let Some(cost) = state.waiting.front().map(|job| job.cost) {
-                let share = state.waiting.len().div_ceil(state.idle_threads + 1);
-                return Some(state.take(cost, share.min(lanes)));
+            let share = state.waiting.len().div_ceil(state.idle_threads + 1);
+            if let Some((cost, batch)) = state.waiting.take(share.min(lanes)) {
+                // After the turns: what can be done now is not refused, however late it is.
+                self.sweep(&mut state, Instant::now());
+                if batch.is_empty() {
+                    continue;
+                }
+                let (inputs, answers) =
+                    batch.into_iter().map(|job| (job.input, job.answer)).unzip();
+                return Some((cost, inputs, answers));
             }
             if !state.is_open {
                 return None;
@@ -182,6 +216,17 @@ impl Shared {
             let woken = self.arrived.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
             state.idle_threads -= 1;
+        }
+    }
+
+    /// Refuses, now and then, what waits on and has waited for twice the longest wait: sources that came later
+    /// had their turns before it, or the machine has become slow.
+    fn sweep(&self, state: &mut State, now: Instant) {
+        if now.duration_since(state.swept_at) >= self.longest_wait / 8 {
+            state.swept_at = now;
+            let limit = 2 * self.longest_wait;
+            let late = |job: &Job| now.duration_since(job.since) >= limit;
+            give_way(state.waiting.take_if(late));
         }
     }
 
@@ -207,44 +252,19 @@ impl Shared {
 
 impl State {
     fn has_room(&self, cost: Cost, most_rounds: u64) -> bool {
-        self.waiting.is_empty()
-            || (self.waiting.len() < MAX_WAITING
-                && self.rounds.saturating_add(cost.rounds()) <= most_rounds)
+        let rounds = self.waiting.rounds().saturating_add(cost.rounds());
+        let jobs = self.waiting.len();
+        jobs == 0 || (jobs < MAX_WAITING && rounds <= most_rounds)
     }
+}
 
-    fn take(&mut self, cost: Cost, most: usize) -> (Cost, Vec<Input>, Vec<oneshot::Sender<Hash>>) {
-        let (mut inputs, mut answers) = (Vec::new(), Vec::new());
-        let mut others = VecDeque::new();
-        while let Some(job) = self.waiting.pop_front() {
-            if job.cost != cost {
-                others.push_back(job);
-                continue;
-            }
-            self.rounds -= cost.rounds();
-            if job.answer.is_closed() {
-                continue;
-            }
-            inputs.push(job.input);
-            answers.push(job.answer);
-            if inputs.len() == most {
-                break;
-            }
-        }
-        // Those of other costs keep their places in front.
-        others.append(&mut self.waiting);
-        self.waiting = others;
-        (cost, inputs, answers)
-    }
+type Answer = oneshot::Sender<Result<Output, GaveWay>>;
 
-    fn drop_abandoned_in_front(&mut self) {
-        while let Some(job) = self.waiting.pop_front_if(|job| job.answer.is_closed()) {
-            self.rounds -= job.cost.rounds();
-        }
-    }
-
-    fn drop_abandoned(&mut self) {
-        self.waiting.retain(|job| !job.answer.is_closed());
-        self.rounds = self.waiting.iter().map(|job| job.cost.rounds()).sum();
+/// Tells the askers that there will be no hash.
+fn give_way(jobs: Vec<Job>) {
+    for job in jobs {
+        // An asker that has gone needs no answer.
+        let _ = job.answer.send(Err(GaveWay));
     }
 }
 
@@ -268,6 +288,7 @@ fn yield_to_everybody() {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::pin::pin;
 
     use tokio::task::JoinSet;
@@ -280,13 +301,43 @@ mod tests {
         Cost::new(number).unwrap()
     }
 
-    fn input(number: u8) -> Input {
-        Input::new(&[number], [number; 16])
+    fn input(number: u8, cost: Cost) -> Input {
+        Input::new(&[number], [number; 16], cost)
+    }
+
+    fn source(text: &str) -> Source {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    fn home() -> Source {
+        source("127.0.0.1")
+    }
+
+    /// A queue that no thread serves, in which so many jobs of the lowest cost may wait: as many as one
+    /// thread with a round a millisecond does in the longest wait.
+    fn unserved(jobs: u64) -> Arc<Shared> {
+        let shared = Shared::new(1, Duration::from_millis(jobs * Cost::MIN.rounds()));
+        shared.speed.store(1000, Ordering::Relaxed);
+        Arc::new(shared)
+    }
+
+    type Asked = oneshot::Receiver<Result<Output, GaveWay>>;
+
+    /// Asks for a hash; says whether it was let in.
+    fn ask(shared: &Shared, source: Source, since: Instant) -> Option<Asked> {
+        let (answer, asked) = oneshot::channel();
+        let job = Job {
+            cost: Cost::MIN,
+            input: input(1, Cost::MIN),
+            since,
+            answer,
+        };
+        shared.admit(source, job).is_ok().then_some(asked)
     }
 
     /// Asks for a hash and does not wait for it. Says whether it was let in.
     async fn ask_and_leave(queue: &Queue, cost: Cost) -> bool {
-        let mut asked = pin!(queue.hash(cost, input(0)));
+        let mut asked = pin!(queue.hash(home(), cost, input(0, cost)));
         tokio::select! {
             biased;
             refused = &mut asked => refused.is_ok(),
@@ -295,23 +346,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_gets_their_own_hash_whatever_the_costs_around_them() {
+    async fn every_asker_gets_its_own_hash_whatever_the_costs_and_sources_around_it() {
         let queue = Arc::new(Queue::start(LONG));
         let mut hashes = JoinSet::new();
         for number in 0..60 {
             let queue = Arc::clone(&queue);
-            let cost = cost(4 + u32::from(number) % 3);
-            hashes.spawn(async move { (cost, number, queue.hash(cost, input(number)).await) });
+            let all = cost(5 + u32::from(number) % 3);
+            let own = cost(4 + u32::from(number) % 2);
+            let source = source(&format!("192.0.{}.{}", number % 4, number % 7));
+            hashes.spawn(async move {
+                let output = queue.hash(source, all, input(number, own)).await;
+                (all, number, own, output)
+            });
         }
-        for (cost, number, hash) in hashes.join_all().await {
-            let alone = lanes::hash_alone(cost, &input(number));
-            assert_eq!(hash.unwrap(), alone, "{number}");
+        for (all, number, own, output) in hashes.join_all().await {
+            let by_crate = lanes::hash_by_crate(all, &[input(number, own)]);
+            assert_eq!(output.unwrap(), by_crate[0], "{number}");
         }
     }
 
     #[tokio::test]
     async fn who_would_wait_too_long_is_refused_at_once() {
-        let queue = Queue::start(Duration::from_millis(1));
+        let wait = Duration::from_millis(1);
+        let queue = Queue::start(wait);
         let mut let_in = 0;
         for _ in 0..100 {
             let_in += u32::from(ask_and_leave(&queue, cost(16)).await);
@@ -319,84 +376,99 @@ mod tests {
         // Each takes its place over from the one before, who has left it: nobody is refused.
         assert_eq!(let_in, 100);
 
-        // None of these leaves, so few fit: one for each thread and one that waits.
-        let many = 20 * queue.shared.threads;
-        let queue = Arc::new(queue);
-        let mut waiting = JoinSet::new();
-        for _ in 0..many {
-            let queue = Arc::clone(&queue);
-            waiting.spawn(async move { queue.hash(cost(10), input(1)).await });
-        }
-        let (mut hashed, mut refused) = (0, 0);
-        for outcome in waiting.join_all().await {
-            match outcome {
-                Ok(_) => hashed += 1,
-                Err(NotHashed::Busy { retry_after }) => {
-                    assert_eq!(retry_after, Duration::from_millis(1));
-                    refused += 1;
-                }
-                Err(NotHashed::Gone) => panic!("the threads are gone"),
-            }
-        }
-        assert!(
-            hashed >= 1 && refused >= many / 2,
-            "{refused} of {many} refused"
-        );
+        let shared = unserved(3);
+        let now = Instant::now();
+        let asked: Vec<_> = (0..10).map(|_| ask(&shared, home(), now)).collect();
+        assert_eq!(asked.iter().flatten().count(), 3);
+        let queue = Queue { shared };
+        let refused = queue.hash(home(), Cost::MIN, input(1, Cost::MIN)).await;
+        let Err(NotHashed::Busy { retry_after }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(retry_after, Duration::from_millis(48));
+        assert!(queue.ensure_room(home(), Cost::MIN).is_err());
     }
 
     #[tokio::test]
-    async fn the_queue_is_bounded_however_cheap_its_jobs() {
-        let queue = Queue::start(Duration::from_hours(1));
-        let jobs: Vec<_> = (0..2 * MAX_WAITING)
-            .map(|_| {
-                let (answer, hash) = oneshot::channel();
-                let job = Job {
-                    cost: Cost::MIN,
-                    input: input(1),
-                    answer,
-                };
-                (queue.shared.admit(job), hash)
-            })
+    async fn a_full_queue_has_a_share_for_each_source() {
+        let queue = Queue {
+            shared: unserved(100),
+        };
+        let now = Instant::now();
+        let flood: Vec<_> = (0..1000)
+            .filter_map(|_| ask(&queue.shared, home(), now))
             .collect();
-        assert!(jobs.iter().any(|(admitted, _)| admitted.is_err()));
-        assert!(queue.shared.state().waiting.len() <= MAX_WAITING);
+        assert_eq!(flood.len(), 100);
+
+        let owner = source("198.51.100.1");
+        let mut asked = Vec::new();
+        for _ in 0..50 {
+            queue.ensure_room(owner, Cost::MIN).unwrap();
+            asked.push(ask(&queue.shared, owner, now).unwrap());
+            assert!(queue.ensure_room(home(), Cost::MIN).is_err());
+            assert!(ask(&queue.shared, home(), now).is_none());
+        }
+        // Each has half of it now.
+        assert!(queue.ensure_room(owner, Cost::MIN).is_err());
+        assert!(ask(&queue.shared, owner, now).is_none());
+        assert_eq!(queue.shared.state().waiting.len(), 100);
+        let told: Vec<_> = flood
+            .into_iter()
+            .filter_map(|mut asked| asked.try_recv().ok())
+            .collect();
+        assert_eq!(told.len(), 50);
+        assert!(told.iter().all(Result::is_err));
+        assert!(asked.iter_mut().all(|asked| asked.try_recv().is_err()));
+    }
+
+    #[tokio::test]
+    async fn one_source_cannot_keep_another_from_being_hashed() {
+        let queue = Arc::new(Queue::start(LONG));
+        let mut flood = JoinSet::new();
+        for _ in 0..2 * MAX_WAITING {
+            let queue = Arc::clone(&queue);
+            let input = input(1, Cost::MIN);
+            flood.spawn(async move { queue.hash(home(), Cost::MIN, input).await });
+        }
+        tokio::task::yield_now().await;
+        for _ in 0..10 {
+            let owner = source("198.51.100.1");
+            let input = input(2, Cost::MIN);
+            queue.ensure_room(owner, Cost::MIN).unwrap();
+            queue.hash(owner, Cost::MIN, input).await.unwrap();
+        }
+        let first_of_flood = std::iter::from_fn(|| flood.try_join_next());
+        assert!(first_of_flood.flatten().any(|outcome| outcome.is_err()));
     }
 
     #[test]
-    fn a_batch_has_one_cost_and_leaves_the_others_in_their_order() {
-        let mut answers = Vec::new();
-        let mut job = |number: u32| {
-            let (answer, hash) = oneshot::channel();
-            answers.push(hash);
-            Job {
-                cost: cost(number),
-                input: input(1),
-                answer,
-            }
-        };
-        let mut state = State {
-            waiting: [5, 6, 5, 7, 5, 6].map(&mut job).into(),
-            rounds: 3 * 32 + 2 * 64 + 128,
-            idle_threads: 0,
-            is_open: true,
-        };
-        let (_, inputs, _) = state.take(cost(5), 2);
-        assert_eq!(inputs.len(), 2);
-        let left: Vec<u32> = state.waiting.iter().map(|job| job.cost.0).collect();
-        assert_eq!(left, [6, 7, 5, 6]);
-        assert_eq!(state.rounds, 32 + 2 * 64 + 128);
+    fn what_has_waited_too_long_in_spite_of_all_is_refused() {
+        let shared = unserved(10);
+        let (start, wait) = (Instant::now(), shared.longest_wait);
+        let mut early = ask(&shared, home(), start).unwrap();
+        let mut late = ask(&shared, home(), start + wait).unwrap();
+        shared.sweep(&mut shared.state(), start + 2 * wait);
+        assert!(early.try_recv().unwrap().is_err());
+        assert!(late.try_recv().is_err());
+        assert_eq!(shared.state().waiting.len(), 1);
+    }
 
-        // Whoever holds these has gone.
-        answers.clear();
-        state.drop_abandoned();
-        assert_eq!((state.waiting.len(), state.rounds), (0, 0));
+    #[test]
+    fn the_queue_is_bounded_however_cheap_its_jobs() {
+        let shared = unserved(1 << 20);
+        let asked: Vec<_> = (0..2 * MAX_WAITING)
+            .map(|_| ask(&shared, home(), Instant::now()))
+            .collect();
+        assert_eq!(asked.iter().flatten().count(), MAX_WAITING);
+        assert_eq!(shared.state().waiting.len(), MAX_WAITING);
     }
 
     #[tokio::test]
     async fn a_dropped_queue_ends_its_threads() {
         let queue = Queue::start(LONG);
         let shared = Arc::clone(&queue.shared);
-        queue.hash(Cost::MIN, input(1)).await.unwrap();
+        let input = input(1, Cost::MIN);
+        queue.hash(home(), Cost::MIN, input).await.unwrap();
         drop(queue);
         while Arc::strong_count(&shared) > 1 {
             tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bienvenue::app::Settings;
 use bienvenue::auth::MAX_SESSIONS_PER_USER;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::token::OsRandom;
@@ -77,6 +78,30 @@ on_each_engine! {
         }
         assert!(busy > 0 && served > 0, "{busy} busy, {served} served");
         assert!(app.can_log_in(EMAIL, "b4l0u").await);
+    }
+
+    async fn a_flood_from_one_address_keeps_no_owner_elsewhere_from_logging_in(database: Database) {
+        let passwords = Passwords::new(Cost::new(6).unwrap(), Duration::from_millis(500));
+        let app = TestApp::with_passwords(database, passwords, Arc::new(OsRandom)).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let behind_proxy = app.exposed(Settings {
+            trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+            ..Settings::default()
+        });
+        let from = |address: &str, password| {
+            behind_proxy.log_in(EMAIL, password).header("x-forwarded-for", address)
+        };
+        let mut flood = JoinSet::new();
+        for _ in 0..2000 {
+            flood.spawn(from("198.51.100.7", "wrong").send());
+        }
+        for _ in 0..10 {
+            // The next of the flood is there before the owner is.
+            flood.join_next().await.unwrap().unwrap();
+            assert_eq!(from("203.0.113.9", "b4l0u").send().await.status, 200);
+        }
+        let refused = flood.join_all().await.into_iter().filter(|reply| reply.status == 503);
+        assert!(refused.count() > 0);
     }
 
     async fn a_401_names_a_scheme_that_no_browser_asks_a_password_for(database: Database) {
