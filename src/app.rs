@@ -20,7 +20,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::auth::{Auth, Reset};
-use crate::public_url::PublicUrl;
 use crate::source::Source;
 
 mod actions;
@@ -50,7 +49,7 @@ use fields::{Fields, Malformed};
 use json::Json;
 use pages::{Look, Pages};
 use request_log::Entry;
-use session::{CurrentUser, PresentedSession};
+use session::{CurrentUser, PresentedSession, forget_session};
 
 pub use brand::{BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName};
 pub use client_address::{InvalidTrustedProxy, TrustedProxy};
@@ -85,11 +84,7 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
         ("/reset_password", post(ask_for_reset).put(update_password)),
     ];
     let pages = Pages::new(Arc::clone(&edge));
-    let over_tls = edge
-        .settings
-        .public_url
-        .as_ref()
-        .is_some_and(PublicUrl::is_https);
+    let over_tls = edge.settings.is_over_tls();
     let headers = MapResponseLayer::new(move |response| headers::add(response, over_tls));
     // One layer for axum, which puts each into boxes of its own for every request.
     let around_routes = ServiceBuilder::new()
@@ -214,10 +209,8 @@ async fn log_out(
     edge.auth.destroy_session(&session_id, source).await?;
     Ok((
         StatusCode::FOUND,
-        [
-            (LOCATION, "/".to_owned()),
-            (SET_COOKIE, edge.settings.session_cookie.clear()),
-        ],
+        [(LOCATION, "/")],
+        forget_session(&edge),
         Json(json!({ "message": "logged out" })),
     ))
 }

@@ -21,6 +21,13 @@ pub struct Settings {
     pub brand: Brand,
 }
 
+impl Settings {
+    /// Whether clients come over TLS.
+    pub(super) fn is_over_tls(&self) -> bool {
+        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    }
+}
+
 /// Whose pages they are, as people see it.
 #[derive(Clone, Debug, Default)]
 pub struct Brand {

@@ -18,7 +18,7 @@ use super::layout::{Page, View};
 use super::next::Next;
 use crate::app::error::Error;
 use crate::app::fields::{Fields, Malformed};
-use crate::app::session::{CurrentUser, PresentedSession};
+use crate::app::session::{CurrentUser, PresentedSession, forget_session};
 use crate::app::{Edge, Result, actions, with_routes};
 use crate::auth::{self, Reset};
 use crate::source::Source;
@@ -95,8 +95,7 @@ async fn log_out(
         .auth
         .destroy_session(&session_id, source)
         .await?;
-    let forget = view.edge().settings.session_cookie.clear();
-    Ok(([(SET_COOKIE, forget)], see_other("/")))
+    Ok((forget_session(view.edge()), see_other("/")))
 }
 
 async fn profile(view: View, CurrentUser(user): CurrentUser) -> Page {
