@@ -18,6 +18,7 @@ mod headers;
 mod isolation;
 mod logs;
 mod mail;
+mod nginx;
 mod outage;
 mod pages;
 mod panics;

@@ -30,6 +30,21 @@ impl Raw {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Waits until the body is asked for, as `Expect: 100-continue` has it.
+    pub async fn asked_for_body(&mut self) {
+        const ASKED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while self.read.len() < ASKED.len() {
+            self.read_more().await.expect("to be asked");
+        }
+        assert_eq!(
+            self.read,
+            ASKED,
+            "{:?}",
+            String::from_utf8_lossy(&self.read)
+        );
+        self.read.clear();
+    }
+
     /// Says that nothing more comes.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();

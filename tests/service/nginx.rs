@@ -1,0 +1,382 @@
+//! The configuration of nginx in the README, in a real nginx before the real program.
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::json;
+use tempfile::TempDir;
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::support::Database;
+use crate::support::client::{Call, Client};
+use crate::support::raw::Raw;
+use crate::support::server::Server;
+use crate::support::smtp_server::token_in;
+
+const EMAIL: &str = "bob@example.org";
+const PASSWORD: &str = "r3bl0ch0n de savoie";
+
+/// From where the clients of nginx connect.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+
+/// How long nginx may take to listen, and a mail to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running nginx, killed when it is dropped.
+struct Nginx(Child);
+
+/// The service in public exposure with nginx before it.
+struct Site {
+    server: Server,
+    nginx: Nginx,
+    /// Where nginx listens, with TLS and without.
+    tls: String,
+    plain: String,
+    certificate: Vec<u8>,
+    /// Holds the mails and, in `nginx`, all that nginx writes.
+    folder: TempDir,
+    _database: Database,
+}
+
+impl Site {
+    /// `None` where nginx is not installed, which is said aloud, and under `CI=true` is an error.
+    fn start() -> Option<Self> {
+        let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
+        let Some(program) = program else {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "nginx is missing: install the package nginx-light"
+            );
+            // Past the test harness, which swallows what tests print.
+            let _ = writeln!(
+                std::io::stderr(),
+                "\n!!! SKIPPED the tests of nginx: install nginx-light to run every test\n"
+            );
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mails = folder.path().join("mails");
+        let database = Database::sqlite();
+        let options = [
+            "--bcrypt-cost",
+            "4",
+            "--public-url",
+            "https://auth.example.org",
+            "--trusted-proxy",
+            "127.0.0.1",
+            "--mail-dir",
+            mails.to_str().unwrap(),
+        ];
+        let server = Server::start_with(&database.url, &options);
+
+        // An address of this process alone, so that nobody takes the ports meanwhile.
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let host = Ipv4Addr::new(127, 77, high, low);
+        let listeners = [0, 0].map(|port| TcpListener::bind((host, port)).unwrap());
+        let [tls, plain] = listeners.map(|listener| listener.local_addr().unwrap().to_string());
+        let files = folder.path().join("nginx");
+        fs::create_dir(&files).unwrap();
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed([host.to_string()]).unwrap();
+        fs::write(files.join("certificate"), cert.pem()).unwrap();
+        fs::write(files.join("key"), signing_key.serialize_pem()).unwrap();
+        let configuration = configuration(&files, &tls, &plain, server.address());
+        fs::write(files.join("nginx.conf"), configuration).unwrap();
+        let nginx = Command::new(program)
+            .arg("-p")
+            .arg(&files)
+            .args(["-c", "nginx.conf", "-e", "error.log"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut nginx = Nginx(nginx);
+        let started = Instant::now();
+        while std::net::TcpStream::connect(&plain).is_err() {
+            let ended = nginx.0.try_wait().unwrap();
+            assert!(
+                ended.is_none() && started.elapsed() < PATIENCE,
+                "nginx does not listen: {ended:?}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(Self {
+            server,
+            nginx,
+            tls,
+            plain,
+            certificate: cert.der().to_vec(),
+            folder,
+            _database: database,
+        })
+    }
+
+    /// A client of nginx at [`CLIENT`].
+    fn client(&self) -> Client {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(CLIENT));
+        let client = HttpClient::builder(TokioExecutor::new()).build(connector);
+        Client::Url(client, format!("http://{}", self.plain))
+    }
+
+    /// The path and query of the link in the one mail that was sent.
+    async fn mailed_link(&self) -> String {
+        let started = Instant::now();
+        loop {
+            let mails = fs::read_dir(self.folder.path().join("mails")).unwrap();
+            let mails: Vec<_> = mails.map(|entry| entry.unwrap().path()).collect();
+            if let [mail] = &mails[..]
+                && mail.extension().is_some_and(|extension| extension == "eml")
+            {
+                let mail = fs::read_to_string(mail).unwrap();
+                // Undoes the one encoding that such lines get.
+                let mail = mail.replace("=\r\n", "").replace("=3D", "=");
+                let start = "https://auth.example.org/reset_password?";
+                let link = mail.lines().find(|line| line.starts_with(start));
+                return link.unwrap()["https://auth.example.org".len()..].to_owned();
+            }
+            assert!(started.elapsed() < PATIENCE, "no mail: {mails:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Nginx {
+    /// Ends it, and returns the names and texts of its logs in this folder.
+    fn logs_in(self, folder: &Path) -> Vec<(String, String)> {
+        drop(self);
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        let logs = files.filter(|file| file.path().extension() == Some("log".as_ref()));
+        logs.map(|log| {
+            let name = log.file_name().to_string_lossy().into_owned();
+            (name, fs::read_to_string(log.path()).unwrap())
+        })
+        .collect()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A whole configuration around the block in the README, which gets other addresses and files and,
+/// beside TLS, a plain port. It writes to this folder alone, and logs as distributions have it do
+/// unless told otherwise.
+fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, rest) = readme.split_once("```nginx\n").unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    let mut block = block.to_owned();
+    let folder = folder.display();
+    for (text, replacement) in [
+        (
+            "listen 443 ssl;",
+            format!("listen {tls} ssl; listen {plain};"),
+        ),
+        ("server 127.0.0.1:5000;", format!("server {service};")),
+        (
+            "/etc/ssl/auth.example.org.pem",
+            format!("{folder}/certificate"),
+        ),
+        ("/etc/ssl/auth.example.org.key", format!("{folder}/key")),
+        ("/var/log/nginx/", format!("{folder}/")),
+    ] {
+        assert_eq!(block.matches(text).count(), 1, "{text}");
+        block = block.replace(text, &replacement);
+    }
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = temporary.map(|kind| format!("{kind}_temp_path {folder}/{kind};\n"));
+    format!(
+        "daemon off;
+         master_process off;
+         pid {folder}/pid;
+         error_log {folder}/error.log;
+         events {{}}
+         http {{
+             access_log {folder}/access.log;
+             {}
+             {block}
+         }}",
+        temporary.concat()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_of_the_readme_passes_on_what_clients_ask_for() {
+    let Some(site) = Site::start() else { return };
+    let client = site.client();
+    client.registered(EMAIL, PASSWORD).await;
+    let reply = client.log_in(EMAIL, PASSWORD).send().await;
+    reply.assert_is(200, &json!({ "email": EMAIL, "message": "logged in" }));
+    let cookie = reply.header("set-cookie").unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let with_session = |call: Call| call.header("cookie", &cookie);
+    let profile = with_session(client.get("/profile")).send().await;
+    profile.assert_is(200, &json!({ "email": EMAIL }));
+    let log_out = || with_session(client.request("DELETE", "/sessions")).send();
+    let reply = log_out().await;
+    reply.assert_is(302, &json!({ "message": "logged out" }));
+    assert_eq!(reply.header("location"), Some("/"));
+    assert_eq!(reply.header("clear-site-data"), Some("\"storage\""));
+    log_out().await.assert_refusal(403, "not logged in");
+
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&[Certificate::from_der(
+            &site.certificate,
+        )
+        .to_owned()]))
+        .build();
+    let agent: Agent = Agent::config_builder().tls_config(tls).build().into();
+    let url = format!("https://{}/", site.tls);
+    let home = tokio::task::spawn_blocking(move || {
+        let mut response = agent.get(url).call().unwrap();
+        response.body_mut().read_to_string().unwrap()
+    });
+    assert_eq!(home.await.unwrap(), "{\"message\":\"Bienvenue\"}\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_of_the_readme_logs_no_reset_token() {
+    let Some(site) = Site::start() else { return };
+    let client = site.client();
+    client.registered(EMAIL, PASSWORD).await;
+    assert_eq!(client.ask_reset(EMAIL).send().await.status, 200);
+    let link = site.mailed_link().await;
+    let url = format!("https://auth.example.org{link}");
+    let token = token_in(&url);
+
+    let reply = client.get(&link).by_browser().send().await;
+    let id = reply.header("x-request-id").unwrap();
+    let page = reply.assert_page(200);
+    assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+    // A client that sends one all the same.
+    let style = page.attribute("link[rel=stylesheet]", "href").unwrap();
+    let style = client.get(&style).header("referer", &url).send().await;
+    assert_eq!(style.status, 200);
+
+    // So many that nginx refuses some, which it notes as an error.
+    let mut raw = Raw::connect_to(&site.plain).await;
+    let statuses = statuses_of(&mut raw, &link).await;
+    assert!(
+        statuses.contains(&405) && statuses.contains(&429),
+        "{statuses:?}"
+    );
+
+    // Without the service every request is an error, of whatever kind.
+    let Site {
+        server,
+        nginx,
+        folder,
+        ..
+    } = site;
+    server.kill();
+    for link in [&link, &link.replacen('?', "/?", 1)] {
+        assert_eq!(client.get(link).send().await.status, 502);
+    }
+    assert_eq!(client.get("/profile").send().await.status, 502);
+
+    let logs = nginx.logs_in(&folder.path().join("nginx"));
+    for (name, text) in &logs {
+        assert!(!text.contains(&token), "{name}: {text}");
+    }
+    let log = |name: &str| &logs.iter().find(|(other, _)| other == name).unwrap().1;
+    let errors = log("error.log");
+    assert!(
+        errors.contains("GET /profile"),
+        "other errors are noted: {errors}"
+    );
+    let requests = log("auth.example.org.log");
+    for part in [
+        "127.0.0.9 [",
+        "\"POST /users HTTP/1.1\" 200 ",
+        "\"GET /reset_password HTTP/1.1\" 200 ",
+        "\"GET /reset_password HTTP/1.1\" 429 ",
+        "\"GET /reset_password HTTP/1.1\" 502 ",
+        &format!(" {id}\n"),
+    ] {
+        assert!(requests.contains(part), "{part}: {requests}");
+    }
+}
+
+/// Sends 200 requests at once, and returns the statuses of the replies.
+async fn statuses_of(raw: &mut Raw, path: &str) -> Vec<u16> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: auth.example.org\r\n\r\n");
+    raw.send(request.repeat(200).as_bytes()).await;
+    let mut statuses = Vec::new();
+    for _ in 0..200 {
+        statuses.push(raw.reply().await.status.as_u16());
+    }
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_of_the_readme_limits_the_requests_of_one_address() {
+    let Some(site) = Site::start() else { return };
+    let mut raw = Raw::connect_to(&site.plain).await;
+    let statuses = statuses_of(&mut raw, "/").await;
+    assert_eq!(statuses[..41], [200; 41]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(
+        site.client().get("/").send().await.status,
+        200,
+        "another address"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_of_the_readme_limits_the_connections_of_one_address() {
+    let Some(site) = Site::start() else { return };
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::connect_to(&site.plain).await;
+        let request = "POST /users HTTP/1.1\r\nHost: auth.example.org\r\nExpect: 100-continue\r\n\
+                    Content-Length: 9\r\n\r\n";
+        raw.send(request.as_bytes()).await;
+        // By then it has been counted.
+        raw.asked_for_body().await;
+        held.push(raw);
+    }
+    let mut next = Raw::connect_to(&site.plain).await;
+    next.send(b"GET / HTTP/1.1\r\nHost: auth.example.org\r\n\r\n")
+        .await;
+    assert_eq!(next.reply().await.status, 429);
+    assert_eq!(
+        site.client().get("/").send().await.status,
+        200,
+        "another address"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_of_the_readme_lets_no_client_choose_its_address() {
+    let Some(site) = Site::start() else { return };
+    for name in ["x-forwarded-for", "forwarded", "x-real-ip"] {
+        let value = if name == "forwarded" {
+            "for=198.51.100.1"
+        } else {
+            "198.51.100.1"
+        };
+        let call = site.client().log_in(EMAIL, "wrong").header(name, value);
+        call.send()
+            .await
+            .assert_refusal(401, "wrong email or password");
+    }
+    let Site { server, nginx, .. } = site;
+    drop(nginx);
+    let (_, log) = server.stop();
+    assert_eq!(log.matches("source=").count(), 3, "{log}");
+    assert_eq!(log.matches("source=127.0.0.9").count(), 3, "{log}");
+}
