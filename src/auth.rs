@@ -329,7 +329,9 @@ impl Auth {
     pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<SessionUser> {
         let digest = session_id.digest();
         let now = self.clock.now();
-        let user = self.find_session(digest, self.session_cutoffs(now)).await?;
+        let Found::Valid(user) = self.find_session(digest, self.session_cutoffs(now)).await? else {
+            return Err(Error::NoSession);
+        };
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
         let latest = now.after(CLOCK_TOLERANCE);
         if user.last_seen_at <= stale || user.last_seen_at > latest {
@@ -339,35 +341,36 @@ impl Auth {
         Ok(user)
     }
 
-    /// Finds the user of a valid session. An expired one is deleted, so that it stays refused if the
-    /// clock is turned back.
+    /// Finds the user of a session. An expired one is deleted, so that it stays refused if the clock is
+    /// turned back.
     async fn find_session(
         &self,
         digest: SessionDigest,
         cutoffs: SessionCutoffs,
-    ) -> Result<SessionUser> {
-        match self.db.find_user_by_session(digest, cutoffs).await? {
-            Found::Valid(user) => Ok(user),
-            Found::Expired => {
-                let db = self.db.clone();
-                let delete = async move { db.delete_expired_session(digest, cutoffs).await };
-                try_to_write("delete an expired session", to_its_end(delete)).await;
-                Err(Error::NoSession)
-            }
-            Found::Invalid => Err(Error::NoSession),
+    ) -> Result<Found<SessionUser>> {
+        let found = self.db.find_user_by_session(digest, cutoffs).await?;
+        if let Found::Expired = found {
+            let db = self.db.clone();
+            let delete = async move { db.delete_expired_session(digest, cutoffs).await };
+            try_to_write("delete an expired session", to_its_end(delete)).await;
         }
+        Ok(found)
     }
 
-    /// Ends a session.
+    /// Ends a session, be it valid or void: who logs out after a change of the password has no less
+    /// logged out.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSession`] if it had ended before.
+    /// [`Error::NoSession`] if it was logged out before, expired or never was.
     pub async fn destroy_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
         let digest = session_id.digest();
         let cutoffs = self.session_cutoffs(self.clock.now());
         // Looked at first only to know who it is; what decides is the deletion.
-        let user = self.find_session(digest, cutoffs).await?;
+        let (Found::Valid(user) | Found::Void(user)) = self.find_session(digest, cutoffs).await?
+        else {
+            return Err(Error::NoSession);
+        };
         let auth = self.clone();
         to_its_end(async move {
             if !auth.db.delete_session(digest, cutoffs).await? {
@@ -456,7 +459,7 @@ impl Auth {
                 try_to_write("delete an expired reset token", to_its_end(delete)).await;
                 Err(Error::BadResetToken)
             }
-            Found::Invalid => Err(Error::BadResetToken),
+            Found::Void(_) | Found::Invalid => Err(Error::BadResetToken),
         }
     }
 

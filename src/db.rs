@@ -92,10 +92,12 @@ impl SessionCutoffs {
 pub enum Found<T> {
     /// It is valid, and this is what it is for.
     Valid(T),
+    /// It is a session that would be valid but for a change of the password.
+    Void(T),
     /// It has expired, and its row is still there.
     Expired,
-    /// It does not exist, a password change has voided it, or it was made further in the future than
-    /// clocks differ.
+    /// It does not exist, it is a reset token that a password change has voided, or it was made further
+    /// in the future than clocks differ.
     Invalid,
 }
 
@@ -106,7 +108,7 @@ pub enum Change {
     Rehash(HashedPassword),
     /// A new reset token, issued at this moment, in the place of any older one.
     ResetToken(ResetTokenDigest, UnixTime),
-    /// A new password, for a reset token that is used up by this. Ends every session and every
+    /// A new password, for a reset token that is used up by this. Voids every session and every
     /// reset token of the user. Only if the token is the user's, was issued within the period and is
     /// still good.
     Password {
@@ -481,16 +483,12 @@ async fn set_password(
         transaction.rollback().await?;
         return Ok(false);
     }
-    // Void already, by the new version of the password; these only tidy up.
-    for tidy in [
-        sql::DELETE_RESET_TOKEN_OF_USER,
-        sql::DELETE_SESSIONS_OF_USER,
-    ] {
-        sqlx::query(tidy)
-            .bind(user.id.0)
-            .execute(&mut *transaction)
-            .await?;
-    }
+    // The new version of the password voids it, and all sessions. They stay until they expire or are
+    // logged out of.
+    sqlx::query(sql::DELETE_RESET_TOKEN_OF_USER)
+        .bind(user.id.0)
+        .execute(&mut *transaction)
+        .await?;
     if let Some(now) = told_by_mail {
         sqlx::query(sql::TELL_BY_MAIL)
             .bind(MailKind::PasswordChanged.name())

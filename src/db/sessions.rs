@@ -89,7 +89,14 @@ fn session_in(row: &AnyRow, cutoffs: SessionCutoffs) -> Result<Found<SessionUser
         last_seen_at: UnixTime(row.try_get("last_seen_at")?),
     };
     let created_at = UnixTime(row.try_get("created_at")?);
-    Ok(cutoffs.judge(user.last_seen_at, created_at, user))
+    let [version, begun_under]: [i64; 2] = [
+        row.try_get("password_version")?,
+        row.try_get("begun_under")?,
+    ];
+    Ok(match cutoffs.judge(user.last_seen_at, created_at, user) {
+        Found::Valid(user) if begun_under != version => Found::Void(user),
+        found => found,
+    })
 }
 
 impl Worker<LookUp, Result<Found<SessionUser>>> for Finder {

@@ -72,10 +72,6 @@ statements! {
     DELETE_EXPIRED_RESET_TOKEN = "
         DELETE FROM reset_tokens WHERE digest = $1 AND created_at <= $2";
 
-    /// `$1` user.
-    DELETE_SESSIONS_OF_USER = "
-        DELETE FROM sessions WHERE user_id = $1";
-
     /// Of user `$1`, ends the sessions begun before `$2`, but for the newest `$3` of all. Those begun
     /// after `$4`, which a clock that was ahead has left, end first and not the ones in use.
     DELETE_OLDEST_SESSIONS = "
@@ -244,16 +240,17 @@ fn placeholders(first: usize, count: usize) -> String {
 static FIND_USERS_BY_SESSION_IDS: LazyLock<Widths> = LazyLock::new(|| {
     let text = |digests: &str| {
         format!(
-            "SELECT s.digest, u.id, u.email, s.created_at, s.last_seen_at
+            "SELECT s.digest, u.id, u.email, s.created_at, s.last_seen_at, u.password_version,
+                 s.password_version AS begun_under
              FROM sessions AS s
-             JOIN users AS u ON u.id = s.user_id AND u.password_version = s.password_version
+             JOIN users AS u ON u.id = s.user_id
              WHERE s.digest IN ({digests})"
         )
     };
     Widths::new(text, 1)
 });
 
-/// Finds the users of these many sessions, expired ones too; and how many digests the text takes.
+/// Finds the users of these many sessions, expired and void ones too; and how many digests the text takes.
 pub(super) fn find_users_by_session_ids(count: usize) -> (&'static str, usize) {
     FIND_USERS_BY_SESSION_IDS.for_keys(count)
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::on_each_engine;
-use crate::support::{StuckTokens, TestApp, home};
+use crate::support::{LIFETIMES, StuckTokens, TestApp, home};
 
 const EMAIL: &str = "bob@example.org";
 const UNKNOWN: &str = "nobody@example.org";
@@ -231,6 +231,66 @@ on_each_engine! {
         assert!(app.is_logged_in(&other_user).await);
         let again = app.log_out(&ended);
         app.assert_refused(again, 403, "not logged in").await;
+    }
+
+    async fn logging_out_of_a_session_that_a_new_password_has_voided_is_a_logout(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let mut void = Vec::new();
+        for _ in 0..4 {
+            void.push(app.logged_in(EMAIL, "b4l0u").await);
+        }
+        let token = app.reset_token(EMAIL).await;
+        assert_eq!(app.reset(EMAIL, &token, "new").send().await.status, 200);
+        let valid = app.logged_in(EMAIL, "new").await;
+
+        for session in &void {
+            app.assert_refused(app.profile(session), 403, "not logged in").await;
+            app.profile(session).by_browser().send().await.assert_page(403);
+            let home = app.get("/").session(session).by_browser().send().await.assert_page(200);
+            home.one("input[name=password]");
+        }
+        let reply = app.log_out(&void[0]).send().await;
+        reply.assert_is(302, &json!({ "message": "logged out" }));
+        assert_eq!(reply.header("location"), Some("/"));
+        let cleared = "session_id=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0";
+        assert_eq!(reply.header("set-cookie"), Some(cleared));
+        let reply = app.log_out(&void[1]).by_browser().send().await;
+        reply.assert_leads_to("/");
+        assert_eq!(reply.header("set-cookie"), Some(cleared));
+        let again = app.log_in(EMAIL, "new").session(&void[2]).send().await;
+        let again = again.session_id().unwrap();
+        assert_eq!(app.inside.count("sessions").await, 3);
+        for session in &void[..3] {
+            app.assert_refused(app.log_out(session), 403, "not logged in").await;
+        }
+        for session in [&valid, &again] {
+            assert!(app.is_logged_in(session).await);
+        }
+        app.clock.turn(Duration::from_hours(15 * 24));
+        app.log_out(&void[3]).send().await.assert_refusal(403, "not logged in");
+    }
+
+    async fn void_sessions_count_and_end_first_and_are_purged_when_they_expire(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, "b4l0u").await;
+        for _ in 0..MAX_SESSIONS_PER_USER {
+            app.logged_in(EMAIL, "b4l0u").await;
+        }
+        let token = app.reset_token(EMAIL).await;
+        assert_eq!(app.reset(EMAIL, &token, "new").send().await.status, 200);
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            app.clock.turn(Duration::from_secs(1));
+            sessions.push(app.logged_in(EMAIL, "new").await);
+            assert_eq!(app.inside.count("sessions").await, i64::from(MAX_SESSIONS_PER_USER));
+        }
+        app.clock.turn(LIFETIMES.session_idle.checked_sub(Duration::from_secs(3)).unwrap());
+        for session in &sessions {
+            assert!(app.is_logged_in(session).await);
+        }
+        app.auth.purge_expired().await.unwrap();
+        assert_eq!(app.inside.count("sessions").await, 3);
     }
 
     async fn logging_out_takes_a_live_session(database: Database) {
