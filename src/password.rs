@@ -12,7 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bcrypt::{BASE_64, HashParts};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha384;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -33,9 +36,29 @@ pub use rule::{PasswordRule, WeakPassword};
 use lanes::{Hash, Input, Output};
 use queue::{NotHashed, Queue};
 
-/// The longest password, in bytes. bcrypt ignores what comes after, and an ignored ending would
-/// let two passwords open one account.
-pub const MAX_BYTES: usize = 72;
+/// The longest password, in bytes.
+pub const MAX_BYTES: usize = 1024;
+
+/// How much of a password bcrypt reads, in bytes. It ignores what comes after, and an ignored ending
+/// would let two passwords open one account.
+const BCRYPT_BYTES: usize = 72;
+
+/// The key of the HMAC that stands for a longer password. It is no secret and never changes.
+///
+/// For a password of more than 72 bytes, bcrypt gets the 64 letters of
+/// `base64(HMAC-SHA-384(key, password))` (RFC 4648, 4; OWASP's Password Storage Cheat Sheet, "Pre-Hashing
+/// Passwords with bcrypt"). Shorter ones it gets as they are, so their hashes can be moved between this
+/// and any other service; those of longer ones with this scheme:
+///
+/// ```python
+/// mac = hmac.digest(b"bienvenue: a password of more than 72 bytes", password, "sha384")
+/// bcrypt.checkpw(base64.b64encode(mac) if len(password) > 72 else password, hashed_password)
+/// ```
+///
+/// These 64 letters, typed as a password, open the account too. That helps nobody: they can only be
+/// made from the password itself, and since the key is of this service alone, no digest that leaked
+/// elsewhere is one of them.
+const LONG_PASSWORD_KEY: &[u8] = b"bienvenue: a password of more than 72 bytes";
 
 /// A password as its owner typed it: not trimmed, not normalized, any characters but NUL
 /// (NIST SP 800-63B, 3.1.1.2; OWASP ASVS 6.2.8).
@@ -48,7 +71,7 @@ pub enum InvalidPassword {
     /// Nothing was typed.
     #[error("is empty")]
     Empty,
-    /// bcrypt would ignore the end of it.
+    /// It is longer than anyone types or stores.
     #[error("is longer than {MAX_BYTES} bytes")]
     TooLong,
     /// Other programs' bcrypt ends a password at the first NUL, so a hash that moved in from
@@ -70,6 +93,21 @@ impl FromStr for Password {
         } else {
             Ok(Self(Zeroizing::new(text.to_owned())))
         }
+    }
+}
+
+impl Password {
+    /// What bcrypt gets: at most 72 bytes, none of them NUL. See [`LONG_PASSWORD_KEY`].
+    fn bcrypt_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let password = self.0.as_bytes();
+        if password.len() <= BCRYPT_BYTES {
+            return Zeroizing::new(password.to_vec());
+        }
+        let mac = KeyInit::new_from_slice(LONG_PASSWORD_KEY).map(|mac: Hmac<Sha384>| {
+            let mac = mac.chain_update(password).finalize().into_bytes();
+            BASE64_STANDARD.encode(mac).into_bytes()
+        });
+        Zeroizing::new(mac.expect("a key of any length"))
     }
 }
 
@@ -213,7 +251,7 @@ impl Passwords {
         salt: [u8; 16],
         source: Source,
     ) -> Result<Output, Error> {
-        let input = Input::new(password.0.as_bytes(), salt, own);
+        let input = Input::new(&password.bcrypt_bytes(), salt, own);
         let output = self.queue.hash(source, all, input).await?;
         self.rounds.fetch_add(all.rounds(), Ordering::Relaxed);
         Ok(output)
@@ -290,11 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn a_password_has_1_to_72_bytes_and_no_nul() {
+    fn a_password_has_1_to_1024_bytes_and_no_nul() {
         assert_eq!("".parse::<Password>().unwrap_err(), InvalidPassword::Empty);
-        assert!("x".repeat(72).parse::<Password>().is_ok());
+        assert!("x".repeat(1024).parse::<Password>().is_ok());
         assert_eq!(
-            "x".repeat(73).parse::<Password>().unwrap_err(),
+            "x".repeat(1025).parse::<Password>().unwrap_err(),
             InvalidPassword::TooLong
         );
         assert_eq!(
@@ -320,27 +358,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_72nd_byte_counts() {
+    async fn every_byte_counts() {
         let passwords = passwords(Cost::MIN);
-        let long = "x".repeat(71);
-        let hash = passwords
-            .hash(&password(&(long.clone() + "y")), home())
-            .await;
-        let hash = hash.unwrap();
-        for (text, is_right) in [
-            (long.clone() + "y", true),
-            (long.clone() + "z", false),
-            (long, false),
-        ] {
-            let verdict = passwords
-                .verify(&password(&text), Some(&hash), home())
-                .await;
-            assert_eq!(
-                matches!(verdict.unwrap(), Verdict::Right { .. }),
-                is_right,
-                "{text}"
-            );
+        for length in [72, 73, 200, 1024] {
+            let start = "x".repeat(length - 1);
+            let chosen = password(&(start.clone() + "y"));
+            let hash = passwords.hash(&chosen, home()).await.unwrap();
+            for (text, is_right) in [
+                (start.clone() + "y", true),
+                (start.clone() + "z", false),
+                (start, false),
+            ] {
+                let text = password(&text);
+                let verdict = passwords.verify(&text, Some(&hash), home()).await;
+                assert_eq!(
+                    matches!(verdict.unwrap(), Verdict::Right { .. }),
+                    is_right,
+                    "{length}"
+                );
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn hashes_of_72_bytes_and_less_are_those_of_any_bcrypt() {
+        for length in [1, 71, 72] {
+            let text = "x".repeat(length);
+            let hash = stored(&bcrypt::hash(&text, 4).unwrap());
+            let (verdict, _) = verify_at(4, &text, Some(hash)).await;
+            assert!(matches!(verdict, Verdict::Right { .. }), "{length}");
+            let hash = passwords(Cost::MIN).hash(&password(&text), home()).await;
+            assert!(bcrypt::verify(&text, hash.unwrap().as_str()).unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_longer_password_is_hashed_by_its_hmac_as_documented() {
+        // Made with Python's hmac and base64, as the documentation of the key says.
+        let text = "tartiflette ".repeat(7);
+        let letters = "X83f7pVohydZRCbjHR1cYojW/ujGAGDwKOInpYiKY+kOOrNMJfC1yaDgUYwlBk8c";
+        let hash = passwords(Cost::MIN).hash(&password(&text), home()).await;
+        assert!(bcrypt::verify(letters, hash.unwrap().as_str()).unwrap());
     }
 
     #[tokio::test]

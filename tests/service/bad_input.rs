@@ -186,8 +186,8 @@ on_each_engine! {
                 continue;
             };
             for (password, problem) in [
-                ("x".repeat(73), "is longer than 72 bytes"),
-                ("\u{1F600}".repeat(19), "is longer than 72 bytes"),
+                ("x".repeat(1025), "is longer than 1024 bytes"),
+                ("\u{1F600}".repeat(257), "is longer than 1024 bytes"),
                 ("b4l0u\0".to_owned(), "contains a nul character"),
             ] {
                 let fields = with(fields, name, &[(name, &password)]);

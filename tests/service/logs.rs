@@ -69,7 +69,7 @@ on_each_engine! {
             server.profile(&session).header("cookie", format!("other={foreign_cookie}")),
             server.profile(&canary("no-session")),
             server.reset(EMAIL, &canary("bad-token"), &canary("unused")),
-            server.reset(EMAIL, &token, &"canary-too-long".repeat(9)),
+            server.reset(EMAIL, &token, &"canary-too-long".repeat(70)),
             server.reset(EMAIL, &token, &new_password),
             server.reset(EMAIL, &token, &new_password),
             server.get(&format!("/{}", canary("path"))),

@@ -81,10 +81,21 @@ on_each_engine! {
         }
     }
 
-    async fn passwords_have_72_bytes_at_most_with_the_rule_too(database: Database) {
+    async fn passwords_have_1024_bytes_at_most_with_the_rule_too(database: Database) {
         let app = app_with_rule(database).await;
-        let call = app.register(EMAIL, &"x".repeat(73));
-        app.assert_refused(call, 400, "password is longer than 72 bytes").await;
-        app.registered(EMAIL, &"xy".repeat(36)).await;
+        let call = app.register(EMAIL, &"x".repeat(1025));
+        app.assert_refused(call, 400, "password is longer than 1024 bytes").await;
+        app.registered(EMAIL, &"xy".repeat(512)).await;
+    }
+
+    async fn long_passwords_work_in_every_script_and_whole(database: Database) {
+        let app = TestApp::new(database).await;
+        for (number, password) in ["\u{5BC6}".repeat(64), "\u{1F600}".repeat(256)].into_iter().enumerate() {
+            let email = format!("user{number}@example.org");
+            app.registered(&email, &password).await;
+            assert!(app.can_log_in(&email, &password).await);
+            let shorter: String = password.chars().skip(1).collect();
+            assert!(!app.can_log_in(&email, &shorter).await);
+        }
     }
 }

@@ -126,7 +126,7 @@ fn visits(app: &TestApp, session: &str, token: &str) -> Vec<(&'static str, u16, 
         )
     };
     let unknown = "a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44";
-    let long = "x".repeat(300);
+    let long = "x".repeat(1100);
     let long_email = format!("{long}@example.org");
     vec![
         ("home", 200, app.get("/")),

@@ -143,7 +143,7 @@ on_each_engine! {
         for (new_password, message) in [
             ("", "new_password is empty"),
             ("\0", "new_password contains a nul character"),
-            (&"x".repeat(73), "new_password is longer than 72 bytes"),
+            (&"x".repeat(1025), "new_password is longer than 1024 bytes"),
         ] {
             let call = app.reset(EMAIL, &token, new_password);
             app.assert_refused(call, 400, message).await;
