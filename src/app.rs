@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::auth::{Auth, Reset};
 use crate::source::Source;
+use crate::wait_budget;
 
 mod actions;
 mod admission;
@@ -109,8 +110,8 @@ async fn attend(
     next: Next,
 ) -> Response {
     let entry = Entry::begin(request.method(), matched);
-    let answer = answer(&pages, request, next).instrument(entry.span());
-    let mut response = answer.await;
+    let answer = wait_budget::of_request(answer(&pages, request, next));
+    let mut response = answer.instrument(entry.span()).await;
     entry.end(&mut response);
     response
 }

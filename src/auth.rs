@@ -20,6 +20,7 @@ use crate::source::Source;
 use crate::throttle::{self, Limits, Throttle};
 use crate::token::{ResetToken, ResetTokenDigest, SessionDigest, SessionId, TokenSource};
 use crate::user::{SessionUser, User};
+use crate::wait_budget;
 
 mod audit;
 mod mail;
@@ -516,7 +517,7 @@ async fn try_to_write(what: &str, write: impl Future<Output = Result<(), db::Err
 /// what has passed a check that strangers fail: whoever has hung up holds no connection any more that
 /// would limit how much of it there can be.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work.in_current_span()).await {
+    match tokio::spawn(wait_budget::shared(work.in_current_span())).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),

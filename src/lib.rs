@@ -29,7 +29,8 @@
 //! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
 //!   secrets that users hold and the digests that are stored. [`source`] is where a request comes
 //!   from, and [`public_url`] where the world reaches the service.
-//! - [`clock`] tells the time, and [`error_chain`] an error with its causes.
+//! - [`clock`] tells the time, [`wait_budget`] says how long a request may still wait for the database,
+//!   and [`error_chain`] tells an error with its causes.
 //! - [`config`] is the command line; [`logging`] writes the log. Both belong to `main`.
 
 pub mod app;
@@ -47,3 +48,4 @@ pub mod source;
 pub mod throttle;
 pub mod token;
 pub mod user;
+pub mod wait_budget;

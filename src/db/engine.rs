@@ -20,9 +20,9 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 
 /// Set on every connection to SQLite. `FULL`, because `NORMAL` loses acknowledged commits in a
 /// power cut, and a lost logout is a session for whoever stole it. The time to wait for another
-/// process's lock stays below the deadline of a statement.
+/// process's lock stays below what a request may wait in all, so that it is SQLite that gives up.
 const SQLITE_SETTINGS: &str = "
-    PRAGMA busy_timeout = 4000;
+    PRAGMA busy_timeout = 3000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;";
@@ -43,7 +43,7 @@ const POSTGRES_SETTINGS: &str = "
 /// be cheaper in a small table, by what it has last counted there, is to read all of it for each
 /// batch of session checks, or to plan each anew, at half the rate.
 pub const POSTGRES_SERVING_SETTINGS: &str = "
-    SET statement_timeout = 4000;
+    SET statement_timeout = 3000;
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
     SET enable_hashjoin = off;
@@ -220,7 +220,7 @@ mod tests {
                 for (setting, expected) in [
                     ("PRAGMA synchronous", 2),
                     ("PRAGMA foreign_keys", 1),
-                    ("PRAGMA busy_timeout", 4000),
+                    ("PRAGMA busy_timeout", 3000),
                 ] {
                     let row = sqlx::query(setting).fetch_one(&mut *connection).await;
                     assert_eq!(row.unwrap().get::<i64, _>(0), expected, "{setting}");

@@ -1,12 +1,8 @@
 //! What can go wrong in the database, told apart by what the asker can do about it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::error::DatabaseError;
-
-/// How long one piece of work may take before the asker is told to come back later.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// PostgreSQL's name for it. SQLite has no deadlocks: it lets one write at a time.
 const DEADLOCK: &str = "40P01";
@@ -15,7 +11,7 @@ const DEADLOCK: &str = "40P01";
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// It took too long. A change may or may not have been made.
-    #[error("the database did not answer within {} s", DEADLINE.as_secs())]
+    #[error("the database did not answer in time")]
     TimedOut,
     /// It is away, busy, full or read-only. The same request may succeed later.
     #[error("the database is unavailable")]
@@ -26,6 +22,9 @@ pub enum Error {
     /// It does not understand us, or we do not understand it.
     #[error("the database failed")]
     Failed(#[source] Arc<sqlx::Error>),
+    /// The work on it panicked. A change may or may not have been made.
+    #[error("the work on the database panicked")]
+    Panicked,
 }
 
 impl Error {

@@ -6,53 +6,49 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool};
-use tokio::time::timeout;
 
 use super::Result;
-use super::error::{DEADLINE, Error};
+use super::error::Error;
+use crate::wait_budget;
 
-/// A connection that goes back to its pool when the work on it has come to an end, good or bad.
+/// A connection that goes back to its pool if all work on it succeeded, and is closed otherwise.
 ///
-/// Dropped before that, because the time is up or because whoever asked has gone, it is closed: the
-/// server may still be at the work or be out of reach, and a transaction may be open of which the
-/// pool knows nothing. What the next one did would belong to that, and be acknowledged and lost.
+/// After an error its state is unknown. A transaction may be open that `sqlx` does not count, or
+/// closed that it does: when SQLite has rolled a failed `COMMIT` back by itself, the `ROLLBACK` that
+/// follows fails too, and from then on `sqlx` takes each `BEGIN` for a savepoint, whose commit is none.
+/// The same goes for work that is dropped before its end, because the time is up, the client has gone
+/// or the work has panicked. What the next one did there would be acknowledged and lost.
 struct Loan {
     connection: PoolConnection<Any>,
-    has_ended: bool,
-}
-
-impl Loan {
-    /// Waits for a connection, for as long as the pool lets one wait.
-    async fn of(pool: &AnyPool) -> Result<Self> {
-        Ok(Self {
-            connection: pool.acquire().await?,
-            has_ended: false,
-        })
-    }
-
-    /// Gives the connection back.
-    fn end(mut self) {
-        self.has_ended = true;
-    }
+    has_succeeded: bool,
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if !self.has_ended {
+        if !self.has_succeeded {
             self.connection.close_on_drop();
         }
     }
 }
 
-/// Does work on a connection of a pool, within the deadline.
+/// Does work on a connection of a pool. Waits for both no longer than the request may still wait.
+///
+/// The work must hand on the first error that it meets: what PostgreSQL commits of a transaction in
+/// which a statement failed is nothing, and no error.
 pub(super) async fn lend<T>(
     pool: &AnyPool,
     work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
 ) -> Result<T> {
-    let mut loan = Loan::of(pool).await?;
-    let done = within_deadline(work(&mut loan.connection)).await?;
-    loan.end();
-    Ok(done?)
+    within_budget(async {
+        let mut loan = Loan {
+            connection: pool.acquire().await?,
+            has_succeeded: false,
+        };
+        let done = work(&mut loan.connection).await?;
+        loan.has_succeeded = true;
+        Ok(done)
+    })
+    .await
 }
 
 type Statement<'a> = Query<'a, Any, AnyArguments>;
@@ -85,19 +81,23 @@ pub(super) async fn fetch_all(pool: &AnyPool, statement: Statement<'_>) -> Resul
     .await
 }
 
-/// Waits for work on a connection no longer than the [`DEADLINE`].
+/// Waits for the database no longer than the request may still wait.
 ///
 /// # Errors
 ///
-/// [`Error::TimedOut`], with the work let go of in the middle.
-pub(super) async fn within_deadline<T>(work: impl Future<Output = T>) -> Result<T> {
-    timeout(DEADLINE, work).await.map_err(|_| Error::TimedOut)
+/// [`Error::TimedOut`], with the work dropped where it was.
+pub(super) async fn within_budget<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    let done = wait_budget::spend(work).await;
+    Ok(done.map_err(|_| Error::TimedOut)??)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use sqlx::Connection;
     use sqlx::any::AnyPoolOptions;
-    use sqlx::{Connection, Executor};
 
     use super::*;
 
@@ -109,40 +109,73 @@ mod tests {
         pool.unwrap()
     }
 
-    /// Leaves something behind that only this very connection knows.
-    async fn mark(connection: &mut AnyConnection) {
-        let mark = "CREATE TEMP TABLE mark (id INTEGER)";
-        connection.execute(mark).await.unwrap();
-    }
-
+    /// Whether the pool's connection is the one that was marked.
     async fn is_marked(pool: &AnyPool) -> bool {
         let look = sqlx::query("SELECT id FROM mark");
         fetch_all(pool, look).await.is_ok()
     }
 
-    #[tokio::test]
-    async fn a_connection_comes_back_when_its_work_has_ended() {
-        let folder = tempfile::tempdir().unwrap();
-        let pool = pool(folder.path()).await;
-        let mut loan = Loan::of(&pool).await.unwrap();
-        mark(&mut loan.connection).await;
-        loan.end();
-        assert!(is_marked(&pool).await);
-        // So it does when the work has failed.
-        let failing = sqlx::query("SELECT nothing FROM nowhere");
-        assert!(execute(&pool, failing).await.is_err());
-        assert!(is_marked(&pool).await);
+    /// Marks the pool's connection in a way that only this very one knows.
+    async fn mark(pool: &AnyPool) {
+        let mark = sqlx::query("CREATE TEMP TABLE mark (id INTEGER)");
+        execute(pool, mark).await.unwrap();
+        assert!(is_marked(pool).await, "not given back after a success");
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_let_go_of_in_the_middle_is_closed() {
+    async fn a_connection_on_which_work_failed_is_closed() {
         let folder = tempfile::tempdir().unwrap();
         let pool = pool(folder.path()).await;
-        let mut loan = Loan::of(&pool).await.unwrap();
-        mark(&mut loan.connection).await;
-        let transaction = loan.connection.begin().await.unwrap();
-        std::mem::forget(transaction);
-        drop(loan);
+        mark(&pool).await;
+        let failing = sqlx::query("SELECT nothing FROM nowhere");
+        assert!(execute(&pool, failing).await.is_err());
+        assert!(!is_marked(&pool).await);
+
+        // Also if the error is only met when the work is almost done.
+        mark(&pool).await;
+        let failing = lend(&pool, async |connection| {
+            connection.begin().await?.commit().await?;
+            Err::<(), _>(sqlx::Error::RowNotFound)
+        });
+        assert!(failing.await.is_err());
+        assert!(!is_marked(&pool).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_work_is_cut_off_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path()).await;
+        mark(&pool).await;
+        let cut_off = wait_budget::with(Duration::from_millis(50), async {
+            lend(&pool, async |connection| {
+                let transaction = connection.begin().await?;
+                std::mem::forget(transaction);
+                pending::<sqlx::Result<()>>().await
+            })
+            .await
+        });
+        assert!(matches!(cut_off.await, Err(Error::TimedOut)));
+        assert!(!is_marked(&pool).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_work_panics_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path()).await;
+        mark(&pool).await;
+        let panicking = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                lend(&pool, async |connection| {
+                    std::mem::forget(connection.begin().await?);
+                    panic!("on purpose");
+                    #[expect(unreachable_code)]
+                    Ok(())
+                })
+                .await
+            }
+        });
+        assert!(panicking.await.is_err());
         assert!(!is_marked(&pool).await);
     }
 }

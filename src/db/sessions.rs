@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Connection, Row};
 use tracing::warn;
 
 use super::batch::{MAX_BATCH, Worker};
-use super::loan::{self, within_deadline};
+use super::loan::{self, within_budget};
 use super::{Found, Result, SessionCutoffs, email_in, sql};
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::error_chain::ErrorChain;
@@ -54,11 +54,12 @@ impl Finder {
             let look_up = &look_ups[number.min(look_ups.len() - 1)];
             query = query.bind(look_up.digest.as_bytes());
         }
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.pool.acquire().await?.detach(),
-        };
-        let rows = within_deadline(async {
+        let kept = self.connection.take();
+        let (rows, connection) = within_budget(async {
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.pool.acquire().await?.detach(),
+            };
             let mut found = query.fetch(&mut connection);
             let mut rows = Vec::with_capacity(look_ups.len());
             // Nobody waits for more rows than there are look-ups, and hearing that there are none
@@ -68,9 +69,10 @@ impl Finder {
             {
                 rows.push(row);
             }
-            Ok::<_, sqlx::Error>(rows)
+            drop(found);
+            Ok((rows, connection))
         })
-        .await??;
+        .await?;
         self.connection = Some(connection);
         Ok(rows)
     }

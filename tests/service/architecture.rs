@@ -12,6 +12,7 @@ const WORDS: &[&str] = &[
     "source",
     "token",
     "user",
+    "wait_budget",
 ];
 
 /// The rooms that hang off `auth`.

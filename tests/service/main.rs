@@ -12,8 +12,11 @@ mod clock;
 mod command_line;
 mod cross_site;
 mod database;
+mod deadline;
 mod durability;
 mod e2e;
+#[cfg(target_os = "linux")]
+mod failed_commits;
 mod headers;
 mod isolation;
 mod logs;
