@@ -119,9 +119,8 @@ impl Home {
                     .parse()
                     .expect("an address");
                 let hash = HashedPassword::new("none".to_owned());
-                db.add_user(&email, &hash, NOW).await.expect("a user");
-                let user = db.find_user_by_email(&email).await;
-                users.push(user.expect("an answer").expect("the user"));
+                let user = db.add_user(&email, &hash, NOW, None).await;
+                users.push(user.expect("an answer").expect("a new user"));
             }
             let added = db.add_session(&users[0], session, NOW, u32::MAX).await;
             assert!(added.expect("an answer"));

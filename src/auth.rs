@@ -177,18 +177,12 @@ impl Auth {
         password: &Password,
         source: Source,
     ) -> Result<()> {
-        // That the user is there is all that was asked; who it is was for the log.
-        let _looked_up = self.add_user(email, password, source).await?;
+        self.add_user(email, password, source).await?;
         Ok(())
     }
 
-    /// Adds a user, writes it down, and returns what looking them up came to.
-    async fn add_user(
-        &self,
-        email: &Email,
-        password: &Password,
-        source: Source,
-    ) -> Result<Result<Option<User>, db::Error>> {
+    /// Adds a user and writes it down. From here they can log in even while others flood the account.
+    async fn add_user(&self, email: &Email, password: &Password, source: Source) -> Result<User> {
         self.check_new_password(password, email)?;
         self.passwords.ensure_room(source)?;
         let let_in = self.throttle.sign_up(source).await;
@@ -197,13 +191,11 @@ impl Auth {
         let (auth, email) = (self.clone(), email.clone());
         to_its_end(async move {
             let now = auth.clock.now();
-            if !auth.db.add_user(&email, &hashed_password, now).await? {
-                return Err(Error::EmailTaken);
-            }
-            let looked_up = auth.db.find_user_by_email(&email).await;
-            let user = looked_up.as_ref().ok().and_then(Option::as_ref);
-            Event::SignUp.log(source, user.map(|user| user.id));
-            Ok(looked_up)
+            let proof = auth.throttle.proof(&email, source);
+            let added = auth.db.add_user(&email, &hashed_password, now, proof);
+            let user = added.await?.ok_or(Error::EmailTaken)?;
+            Event::SignUp.log(source, Some(user.id));
+            Ok(user)
         })
         .await
     }
@@ -222,13 +214,9 @@ impl Auth {
         replaced: Option<SessionId>,
         source: Source,
     ) -> Result<Option<SessionId>> {
-        let looked_up = self.add_user(email, password, source).await?;
-        let session_id = async {
-            let user = looked_up?.ok_or(Error::BadCredentials)?;
-            self.create_session(&user, replaced, source).await
-        };
+        let user = self.add_user(email, password, source).await?;
+        let session_id = self.create_session(&user, replaced, source).await;
         Ok(session_id
-            .await
             .inspect_err(|error| warn!(error = %ErrorChain(error), "no session after a sign-up"))
             .ok())
     }
@@ -250,8 +238,8 @@ impl Auth {
         let let_in = self.throttle.log_in(email, source).await;
         let attempt = unless_throttled(let_in, source)?;
         let outcome = self.check_credentials(email, password, source).await;
-        match outcome {
-            Ok(_) => self.throttle.succeeded(attempt).await,
+        match &outcome {
+            Ok(user) => self.throttle.succeeded(attempt, user).await,
             Err(Error::BadCredentials) => {}
             Err(_) => self.throttle.undecided(attempt).await,
         }
@@ -406,8 +394,8 @@ impl Auth {
         }
     }
 
-    /// Sets a new password, and ends every session and every reset token of the user. From where
-    /// this is done the user can log in even while others flood the account.
+    /// Sets a new password, and ends every session and every reset token of the user. From here, and
+    /// from nowhere else, they can log in even while others flood the account.
     ///
     /// # Errors
     ///
@@ -422,7 +410,7 @@ impl Auth {
     ) -> Result<()> {
         self.check_new_password(new_password, email)?;
         let digest = token.digest();
-        let issued = valid_period(self.clock.now(), self.lifetimes.reset_token);
+        let issued = Period::of_valid(self.clock.now(), self.lifetimes.reset_token);
         // Looked at first only to spare a hash for a token that is no good; what decides is the
         // update, since another request may hold the same token.
         let user = self.find_reset_token(digest, issued).await?;
@@ -435,15 +423,15 @@ impl Auth {
             reset_token: digest,
             issued,
             told_by_mail: self.tells_owners().then(|| self.clock.now()),
+            proof: self.throttle.proof(email, source),
         };
-        let (auth, email) = (self.clone(), email.clone());
+        let auth = self.clone();
         to_its_end(async move {
             if !auth.db.update_user(&user, change).await? {
                 return Err(Error::BadResetToken);
             }
             Event::ResetDone.log(source, Some(user.id));
             auth.wake_worker();
-            auth.throttle.proved(&email, source).await;
             Ok(())
         })
         .await
@@ -490,16 +478,8 @@ impl Auth {
     fn session_cutoffs(&self, now: UnixTime) -> SessionCutoffs {
         SessionCutoffs {
             last_seen_after: now.before(self.lifetimes.session_idle),
-            created: valid_period(now, self.lifetimes.session),
+            created: Period::of_valid(now, self.lifetimes.session),
         }
-    }
-}
-
-/// When something that lasts this long must have been made to be valid now.
-fn valid_period(now: UnixTime, lifetime: Duration) -> Period {
-    Period {
-        after: now.before(lifetime),
-        until: now.after(CLOCK_TOLERANCE),
     }
 }
 

@@ -5,12 +5,13 @@
 //! processes, can both be told yes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Row};
 
-use crate::clock::UnixTime;
+use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::email::{Email, InvalidEmail};
 use crate::token::{ResetTokenDigest, SessionDigest};
 use crate::user::{HashedPassword, SessionUser, User, UserId};
@@ -18,6 +19,7 @@ use crate::user::{HashedPassword, SessionUser, User, UserId};
 mod batch;
 mod engine;
 mod error;
+mod familiar_sources;
 mod loan;
 mod open;
 mod outbox;
@@ -28,6 +30,7 @@ mod url;
 
 pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use error::Error;
+pub use familiar_sources::Proof;
 pub use open::OpenError;
 pub use outbox::{ClaimedMail, MailKind, Settlement};
 pub use sql::statements;
@@ -36,6 +39,7 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use batch::Batcher;
 use engine::Engine;
+use familiar_sources::FamiliarSource;
 use loan::lend;
 use sessions::{Beginner, Finder, LookUp, NewSession};
 use throttles::{Errand, Keeper, unix_micros};
@@ -45,7 +49,7 @@ type Result<T> = std::result::Result<T, Error>;
 /// How many rows one statement purges, so that no other write waits long behind it.
 const PURGE_BATCH: i64 = 500;
 
-/// When a session must have begun, or a reset token must have been issued, to be valid now.
+/// When something must have been made to be valid now: a session, a reset token, a proof.
 #[derive(Clone, Copy, Debug)]
 pub struct Period {
     /// After this: at this moment or before it, it has expired.
@@ -55,6 +59,15 @@ pub struct Period {
 }
 
 impl Period {
+    /// When something that lasts this long must have been made to be valid now.
+    #[must_use]
+    pub fn of_valid(now: UnixTime, lifetime: Duration) -> Self {
+        Self {
+            after: now.before(lifetime),
+            until: now.after(CLOCK_TOLERANCE),
+        }
+    }
+
     /// What something made at this moment is worth.
     fn judge<T>(self, made_at: UnixTime, value: T) -> Found<T> {
         if made_at <= self.after {
@@ -108,9 +121,9 @@ pub enum Change {
     Rehash(HashedPassword),
     /// A new reset token, issued at this moment, in the place of any older one.
     ResetToken(ResetTokenDigest, UnixTime),
-    /// A new password, for a reset token that is used up by this. Voids every session and every
-    /// reset token of the user. Only if the token is the user's, was issued within the period and is
-    /// still good.
+    /// A new password, for a reset token that is used up by this. Voids every session, every reset
+    /// token and every familiar source of the user. Only if the token is the user's, was issued within
+    /// the period and is still good.
     Password {
         /// The new hash.
         hashed_password: HashedPassword,
@@ -121,6 +134,8 @@ pub enum Change {
         /// The moment of the change if the user is to be told by mail. The change and the mail are
         /// recorded together or not at all.
         told_by_mail: Option<UnixTime>,
+        /// From where this is done, which is then the only familiar source of the user.
+        proof: Option<Proof>,
     },
 }
 
@@ -175,7 +190,7 @@ impl Db {
         self.writer.close().await;
     }
 
-    /// Adds a user; false if the address is taken.
+    /// Adds a user, to whom the source of the proof is familiar; `None` if the address is taken.
     ///
     /// # Errors
     ///
@@ -185,12 +200,12 @@ impl Db {
         email: &Email,
         hashed_password: &HashedPassword,
         now: UnixTime,
-    ) -> Result<bool> {
-        let add = sqlx::query(sql::ADD_USER)
-            .bind(email.as_str())
-            .bind(hashed_password.as_str())
-            .bind(now.0);
-        self.change(add).await
+        proof: Option<Proof>,
+    ) -> Result<Option<User>> {
+        lend(&self.writer, async |connection| {
+            add_user(connection, email, hashed_password, now, proof).await
+        })
+        .await
     }
 
     /// Finds the user with this address; `None` if there is none.
@@ -280,10 +295,12 @@ impl Db {
                 reset_token,
                 issued,
                 told_by_mail,
+                proof,
             } => {
                 lend(&self.writer, async |connection| {
                     let token = (reset_token, issued);
-                    set_password(connection, user, &hashed_password, token, told_by_mail).await
+                    let notes = (told_by_mail, proof);
+                    set_password(connection, user, &hashed_password, token, notes).await
                 })
                 .await
             }
@@ -397,8 +414,8 @@ impl Db {
         self.errands.ask(Errand::Take { buckets, now }).await?
     }
 
-    /// Gives a token back to each bucket, and remembers a proof, given at this moment, that an
-    /// account is familiar to a source.
+    /// Gives a token back to each bucket, and remembers that this user, as they were read, has proved
+    /// that the account is theirs.
     ///
     /// # Errors
     ///
@@ -406,21 +423,23 @@ impl Db {
     pub async fn give_tokens_back(
         &self,
         buckets: Vec<Bucket>,
-        proof: Option<([u8; 32], UnixTime)>,
+        proof: Option<(&User, Proof)>,
     ) -> Result<()> {
-        let errand = Errand::GiveBack { buckets, proof };
+        let familiar = proof.map(|(user, proof)| FamiliarSource::of(user, proof));
+        let errand = Errand::GiveBack { buckets, familiar };
         self.errands.ask(errand).await?.map(drop)
     }
 
-    /// Whether this proof was given after this moment.
+    /// Whether a proof with this digest was given within this period, and not by an earlier password.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn has_proof(&self, digest: [u8; 32], after: UnixTime) -> Result<bool> {
-        let find = sqlx::query(sql::FIND_PROOF)
+    pub async fn has_proof(&self, digest: [u8; 32], given: Period) -> Result<bool> {
+        let find = sqlx::query(sql::FIND_FAMILIAR_SOURCE)
             .bind(digest.to_vec())
-            .bind(after.0);
+            .bind(given.after.0)
+            .bind(given.until.0);
         let row = loan::fetch_optional(&self.readers, find).await?;
         Ok(row.is_some())
     }
@@ -463,6 +482,33 @@ impl Db {
     }
 }
 
+/// Adds a user with the source they come from, in one transaction; `None` if the address is taken.
+async fn add_user(
+    connection: &mut AnyConnection,
+    email: &Email,
+    hashed_password: &HashedPassword,
+    now: UnixTime,
+    proof: Option<Proof>,
+) -> sqlx::Result<Option<User>> {
+    let mut transaction = connection.begin().await?;
+    let add = sqlx::query(sql::ADD_USER)
+        .bind(email.as_str())
+        .bind(hashed_password.as_str())
+        .bind(now.0);
+    if add.execute(&mut *transaction).await?.rows_affected() == 0 {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    let find = sqlx::query(sql::FIND_USER_BY_EMAIL).bind(email.as_str());
+    let user = user_from(&find.fetch_one(&mut *transaction).await?)?;
+    if let Some(proof) = proof {
+        let source = FamiliarSource::of(&user, proof);
+        source.remember(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(Some(user))
+}
+
 /// Sets a password by a token issued within a period, in one transaction with all that goes with it;
 /// false if the token is no good.
 async fn set_password(
@@ -470,7 +516,7 @@ async fn set_password(
     user: &User,
     hashed_password: &HashedPassword,
     (reset_token, issued): (ResetTokenDigest, Period),
-    told_by_mail: Option<UnixTime>,
+    (told_by_mail, proof): (Option<UnixTime>, Option<Proof>),
 ) -> sqlx::Result<bool> {
     let mut transaction = connection.begin().await?;
     let set = sqlx::query(sql::SET_PASSWORD)
@@ -483,12 +529,24 @@ async fn set_password(
         transaction.rollback().await?;
         return Ok(false);
     }
-    // The new version of the password voids it, and all sessions. They stay until they expire or are
-    // logged out of.
-    sqlx::query(sql::DELETE_RESET_TOKEN_OF_USER)
-        .bind(user.id.0)
-        .execute(&mut *transaction)
-        .await?;
+    // The new version of the password voids these, and all sessions, which stay until they expire or
+    // are logged out of.
+    for void in [
+        sql::DELETE_RESET_TOKEN_OF_USER,
+        sql::DELETE_FAMILIAR_SOURCES_OF_USER,
+    ] {
+        sqlx::query(void)
+            .bind(user.id.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    if let Some(proof) = proof {
+        let source = FamiliarSource {
+            password_version: user.password_version + 1,
+            ..FamiliarSource::of(user, proof)
+        };
+        source.remember(&mut transaction).await?;
+    }
     if let Some(now) = told_by_mail {
         sqlx::query(sql::TELL_BY_MAIL)
             .bind(MailKind::PasswordChanged.name())

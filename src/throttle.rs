@@ -15,8 +15,9 @@
 //! ways in:
 //!
 //! - From where they proved, within the last 30 days, that the account is theirs. Such a source is
-//!   *familiar* to the account, and takes from a bucket that the two have for themselves. A login
-//!   proves it, and so does a reset.
+//!   *familiar* to the account, and takes from a bucket that the two have for themselves. A sign-up
+//!   proves it, a login, and a reset; a reset ends what was proved by the old password. The 20 newest
+//!   are kept.
 //! - From anywhere else, by a reset. The flood cannot stop that: a source that is not flooding has
 //!   tokens of its own, and if strangers have used up the reset requests of the address, then the
 //!   newest mail that they caused is in the owner's hands. The reset makes the source familiar.
@@ -33,10 +34,11 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::db::{self, Bucket, Db, Taken};
+use crate::db::{self, Bucket, Db, Period, Proof, Taken};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::source::Source;
+use crate::user::User;
 
 mod rate;
 
@@ -174,7 +176,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Attempt {
     buckets: Vec<Bucket>,
-    proof: Option<[u8; 32]>,
+    source: Source,
 }
 
 /// Counts what happens, and says when it is too much. Clones count together.
@@ -205,7 +207,7 @@ impl Throttle {
         let of_account = of_account.await?;
         Ok(Attempt {
             buckets: self.take([of_source, of_account]).await?,
-            proof: email.map(|email| proof(email, source)),
+            source,
         })
     }
 
@@ -233,10 +235,11 @@ impl Throttle {
         Ok(())
     }
 
-    /// Notes that a login was no wrong guess, and that its source is now familiar to the account.
-    pub async fn succeeded(&self, attempt: Attempt) {
-        let proof = attempt.proof.filter(|_| self.knows_sources());
-        self.settle(attempt.buckets, proof).await;
+    /// Notes that a login was no wrong guess, and that its source is now familiar to this user.
+    pub async fn succeeded(&self, attempt: Attempt, user: &User) {
+        let proof = self.proof(&user.email, attempt.source);
+        self.settle(attempt.buckets, proof.map(|proof| (user, proof)))
+            .await;
     }
 
     /// Notes that nobody can say whether a login would have been a wrong guess.
@@ -244,11 +247,17 @@ impl Throttle {
         self.settle(attempt.buckets, None).await;
     }
 
-    /// Notes that somebody has proved, by other means than a login, that an account is theirs.
-    pub async fn proved(&self, email: &Email, source: Source) {
-        if self.knows_sources() {
-            self.settle(Vec::new(), Some(proof(email, source))).await;
-        }
+    /// What to remember when the owner of an address has proved now, from this source, that they are;
+    /// `None` where it makes no difference that a source is familiar.
+    #[must_use]
+    pub fn proof(&self, email: &Email, source: Source) -> Option<Proof> {
+        let limits = &self.limits;
+        let matters =
+            limits.logins_per_account != Rate::OFF || limits.resets_per_address != Rate::OFF;
+        matters.then(|| Proof {
+            digest: proof_digest(email, source),
+            given_at: self.clock.now(),
+        })
     }
 
     /// Deletes what says nothing any more: buckets that are full again, and sources that are no
@@ -278,8 +287,9 @@ impl Throttle {
         let Some(email) = email.filter(|_| rate != Rate::OFF) else {
             return Ok(None);
         };
-        let since = self.clock.now().before(FAMILIAR_FOR);
-        let is_familiar = self.db.has_proof(proof(email, source), since).await?;
+        let given = Period::of_valid(self.clock.now(), FAMILIAR_FOR);
+        let digest = proof_digest(email, source);
+        let is_familiar = self.db.has_proof(digest, given).await?;
         Ok(if is_familiar {
             limit.bucket(rate, &[email.as_str(), &source.to_string()])
         } else {
@@ -308,24 +318,18 @@ impl Throttle {
 
     /// Gives tokens back and remembers a proof. Who has the right to an answer gets it, whether or
     /// not this can be written down.
-    async fn settle(&self, buckets: Vec<Bucket>, proof: Option<[u8; 32]>) {
+    async fn settle(&self, buckets: Vec<Bucket>, proof: Option<(&User, Proof)>) {
         if buckets.is_empty() && proof.is_none() {
             return;
         }
-        let proof = proof.map(|digest| (digest, self.clock.now()));
         if let Err(error) = self.db.give_tokens_back(buckets, proof).await {
             warn!(error = %ErrorChain(&error), "cannot note how an attempt ended");
         }
     }
-
-    /// Whether it makes any difference that a source is familiar.
-    fn knows_sources(&self) -> bool {
-        self.limits.logins_per_account != Rate::OFF || self.limits.resets_per_address != Rate::OFF
-    }
 }
 
 /// What is stored of the fact that a source is familiar to an account.
-fn proof(email: &Email, source: Source) -> [u8; 32] {
+fn proof_digest(email: &Email, source: Source) -> [u8; 32] {
     digest("familiar source", &[email.as_str(), &source.to_string()])
 }
 

@@ -9,7 +9,7 @@ use super::engine::{self, Engine};
 use super::url::{DatabaseUrl, Place};
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "users, sessions, reset tokens",
@@ -24,6 +24,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         3,
         "outbox",
         include_str!("../../migrations/0003_outbox.sql"),
+    ),
+    (
+        5,
+        "familiar sources",
+        include_str!("../../migrations/0005_familiar_sources.sql"),
     ),
 ];
 

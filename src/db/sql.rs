@@ -187,15 +187,40 @@ statements! {
     FIND_THROTTLE = "
         SELECT full_at FROM throttles WHERE digest = $1";
 
-    /// `$1` digest, `$2` now.
-    REMEMBER_PROOF = "
-        INSERT INTO familiar_sources (digest, last_proof_at) VALUES ($1, $2)
-        ON CONFLICT (digest) DO UPDATE SET last_proof_at = excluded.last_proof_at
-        WHERE familiar_sources.last_proof_at < excluded.last_proof_at";
+    /// `$1` digest, `$2` user, `$3` password version, `$4` now. No row if the source is not familiar.
+    TOUCH_FAMILIAR_SOURCE = "
+        UPDATE familiar_sources SET last_proof_at = $4
+        WHERE digest = $1 AND user_id = $2 AND password_version = $3";
 
-    /// `$1` digest; only if last proved after `$2`.
-    FIND_PROOF = "
-        SELECT last_proof_at FROM familiar_sources WHERE digest = $1 AND last_proof_at > $2";
+    /// The same of a source that is not familiar. No row unless the user has this password version.
+    ADD_FAMILIAR_SOURCE = "
+        INSERT INTO familiar_sources (digest, user_id, password_version, last_proof_at)
+        SELECT $1, id, password_version, $4 FROM users WHERE id = $2 AND password_version = $3
+        ON CONFLICT (digest) DO UPDATE SET
+            user_id = excluded.user_id,
+            password_version = excluded.password_version,
+            last_proof_at = excluded.last_proof_at";
+
+    /// Of user `$1`, all but the newest `$3`. What was proved after `$2` was proved by a clock that
+    /// was ahead, and counts as the oldest.
+    DELETE_OLDEST_FAMILIAR_SOURCES = "
+        DELETE FROM familiar_sources
+        WHERE user_id = $1 AND digest NOT IN (
+            SELECT digest FROM familiar_sources
+            WHERE user_id = $1
+            ORDER BY last_proof_at > $2, last_proof_at DESC
+            LIMIT $3)";
+
+    /// `$1` user.
+    DELETE_FAMILIAR_SOURCES_OF_USER = "
+        DELETE FROM familiar_sources WHERE user_id = $1";
+
+    /// `$1` digest; only if last proved after `$2` and not after `$3`, and the password is the same.
+    FIND_FAMILIAR_SOURCE = "
+        SELECT s.last_proof_at FROM familiar_sources AS s
+        WHERE s.digest = $1 AND s.last_proof_at > $2 AND s.last_proof_at <= $3 AND EXISTS (
+            SELECT 1 FROM users AS u
+            WHERE u.id = s.user_id AND u.password_version = s.password_version)";
 
     /// At most `$2` buckets that are full at `$1`.
     PURGE_THROTTLES = "

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, AnyPool, Connection, Row};
 
 use super::batch::Worker;
+use super::familiar_sources::FamiliarSource;
 use super::loan::lend;
 use super::{Result, sql};
 use crate::clock::UnixTime;
@@ -67,10 +68,10 @@ pub enum Taken {
 pub(super) enum Errand {
     /// Take a token of each, or none of any.
     Take { buckets: Vec<Bucket>, now: UnixTime },
-    /// Give a token back to each, and remember a proof.
+    /// Give a token back to each, and remember a source.
     GiveBack {
         buckets: Vec<Bucket>,
-        proof: Option<([u8; 32], UnixTime)>,
+        familiar: Option<FamiliarSource>,
     },
 }
 
@@ -130,17 +131,14 @@ async fn run(connection: &mut AnyConnection, errands: &[Errand]) -> sqlx::Result
             }
         }
     }
-    let proofs = errands.iter().filter_map(|errand| match errand {
-        Errand::GiveBack { proof, .. } => *proof,
+    let familiar = errands.iter().filter_map(|errand| match errand {
+        Errand::GiveBack { familiar, .. } => *familiar,
         Errand::Take { .. } => None,
     });
-    let mut proofs: Vec<([u8; 32], UnixTime)> = proofs.collect();
-    proofs.sort_unstable_by_key(|(digest, _)| *digest);
-    for (digest, now) in proofs {
-        let remember = sqlx::query(sql::REMEMBER_PROOF)
-            .bind(digest.to_vec())
-            .bind(now.0);
-        remember.execute(&mut *transaction).await?;
+    let mut familiar: Vec<FamiliarSource> = familiar.collect();
+    familiar.sort_unstable_by_key(|source| (source.user.0, source.proof.digest));
+    for source in familiar {
+        source.remember(&mut transaction).await?;
     }
     for (errand, outcome) in errands.iter().zip(&mut outcomes) {
         if let (Errand::Take { buckets, now }, Taken::None { retry_after, .. }) = (errand, outcome)
@@ -158,8 +156,11 @@ async fn run(connection: &mut AnyConnection, errands: &[Errand]) -> sqlx::Result
 impl Worker<Errand, Result<Taken>> for Keeper {
     async fn work(&mut self, errands: &[Errand]) -> Vec<Result<Taken>> {
         let outcomes = match self.run(errands).await {
-            // With the purge, which takes its rows as they come.
-            Err(error) if error.is_deadlock() => self.run(errands).await,
+            // With the purge, which takes its rows as they come; or a user was deleted while a source
+            // of theirs was added.
+            Err(error) if error.is_deadlock() || error.is_foreign_key_violation() => {
+                self.run(errands).await
+            }
             outcomes => outcomes,
         };
         match outcomes {

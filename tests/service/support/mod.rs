@@ -121,7 +121,10 @@ impl Inside {
                 "id, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
                  coalesce(length(claim), 0)",
             ),
-            ("familiar_sources", "digest, last_proof_at"),
+            (
+                "familiar_sources",
+                "digest, user_id, password_version, last_proof_at",
+            ),
         ] {
             let query = format!("SELECT {columns} FROM {table} ORDER BY 1");
             for row in sqlx::query(AssertSqlSafe(query))
@@ -195,8 +198,8 @@ impl Inside {
             "INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts)
              NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0 FROM numbers",
             "INSERT INTO throttles (digest, full_at) NUMBERS SELECT DIGEST, n FROM numbers",
-            "INSERT INTO familiar_sources (digest, last_proof_at)
-             NUMBERS SELECT DIGEST, n FROM numbers",
+            "INSERT INTO familiar_sources (digest, user_id, password_version, last_proof_at)
+             NUMBERS SELECT DIGEST, n, 1, n FROM numbers",
         ] {
             let insert = insert
                 .replace("NUMBERS", &numbers)
