@@ -11,6 +11,9 @@ use std::time::Duration;
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../tests/service/support/postgres.rs"]
 mod postgres;
+#[expect(dead_code, reason = "the tests need more of it")]
+#[path = "../tests/service/support/report.rs"]
+mod report;
 
 use bienvenue::clock::UnixTime;
 use bienvenue::db::{Db, Found, Period, SessionCutoffs};

@@ -10,6 +10,9 @@ mod peers;
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/service/support/postgres.rs"]
 mod postgres;
+#[expect(dead_code, reason = "the tests need more of it")]
+#[path = "../../tests/service/support/report.rs"]
+mod report;
 mod services;
 
 use std::path::PathBuf;

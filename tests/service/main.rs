@@ -13,10 +13,10 @@ mod command_line;
 mod cross_site;
 mod database;
 mod deadline;
-mod durability;
 mod e2e;
 #[cfg(target_os = "linux")]
 mod failed_commits;
+mod faults;
 mod headers;
 mod isolation;
 mod logs;

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -22,8 +24,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 pub mod client;
+pub mod ledger;
 pub mod postgres;
 pub mod raw;
+pub mod report;
 pub mod server;
 pub mod smtp_server;
 
@@ -59,6 +63,11 @@ macro_rules! on_each_engine {
     };
 }
 
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
 /// An empty database, gone when it is dropped.
 pub struct Database {
     pub url: String,
@@ -81,6 +90,20 @@ impl Database {
             url: Cluster::shared()?.create_database().await,
             folder: None,
         })
+    }
+
+    /// The file of an SQLite database.
+    pub fn file(&self) -> PathBuf {
+        self.folder.as_ref().unwrap().path().join("bienvenue.db")
+    }
+
+    /// The name of the engine.
+    pub fn engine(&self) -> &'static str {
+        if self.folder.is_some() {
+            "SQLite"
+        } else {
+            "PostgreSQL"
+        }
     }
 
     pub async fn open(&self) -> Db {
