@@ -8,7 +8,6 @@ use axum::Router;
 use axum::routing::get;
 use bienvenue::app::{ConnectionLimits, DRAIN_DEADLINE, listen, serve};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::on_each_engine;
@@ -18,21 +17,29 @@ use crate::support::server::Server;
 
 const GET_HOME: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Tells a server to stop while it is hashing for many, who must all get their answers.
+/// Tells a server to stop when many logins have arrived, which must all be answered.
 async fn stop_under_load(database: &Database, signal: &str) {
-    let server = Server::start_with(&database.url, &["--bcrypt-cost", "10"]);
+    const BODY: &str = "email=bob%40example.org&password=b4l0u";
+    let server = Server::start(&database.url);
     server.registered("bob@example.org", "b4l0u").await;
-    let mut logins = JoinSet::new();
+    let head = format!(
+        "POST /sessions HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        BODY.len()
+    );
+    let mut logins = Vec::new();
     for _ in 0..8 {
-        logins.spawn(server.log_in("bob@example.org", "b4l0u").try_send());
+        let mut login = Raw::connect(&server).await;
+        login.send(head.as_bytes()).await;
+        login.asked_for_body().await;
+        logins.push(login);
     }
-    // The first answer shows that the others have arrived: they were sent with it and wait for
-    // their turn to be hashed.
-    let first = logins.join_next().await.unwrap().unwrap().unwrap();
-    assert_eq!(first.status, 200);
+    for login in &mut logins {
+        login.send(BODY.as_bytes()).await;
+    }
     server.signal(signal);
-    while let Some(login) = logins.join_next().await {
-        assert_eq!(login.unwrap().unwrap().status, 200);
+    for mut login in logins {
+        assert_eq!(login.reply().await.status, 200);
     }
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
