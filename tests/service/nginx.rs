@@ -1,7 +1,6 @@
 //! The configuration of nginx in the README, in a real nginx before the real program.
 
 use std::fs;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +18,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use crate::support::Database;
 use crate::support::client::{Call, Client};
 use crate::support::raw::Raw;
+use crate::support::report::skipped;
 use crate::support::server::Server;
 use crate::support::smtp_server::token_in;
 
@@ -54,15 +54,7 @@ impl Site {
             .into_iter()
             .find(|path| Path::new(path).exists());
         let Some(program) = program else {
-            assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
-                "nginx is missing: install the package nginx-light"
-            );
-            // Past the test harness, which swallows what tests print.
-            let _ = writeln!(
-                std::io::stderr(),
-                "\n!!! SKIPPED the tests of nginx: install nginx-light to run every test\n"
-            );
+            skipped("nginx in front", "install nginx (Debian: nginx-light)");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
