@@ -23,6 +23,7 @@ use crate::user::{SessionUser, User};
 use crate::wait_budget;
 
 mod audit;
+mod delivery;
 mod mail;
 
 pub use audit::AUDIT_TARGET;
@@ -471,8 +472,9 @@ impl Auth {
         let now = self.clock.now();
         let seen_before = self.session_cutoffs(now).last_seen_after;
         let issued_before = now.before(self.lifetimes.reset_token);
-        let purged = self.db.purge(seen_before, issued_before, now).await?;
-        Ok(purged + self.throttle.purge().await?)
+        let purged = self.db.purge(seen_before, issued_before).await?;
+        let mails = self.purge_mails().await?;
+        Ok(purged + mails + self.throttle.purge().await?)
     }
 
     fn session_cutoffs(&self, now: UnixTime) -> SessionCutoffs {

@@ -32,7 +32,9 @@ pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use error::Error;
 pub use familiar_sources::Proof;
 pub use open::OpenError;
-pub use outbox::{ClaimedMail, MailKind, Settlement};
+pub use outbox::{
+    ClaimedMail, ClaimedMails, MailClaim, MailKind, MailRequest, MailRequestOutcome, Settlement,
+};
 pub use sql::statements;
 pub use throttles::{Bucket, Taken};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -385,24 +387,16 @@ impl Db {
         Ok(())
     }
 
-    /// Deletes the sessions last seen at `seen_before` or earlier, the reset tokens issued at
-    /// `issued_before` or earlier and the mails whose pause ended at `quiet_before` or earlier, a few
-    /// at a time. Returns how many.
+    /// Deletes the sessions last seen at `seen_before` or earlier and the reset tokens issued at
+    /// `issued_before` or earlier, a few at a time. Returns how many.
     ///
     /// # Errors
     ///
     /// See [`Error`]; what was deleted until then stays deleted.
-    pub async fn purge(
-        &self,
-        seen_before: UnixTime,
-        issued_before: UnixTime,
-        quiet_before: UnixTime,
-    ) -> Result<u64> {
-        let sessions = self.purge_by(sql::PURGE_SESSIONS, seen_before.0).await?;
-        let tokens = self.purge_by(sql::PURGE_RESET_TOKENS, issued_before.0);
-        let tokens = tokens.await?;
-        let mails = self.purge_by(sql::PURGE_MAILS, quiet_before.0).await?;
-        Ok(sessions + tokens + mails)
+    pub async fn purge(&self, seen_before: UnixTime, issued_before: UnixTime) -> Result<u64> {
+        let sessions = self.purge_by(sql::PURGE_SESSIONS, [seen_before.0]).await?;
+        let tokens = self.purge_by(sql::PURGE_RESET_TOKENS, [issued_before.0]);
+        Ok(sessions + tokens.await?)
     }
 
     /// Takes a token of each bucket, or none of any.
@@ -452,18 +446,25 @@ impl Db {
     /// See [`Error`]; what was deleted until then stays deleted.
     pub async fn purge_throttles(&self, now: UnixTime, proved_before: UnixTime) -> Result<u64> {
         let buckets = self
-            .purge_by(sql::PURGE_THROTTLES, unix_micros(now))
+            .purge_by(sql::PURGE_THROTTLES, [unix_micros(now)])
             .await?;
-        let proofs = self.purge_by(sql::PURGE_FAMILIAR_SOURCES, proved_before.0);
+        let proofs = self.purge_by(sql::PURGE_FAMILIAR_SOURCES, [proved_before.0]);
         Ok(buckets + proofs.await?)
     }
 
-    /// Repeats a statement that purges a few rows until there are none.
-    async fn purge_by(&self, statement: &'static str, before: i64) -> Result<u64> {
+    /// Repeats a statement that purges a few rows, by these bounds, until there are none.
+    async fn purge_by<const N: usize>(
+        &self,
+        statement: &'static str,
+        bounds: [i64; N],
+    ) -> Result<u64> {
         let mut purged = 0;
         loop {
-            let purge = sqlx::query(statement).bind(before).bind(PURGE_BATCH);
-            let rows = self.execute(purge).await?;
+            let mut purge = sqlx::query(statement);
+            for bound in bounds {
+                purge = purge.bind(bound);
+            }
+            let rows = self.execute(purge.bind(PURGE_BATCH)).await?;
             purged += rows;
             if rows == 0 {
                 return Ok(purged);
@@ -529,6 +530,15 @@ async fn set_password(
         transaction.rollback().await?;
         return Ok(false);
     }
+    // Before the tokens, because the worker that sends mails locks them in this order, too.
+    if let Some(now) = told_by_mail {
+        sqlx::query(sql::TELL_BY_MAIL)
+            .bind(MailKind::PasswordChanged.name())
+            .bind(user.email.as_str())
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
     // The new version of the password voids these, and all sessions, which stay until they expire or
     // are logged out of.
     for void in [
@@ -546,14 +556,6 @@ async fn set_password(
             ..FamiliarSource::of(user, proof)
         };
         source.remember(&mut transaction).await?;
-    }
-    if let Some(now) = told_by_mail {
-        sqlx::query(sql::TELL_BY_MAIL)
-            .bind(MailKind::PasswordChanged.name())
-            .bind(user.email.as_str())
-            .bind(now.0)
-            .execute(&mut *transaction)
-            .await?;
     }
     transaction.commit().await?;
     Ok(true)

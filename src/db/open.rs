@@ -9,7 +9,7 @@ use super::engine::{self, Engine};
 use super::url::{DatabaseUrl, Place};
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "users, sessions, reset tokens",
@@ -29,6 +29,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         5,
         "familiar sources",
         include_str!("../../migrations/0005_familiar_sources.sql"),
+    ),
+    (
+        6,
+        "outbox in turns",
+        include_str!("../../migrations/0006_outbox_in_turns.sql"),
     ),
 ];
 
@@ -51,7 +56,7 @@ pub enum OpenError {
     #[error(
         "{0} has migration {1}, and this bienvenue knows no later one than {known}: \
          use the newer version that wrote it",
-        known = MIGRATIONS.len()
+        known = MIGRATIONS[MIGRATIONS.len() - 1].0
     )]
     Newer(DatabaseUrl, i64),
     /// A migration failed and was undone.

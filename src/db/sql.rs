@@ -110,19 +110,42 @@ statements! {
         DELETE FROM reset_tokens WHERE created_at <= $1 AND user_id IN (
             SELECT user_id FROM reset_tokens WHERE created_at <= $1 LIMIT $2)";
 
-    /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins. Changes nothing in the
-    /// pause after the last one, and nothing while one is being sent.
+    /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` network, `$6` the
+    /// most rows of a network that may wait, `$7` the latest end of a pause and `$8` of a claim that are
+    /// possible.
+    ///
+    /// Changes nothing in the pause after the last one, while one is being sent, and if too many wait.
+    /// In the pause it does bring one forward that still waits in a later turn: whoever floods the
+    /// outbox cannot make an owner wait with the flood by asking for the owner's mail, too.
     ASK_FOR_MAIL = "
-        INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim)
-        VALUES ($1, $2, $3, $3, $4, 0, NULL)
+        INSERT INTO outbox
+            (kind, email, asked_at, due_at, quiet_until, attempts, claim, network, turn)
+        SELECT $1, $2, $3, $3, $4, 0, NULL, $5, count(*)
+        FROM (SELECT id FROM outbox WHERE network = $5 AND due_at IS NOT NULL LIMIT $6) AS waiting
+        HAVING count(*) < $6
         ON CONFLICT (kind, email) DO UPDATE SET
             asked_at = excluded.asked_at,
             due_at = excluded.due_at,
             quiet_until = excluded.quiet_until,
             attempts = 0,
-            claim = NULL
-        WHERE outbox.quiet_until <= excluded.asked_at
-          AND (outbox.claim IS NULL OR outbox.due_at <= excluded.asked_at)";
+            claim = NULL,
+            network = excluded.network,
+            turn = excluded.turn
+        WHERE (outbox.claim IS NULL OR outbox.due_at <= excluded.asked_at OR outbox.due_at > $8)
+          AND (outbox.quiet_until <= excluded.asked_at OR outbox.quiet_until > $7
+               OR (outbox.due_at IS NOT NULL AND outbox.attempts = 0
+                   AND excluded.turn < outbox.turn))";
+
+    /// `$1` network; counts up to `$2`.
+    COUNT_WAITING_MAILS_OF_NETWORK = "
+        SELECT count(*) AS waiting FROM (
+            SELECT id FROM outbox WHERE network = $1 AND due_at IS NOT NULL LIMIT $2) AS waiting";
+
+    /// Counts up to `$1`. Every turn is at least 0: here and below, that is only to say which index to
+    /// read.
+    COUNT_WAITING_MAILS = "
+        SELECT count(*) AS waiting FROM (
+            SELECT id FROM outbox WHERE turn >= 0 AND due_at IS NOT NULL LIMIT $1) AS waiting";
 
     /// `$1` kind, `$2` address, `$3` now. Knows no pause. Of two events before either could be told,
     /// the later one is.
@@ -136,33 +159,75 @@ statements! {
             attempts = 0,
             claim = NULL";
 
-    /// `$1` claim, `$2` its end, `$3` now.
+    /// `$1` claim, `$2` its end, `$3` now, `$4` the latest moment at which a mail can be due, `$5` the
+    /// latest at which one can have been asked for, `$6` how many rows to look at; claims as many of
+    /// these as are to unknown addresses, and `$7` to known ones, but only `$8` of a later turn than the
+    /// first.
+    ///
+    /// What is due later than possible, or was asked for later, counts as due or asked for now: a clock
+    /// was wrong.
+    ///
+    /// SQLite reads tables that are joined by `CROSS JOIN` in this order, so not all users.
     ///
     /// The condition stands inside and outside: the inner one chooses, and the outer one is looked at
     /// again when the row is changed, so that of two who choose the same mail one goes without.
     CLAIM_MAILS = "
-        UPDATE outbox SET claim = $1, due_at = $2
-        WHERE due_at <= $3 AND id IN (
-            SELECT id FROM outbox WHERE due_at <= $3 ORDER BY due_at LIMIT 8)";
+        WITH
+            head AS (
+                SELECT id, email, turn, due_at FROM outbox
+                WHERE turn >= 0 AND due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
+                ORDER BY turn, due_at
+                LIMIT $6),
+            known AS (
+                SELECT head.id, head.turn, head.due_at
+                FROM head CROSS JOIN users
+                WHERE users.email = head.email),
+            chosen AS (
+                SELECT id FROM head
+                WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.email = head.email)
+                UNION ALL
+                SELECT id FROM (
+                    SELECT id FROM known WHERE turn = 0 ORDER BY due_at LIMIT $7) AS first_of_network
+                UNION ALL
+                SELECT id FROM (
+                    SELECT id FROM known ORDER BY turn, due_at LIMIT $8) AS of_any_turn)
+        UPDATE outbox SET
+            claim = $1,
+            due_at = $2,
+            asked_at = CASE WHEN asked_at > $5 THEN $3 ELSE asked_at END
+        WHERE due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
+          AND id IN (SELECT id FROM chosen)";
 
-    /// `$1` claim, `$2` its end.
+    /// `$1` claim. Only those to known addresses.
     FIND_CLAIMED_MAILS = "
-        SELECT id, kind, email, asked_at, attempts FROM outbox WHERE due_at = $2 AND claim = $1";
+        SELECT o.id, o.kind, o.email, o.asked_at, o.attempts, u.id AS user_id, u.password_version
+        FROM outbox AS o
+        JOIN users AS u ON u.email = o.email
+        WHERE o.claim = $1";
 
-    /// `$1` mail, `$2` claim, `$3` the end of the pause. Not if the claim has passed to somebody else.
+    /// `$1` claim, `$2` the end of the pause. All those to unknown addresses.
+    FINISH_UNKNOWN_MAILS = "
+        UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
+        WHERE claim = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE users.email = outbox.email)";
+
+    /// `$1` claim, `$2` the end of the pause, `$3` mail. Not if the claim has passed to another worker.
     FINISH_MAIL = "
-        UPDATE outbox SET due_at = NULL, claim = NULL, quiet_until = $3
-        WHERE id = $1 AND claim = $2";
+        UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
+        WHERE id = $3 AND claim = $1";
 
-    /// `$1` mail, `$2` claim, `$3` when it is due again.
+    /// `$1` claim, `$2` when it is due again, `$3` mail.
     POSTPONE_MAIL = "
-        UPDATE outbox SET due_at = $3, claim = NULL, attempts = attempts + 1
-        WHERE id = $1 AND claim = $2";
+        UPDATE outbox SET due_at = $2, claim = NULL, attempts = attempts + 1
+        WHERE id = $3 AND claim = $1";
 
-    /// At most `$2` mails with nothing left to do, whose pause ended at `$1` or before.
+    /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
+    /// than possible, after `$2`.
     PURGE_MAILS = "
-        DELETE FROM outbox WHERE due_at IS NULL AND quiet_until <= $1 AND id IN (
-            SELECT id FROM outbox WHERE due_at IS NULL AND quiet_until <= $1 LIMIT $2)";
+        DELETE FROM outbox
+        WHERE due_at IS NULL AND (quiet_until <= $1 OR quiet_until > $2) AND id IN (
+            SELECT id FROM outbox
+            WHERE due_at IS NULL AND (quiet_until <= $1 OR quiet_until > $2)
+            LIMIT $3)";
 
     /// `$1` digest, `$2` now, `$3` and `$4` when a bucket is full again of which one token and all
     /// tokens were just taken. No row if no token is left.

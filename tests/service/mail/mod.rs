@@ -1,6 +1,8 @@
 //! Mails: who gets which, when, and what nobody learns from it.
 
 mod asking;
+mod clock;
 mod delivery;
 mod encryption;
 mod program;
+mod turns;

@@ -140,6 +140,24 @@ on_each_engine! {
         assert!(started.elapsed() < std::time::Duration::from_secs(10), "{log}");
     }
 
+    async fn what_was_sent_before_the_end_is_not_sent_again(database: Database) {
+        let Some(smtp) = SmtpServer::start() else { return };
+        let url = format!("smtp://{}", smtp.address());
+        let server = start(&database, &["--smtp-url", &url, "--mail-from", SENDER]);
+        server.registered(EMAIL, PASSWORD).await;
+        server.registered("slow@example.org", PASSWORD).await;
+        smtp.be_slow_for("slow");
+        server.ask_reset("slow@example.org").send().await;
+        server.ask_reset(EMAIL).send().await;
+        assert_eq!(smtp.wait()[0].to, [EMAIL]);
+        let (status, log) = server.stop();
+        assert!(status.success(), "{log}");
+        let inside = database.look_inside().await;
+        let settled = "outbox WHERE due_at IS NULL AND email = 'bob@example.org'";
+        assert_eq!(inside.count(settled).await, 1, "{log}");
+        assert_eq!(inside.count("outbox WHERE due_at IS NOT NULL").await, 1, "{log}");
+    }
+
     async fn in_public_sessions_are_kept_by_the_cookie_of_this_host(database: Database) {
         let folder = tempfile::tempdir().unwrap();
         let server = start(&database, &["--mail-dir", folder.path().to_str().unwrap()]);

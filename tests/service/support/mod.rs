@@ -11,12 +11,12 @@ use std::time::Duration;
 use bienvenue::app::{Settings, app};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
-use bienvenue::db::{DatabaseUrl, Db, POSTGRES_SERVING_SETTINGS};
+use bienvenue::db::{DatabaseUrl, Db, MailClaim, POSTGRES_SERVING_SETTINGS};
 use bienvenue::mail::Mailer;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::source::Source;
 use bienvenue::throttle::{Limits, Rate};
-use bienvenue::token::{OsRandom, TokenSource};
+use bienvenue::token::{OsRandom, ResetToken, TokenSource};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
 use tokio::task::yield_now;
@@ -141,8 +141,8 @@ impl Inside {
             ),
             (
                 "outbox",
-                "id, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
-                 coalesce(length(claim), 0)",
+                "id, turn, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
+                 coalesce(length(claim), 0), coalesce(network, 'none')",
             ),
             (
                 "familiar_sources",
@@ -218,8 +218,10 @@ impl Inside {
              NUMBERS SELECT DIGEST, n, 1, n, n FROM numbers",
             "INSERT INTO reset_tokens (user_id, digest, password_version, created_at)
              NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
-            "INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts)
-             NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0 FROM numbers",
+            "INSERT INTO outbox
+                 (kind, email, asked_at, due_at, quiet_until, attempts, network, turn)
+             NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0,
+                 'network ' || n % 100, n / 100 FROM numbers",
             "INSERT INTO throttles (digest, full_at) NUMBERS SELECT DIGEST, n FROM numbers",
             "INSERT INTO familiar_sources (digest, user_id, password_version, last_proof_at)
              NUMBERS SELECT DIGEST, n, 1, n FROM numbers",
@@ -435,7 +437,7 @@ impl TestApp {
     }
 
     /// Sends all mails that are due; returns how many tries that took.
-    pub async fn deliver(&self) -> usize {
+    pub async fn deliver(&self) -> u64 {
         let mut tries = 0;
         loop {
             match self.auth.deliver_due().await.unwrap() {
@@ -443,6 +445,25 @@ impl TestApp {
                 mails => tries += mails,
             }
         }
+    }
+
+    /// Claims all mails that are due for so long, as a worker does that then dies over them. Returns how
+    /// many there were.
+    pub async fn claim_mails(&self, duration: Duration) -> u64 {
+        let now = self.clock.now();
+        let claim = MailClaim {
+            id: Uuid::new_v4(),
+            now,
+            until: now.after(duration),
+            latest_due: UnixTime(i64::MAX),
+            latest_asked: UnixTime(i64::MAX),
+            rows: 1000,
+            known: 1000,
+            known_of_any_turn: 1000,
+        };
+        let new_token = || ResetToken::new(&*self.tokens);
+        let claimed = self.db.claim_mails(claim, &[], new_token).await;
+        claimed.unwrap().count
     }
 
     /// Another instance on the same database, by the same clock.

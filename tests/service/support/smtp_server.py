@@ -59,6 +59,8 @@ class Server:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if self.behaviour[0] == "refuse":
             return f"{self.behaviour[1]} <{address}>: no, says the test"
+        if self.behaviour[0] == "slow" and self.behaviour[1] in address:
+            await asyncio.sleep(60)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

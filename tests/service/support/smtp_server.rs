@@ -150,6 +150,11 @@ impl SmtpServer {
         self.tell("tarpit");
     }
 
+    /// Takes a minute for every recipient whose address contains this, from now on.
+    pub fn be_slow_for(&self, part: &str) {
+        self.tell(&format!("slow {part}"));
+    }
+
     /// Takes every mail from now on and breaks the connection off before saying so.
     pub fn cut(&self) {
         self.tell("cut");

@@ -1,0 +1,313 @@
+//! The worker that sends what is to be mailed.
+//!
+//! It claims mails in turns of the networks that asked for them, sends a few at a time, and writes down
+//! later what became of them. Mails to unknown addresses go the same way, but for the sending: claimed
+//! in one transaction with the known ones and settled in one with them, so that how often the database
+//! waits for its disk does not tell which addresses are known.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::mail::{CLAIM, MAIL_PAUSE, MOST_OF_ALL, Post};
+use super::{Auth, Result};
+use crate::clock::CLOCK_TOLERANCE;
+use crate::db::{ClaimedMail, MailClaim, Settlement};
+use crate::error_chain::ErrorChain;
+use crate::mail::{self, Letter};
+use crate::token::ResetToken;
+
+/// For how long a mail that cannot be sent is tried.
+const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+
+/// The wait after the first failure; it doubles with each other one.
+const FIRST_RETRY: Duration = Duration::from_mins(1);
+/// The longest wait between two tries.
+const LAST_RETRY: Duration = Duration::from_hours(1);
+
+/// How often to look for mails that have fallen due, or that another instance was asked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The least time between two looks: in a flood, what comes meanwhile is one batch with one commit.
+const REST: Duration = Duration::from_millis(50);
+
+/// How many rows one look takes up at most, so that no other write waits long behind it.
+const MOST_ROWS: u32 = 500;
+
+/// How many mails are handed over at a time, each on a connection of its own; mail servers commonly
+/// allow one client 20 or more.
+const PLACES: u32 = 16;
+
+/// How many of these are kept for the first mail of a network, so that one network whose mails are slow
+/// does not take all.
+const RESERVED_PLACES: u32 = 8;
+
+/// How long after the last claim it is written down what became of the mails, unless other mails are
+/// claimed sooner. Longer than most servers take for a mail, so that a mail to a known address is
+/// settled at the same time as one to an unknown address. A crash before that sends mails again.
+const SETTLE_AFTER: Duration = Duration::from_secs(5);
+
+/// How often the mails that wait are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+impl Auth {
+    /// Sends mails as they are asked for and fall due, until `stopped` completes. Those that are being
+    /// sent then are finished. Returns at once where no mail is set up.
+    pub async fn deliver_until(&self, stopped: impl Future<Output = ()>) {
+        let Some(post) = &self.post else {
+            return;
+        };
+        let mut stopped = pin!(stopped);
+        let mut delivery = Delivery::new(self, post);
+        loop {
+            let more_may_wait = match delivery.look().await {
+                Ok(mails) => mails > 0,
+                Err(error) => {
+                    warn!(error = %ErrorChain(&error), "cannot look for mails to send");
+                    false
+                }
+            };
+            let woken = async {
+                sleep(REST).await;
+                if !more_may_wait {
+                    delivery.wait().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                () = woken => {}
+            }
+        }
+        delivery.finish().await;
+    }
+
+    /// Takes up some of the mails that are due, sends them all at once, and returns how many there
+    /// were. None are left when that is 0.
+    ///
+    /// # Errors
+    ///
+    /// Only that the database does not answer.
+    pub async fn deliver_due(&self) -> Result<u64> {
+        let Some(post) = &self.post else {
+            return Ok(0);
+        };
+        let mut delivery = Delivery::new(self, post);
+        let mails = delivery.look().await?;
+        delivery.finish().await;
+        Ok(mails)
+    }
+
+    /// Sends a mail, and says what is to be written down.
+    async fn run(&self, post: &Post, claimed: &ClaimedMail) -> Settlement {
+        let outcome = self.send(post, claimed).await;
+        let now = self.clock.now();
+        let mail = claimed.kind.name();
+        let to = claimed.email.masked();
+        let done = claimed.done(now.after(MAIL_PAUSE));
+        match outcome {
+            Ok(()) => {
+                info!(mail, to, "mail sent");
+                done
+            }
+            Err(error) if error.is_permanent() => {
+                warn!(mail, to, error = %ErrorChain(&error), "mail refused, given up");
+                done
+            }
+            Err(error) if claimed.asked_at.after(GIVE_UP_AFTER) <= now => {
+                warn!(mail, to, error = %ErrorChain(&error), "mail not sent for a day, given up");
+                done
+            }
+            Err(error) => {
+                let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(claimed.attempts));
+                let wait = wait.min(LAST_RETRY);
+                let seconds = wait.as_secs();
+                warn!(mail, to, seconds, error = %ErrorChain(&error), "mail not sent, tried again");
+                claimed.postponed(now.after(wait))
+            }
+        }
+    }
+
+    async fn send(&self, post: &Post, claimed: &ClaimedMail) -> Result<(), mail::Error> {
+        let letter = match &claimed.token {
+            Some(token) => self.reset_link(post, claimed, token),
+            None => Letter::password_changed(&post.public_url, &claimed.email, claimed.asked_at),
+        };
+        let now = self.clock.now();
+        post.mailer.send(&claimed.email, &letter, now).await
+    }
+
+    fn reset_link(&self, post: &Post, claimed: &ClaimedMail, token: &ResetToken) -> Letter {
+        let token = token.reveal();
+        let email = &claimed.email;
+        let query = [("email", email.as_str()), ("reset_token", &token)];
+        let link = post.public_url.link("/reset_password", &query);
+        let ends_at = self.clock.now().after(self.lifetimes.reset_token);
+        Letter::reset_link(&post.public_url, email, link, ends_at)
+    }
+}
+
+/// What a worker has under way.
+struct Delivery<'a> {
+    auth: &'a Auth,
+    post: &'a Arc<Post>,
+    /// The mails that are being sent, at most [`PLACES`].
+    under_way: JoinSet<Settlement>,
+    /// What is still to be written down of those that were sent.
+    settlements: Vec<Settlement>,
+    /// When to write it down.
+    settle_at: Option<Instant>,
+    /// When the mails that wait were last counted.
+    counted_at: Option<Instant>,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(auth: &'a Auth, post: &'a Arc<Post>) -> Self {
+        Self {
+            auth,
+            post,
+            under_way: JoinSet::new(),
+            settlements: Vec::new(),
+            settle_at: None,
+            counted_at: None,
+        }
+    }
+
+    /// Takes up mails that are due, as far as there are places, and begins to send them; writes down
+    /// what became of earlier ones, if it is time. Returns how many mails were taken up.
+    async fn look(&mut self) -> Result<u64> {
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.note(ended);
+        }
+        self.count().await?;
+        let (db, tokens) = (&self.auth.db, &*self.auth.tokens);
+        let now = self.auth.clock.now();
+        let places = PLACES.saturating_sub(self.places_taken());
+        let claim = MailClaim {
+            id: tokens.uuid(),
+            now,
+            until: now.after(CLAIM),
+            latest_due: now.after(LAST_RETRY + CLOCK_TOLERANCE),
+            latest_asked: now.after(CLOCK_TOLERANCE),
+            rows: MOST_ROWS,
+            known: places,
+            known_of_any_turn: places.saturating_sub(RESERVED_PLACES),
+        };
+        let new_token = || ResetToken::new(tokens);
+        let claimed = db.claim_mails(claim, &self.settlements, new_token).await?;
+        if claimed.count == 0 {
+            if self.settle_at.is_some_and(|at| at <= Instant::now()) {
+                self.settle().await?;
+                self.settle_at =
+                    (!self.under_way.is_empty()).then(|| Instant::now() + SETTLE_AFTER);
+            }
+            return Ok(0);
+        }
+        // Written down with the claim.
+        self.settlements.clear();
+        self.settle_at = Some(Instant::now() + SETTLE_AFTER);
+        let unknown = claimed.count - claimed.known.len() as u64;
+        if unknown > 0 {
+            debug!(mails = unknown, "no mails: the addresses are nobody's");
+            self.settlements
+                .push(claimed.unknown_done(now.after(MAIL_PAUSE)));
+        }
+        for mail in claimed.known {
+            let (auth, post) = (self.auth.clone(), Arc::clone(self.post));
+            self.under_way
+                .spawn(async move { auth.run(&post, &mail).await });
+        }
+        Ok(claimed.count)
+    }
+
+    /// Waits until there may be something to look for.
+    async fn wait(&mut self) {
+        // Mails to known addresses may have been left where they were, for want of a place.
+        let lacks_places = self.places_taken() >= PLACES - RESERVED_PLACES;
+        let settle_at = self.settle_at;
+        let time_to_settle = async {
+            match settle_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut time_to_settle = pin!(time_to_settle);
+        let mut time_to_look = pin!(sleep(LOOK_EVERY));
+        loop {
+            tokio::select! {
+                () = self.post.asked.notified() => return,
+                () = &mut time_to_settle => return,
+                () = &mut time_to_look => return,
+                Some(ended) = self.under_way.join_next() => {
+                    self.note(ended);
+                    if lacks_places {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the mails that are being sent and writes down what became of each.
+    async fn finish(mut self) {
+        loop {
+            if let Err(error) = self.settle().await {
+                warn!(error = %ErrorChain(&error), "what became of mails is not noted, they may go twice");
+            }
+            let Some(ended) = self.under_way.join_next().await else {
+                return;
+            };
+            self.note(ended);
+            while let Some(ended) = self.under_way.try_join_next() {
+                self.note(ended);
+            }
+        }
+    }
+
+    fn note(&mut self, ended: Result<Settlement, JoinError>) {
+        match ended {
+            Ok(settlement) => self.settlements.push(settlement),
+            // It falls due again when the claim ends.
+            Err(error) => warn!(%error, "the sending of a mail failed"),
+        }
+    }
+
+    /// Writes down what became of mails.
+    async fn settle(&mut self) -> Result<()> {
+        if !self.settlements.is_empty() {
+            self.auth.db.settle_mails(&self.settlements).await?;
+            self.settlements.clear();
+        }
+        Ok(())
+    }
+
+    /// Notes whether too many mails wait for others to be let in, once in a while.
+    async fn count(&mut self) -> Result<()> {
+        if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return Ok(());
+        }
+        let is_full = self.auth.db.are_mails_waiting(MOST_OF_ALL).await?;
+        self.counted_at = Some(Instant::now());
+        let was_full = self.post.is_full.swap(is_full, Ordering::Relaxed);
+        if is_full && !was_full {
+            warn!(
+                mails = MOST_OF_ALL,
+                "too many mails wait, no more are taken on"
+            );
+        }
+        if was_full && !is_full {
+            info!("mails are taken on again");
+        }
+        Ok(())
+    }
+
+    fn places_taken(&self) -> u32 {
+        u32::try_from(self.under_way.len()).unwrap_or(u32::MAX)
+    }
+}
