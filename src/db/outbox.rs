@@ -105,7 +105,7 @@ impl ClaimedMails {
             statement: sql::FINISH_UNKNOWN_MAILS,
             claim: self.claim,
             moment: quiet_until,
-            mail: None,
+            id: None,
         }
     }
 }
@@ -145,7 +145,7 @@ impl ClaimedMail {
             statement,
             claim: self.claim,
             moment,
-            mail: Some(self.id),
+            id: Some(self.id),
         }
     }
 }
@@ -157,7 +157,7 @@ pub struct Settlement {
     claim: Uuid,
     moment: UnixTime,
     /// `None` for all those to unknown addresses.
-    mail: Option<i64>,
+    id: Option<i64>,
 }
 
 impl Settlement {
@@ -167,8 +167,8 @@ impl Settlement {
         let mut settle = sqlx::query(self.statement)
             .bind(self.claim.as_bytes().as_slice())
             .bind(self.moment.0);
-        if let Some(mail) = self.mail {
-            settle = settle.bind(mail);
+        if let Some(id) = self.id {
+            settle = settle.bind(id);
         }
         settle.execute(connection).await?;
         Ok(())
@@ -298,15 +298,15 @@ async fn claim_mails(
     if count > 0 {
         let find = sqlx::query(sql::FIND_CLAIMED_MAILS).bind(id);
         for row in find.fetch_all(&mut *transaction).await? {
-            let mut mail = match claimed_mail_in(&row, claim.id) {
-                Ok(mail) => mail,
+            let mut claimed = match claimed_mail_in(&row, claim.id) {
+                Ok(claimed) => claimed,
                 Err(error) => {
                     // Left alone until the claim ends, so that one bad row does not stop the others.
                     warn!(%error, "a row of the outbox cannot be read");
                     continue;
                 }
             };
-            if mail.kind == MailKind::ResetLink {
+            if claimed.kind == MailKind::ResetLink {
                 let token = new_token();
                 sqlx::query(sql::SET_RESET_TOKEN)
                     .bind(row.try_get::<i64, _>("user_id")?)
@@ -315,9 +315,9 @@ async fn claim_mails(
                     .bind(claim.now.0)
                     .execute(&mut *transaction)
                     .await?;
-                mail.token = Some(token);
+                claimed.token = Some(token);
             }
-            known.push(mail);
+            known.push(claimed);
         }
         for settlement in earlier {
             settlement.write(&mut transaction).await?;
