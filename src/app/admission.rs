@@ -2,11 +2,12 @@
 
 use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use super::error::Error;
+use super::host::Authority;
 use super::{Edge, body, cross_site, host};
 
 /// Lets a request in if it is for one host, comes from no other site, and its body is there whole.
@@ -14,7 +15,7 @@ use super::{Edge, body, cross_site, host};
 pub(super) async fn admit(edge: &Edge, request: Request) -> Result<Request, Response> {
     let settings = &edge.settings;
     let has_body = !request.body().is_end_stream();
-    let checked = host::of(&request)
+    let checked = check_head(&request)
         .and_then(|host| cross_site::refuse(&request, host, settings.public_url.as_ref()));
     let admitted = match checked {
         Ok(()) if !has_body => Ok(request),
@@ -23,6 +24,39 @@ pub(super) async fn admit(edge: &Edge, request: Request) -> Result<Request, Resp
         Err(error) => Err(error),
     };
     admitted.map_err(|error| refuse(error, has_body))
+}
+
+/// Lets a request for a file in, which is the same for every site. The error is the answer to one that
+/// is not let in.
+pub(super) fn admit_to_file(request: Request) -> Result<Request, Response> {
+    let has_body = !request.body().is_end_stream();
+    match check_head(&request).map(drop) {
+        Ok(()) => Ok(request),
+        Err(error) => Err(refuse(error, has_body)),
+    }
+}
+
+/// What holds for every request, whatever it asks for. Returns the host that it is for.
+fn check_head(request: &Request) -> Result<Option<Authority<'_>>, Error> {
+    check_transfer_encoding(request.headers())?;
+    host::of(request)
+}
+
+/// Refuses all transfer codings but `chunked`, alone and once. hyper only looks whether the last one
+/// is `chunked` (RFC 9112, 6.1: it must not be applied twice; 6.3: what cannot be read is refused),
+/// and would hand over a body that is still packed in the others.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_readable = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if is_readable {
+        Ok(())
+    } else {
+        Err(Error::BadTransferEncoding)
+    }
 }
 
 fn refuse(error: Error, has_body: bool) -> Response {

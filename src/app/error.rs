@@ -35,6 +35,9 @@ pub(super) enum Error {
     /// Not exactly one `Host`, or not a well-formed one.
     #[error("host is missing, malformed or given more than once")]
     BadHost,
+    /// The body is in a transfer coding that we do not read, or its length can be read in two ways.
+    #[error("transfer-encoding must be chunked, given once and alone")]
+    BadTransferEncoding,
     /// A page of another site may have sent it.
     #[error("cross-site requests are refused")]
     CrossSite,
@@ -109,6 +112,7 @@ impl Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadHost
+            | Self::BadTransferEncoding
             | Self::BrokenBody(_)
             | Self::MalformedBody { .. }
             | Self::TooManyFields

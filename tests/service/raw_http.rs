@@ -156,6 +156,38 @@ on_each_engine! {
         }
     }
 
+    async fn a_body_is_chunked_once_or_not_at_all(database: Database) {
+        let server = Server::start(&database.url);
+        let inside = database.look_inside().await;
+        let page = server.get("/").by_browser().send().await.assert_page(200);
+        let style = page.attribute("link[rel=stylesheet]", "href").unwrap();
+        let chunks = format!("{:x}\r\n{EVE}\r\n0\r\n\r\n", EVE.len());
+        let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+        for line in [format!("GET {style}"), "POST /users".to_owned(), "GET /".to_owned()] {
+            for codings in [
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                "Transfer-Encoding: chunked, chunked\r\n",
+                "Transfer-Encoding: gzip, chunked\r\n",
+                "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+                "Transfer-Encoding: identity, chunked\r\n",
+                "Transfer-Encoding: , chunked\r\n",
+                "Transfer-Encoding: chunked;a=b, chunked\r\n",
+            ] {
+                let fields = format!("Host: x\r\nContent-Type: {FORM}\r\n{codings}");
+                let request = format!("{line} HTTP/1.1\r\n{fields}\r\n{chunks}{smuggled}");
+                let mut raw = Raw::connect(&server).await;
+                raw.send(request.as_bytes()).await;
+                let reply = raw.reply().await;
+                reply.assert_refusal(400, "transfer-encoding must be chunked, given once and alone");
+                assert_eq!(raw.end().await, b"", "{line} {codings}");
+            }
+        }
+        assert_eq!(inside.count("users").await, 0);
+        let mut raw = Raw::connect(&server).await;
+        raw.send((sign_up("Transfer-Encoding: Chunked\r\n", "") + &chunks).as_bytes()).await;
+        assert_eq!(raw.reply().await.status, 200);
+    }
+
     async fn what_is_left_of_a_refused_request_is_not_the_next_one(database: Database) {
         let server = Server::start(&database.url);
         let smuggled = "DELETE /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";

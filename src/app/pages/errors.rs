@@ -37,7 +37,7 @@ impl Refusal {
             Error::CrossSite => (texts.refused_title, texts.cross_site.into()),
             Error::BodyTooLarge | Error::TooManyFields => bad_request(texts.body_too_large),
             Error::BodyTooSlow => bad_request(texts.body_too_slow),
-            Error::BrokenBody(_) | Error::MalformedBody { .. } => {
+            Error::BadTransferEncoding | Error::BrokenBody(_) | Error::MalformedBody { .. } => {
                 bad_request(texts.body_unreadable)
             }
             Error::BadField { name, problem } => {
@@ -173,6 +173,7 @@ mod tests {
             Error::MethodNotAllowed,
             Error::UnsupportedMediaType,
             Error::BadHost,
+            Error::BadTransferEncoding,
             Error::CrossSite,
             Error::BodyTooLarge,
             Error::BodyTooSlow,
