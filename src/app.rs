@@ -29,6 +29,7 @@ mod body;
 mod brand;
 mod client_address;
 mod connection;
+mod connections;
 mod cross_site;
 mod error;
 mod fields;
@@ -44,6 +45,7 @@ mod request_log;
 mod serve;
 mod session;
 mod settings;
+mod wait;
 
 use error::Error;
 use fields::{Fields, Malformed};

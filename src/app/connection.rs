@@ -5,7 +5,7 @@
 //! and the service note how far it has come, and whoever drives it looks what it now waits for.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -15,12 +15,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::http::header::CONNECTION;
 use axum::response::Response;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -30,7 +30,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
+use super::body;
 use super::limits::ConnectionLimits;
+use super::wait::{Pause, Wait};
 
 /// The longest request line with header fields, in bytes, that is read; more get 431. Browsers send
 /// a tenth of it.
@@ -47,9 +49,10 @@ pub(super) async fn serve(
     router: Router,
     limits: ConnectionLimits,
     watcher: Watcher,
+    wait: Arc<Wait>,
 ) {
     let progress = Arc::new(Progress::default());
-    let service = service_fn(|request| answer(request, peer, router.clone(), &progress));
+    let service = service_fn(|request| answer(request, peer, router.clone(), &progress, &wait));
     let stream = WatchedStream {
         stream,
         progress: progress.clone(),
@@ -71,8 +74,20 @@ pub(super) async fn serve(
         let now_awaited = progress.awaited();
         if awaited != now_awaited {
             awaited = now_awaited;
-            deadline = awaited.limit(&limits).map(|limit| Instant::now() + limit);
+            let is_open;
+            (is_open, deadline) = match awaited.pause() {
+                Some(pause) => {
+                    let now = Instant::now();
+                    let limit = awaited.limit(&limits);
+                    (wait.begin(pause, now), limit.map(|limit| now + limit))
+                }
+                None => (wait.end(), None),
+            };
+            if !is_open {
+                return Poll::Ready(());
+            }
         }
+        wait.hold(progress.held(awaited));
         let Some(deadline) = deadline else {
             return Poll::Pending;
         };
@@ -95,11 +110,26 @@ async fn answer(
     mut request: Request<Incoming>,
     peer: SocketAddr,
     mut router: Router,
-    progress: &Progress,
+    progress: &Arc<Progress>,
+    wait: &Arc<Wait>,
 ) -> Result<Response, Infallible> {
+    if !wait.end() {
+        // The task is being ended.
+        return pending().await;
+    }
     progress.answering.store(true, Relaxed);
     request.extensions_mut().insert(ConnectInfo(peer));
-    let response = router.call(request.map(Body::new)).await?;
+    let request = request.map(|body| {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        Body::new(WatchedBody {
+            body,
+            progress: Arc::clone(progress),
+            wait: Arc::clone(wait),
+        })
+    });
+    let response = router.call(request).await?;
     progress.answered(response.headers().contains_key(CONNECTION));
     Ok(response)
 }
@@ -111,6 +141,10 @@ struct Progress {
     head_begun: AtomicBool,
     /// A request is with its handler, which has limits of its own.
     answering: AtomicBool,
+    /// The handler waits for the rest of the request's body.
+    body_awaited: AtomicBool,
+    /// How many bytes have arrived since the last answer.
+    received: AtomicUsize,
     /// So many requests are answered.
     answered: AtomicUsize,
     /// A part of an answer is written, and the client has not taken it all.
@@ -125,6 +159,7 @@ struct Progress {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     Head(usize),
+    Body(usize),
     Answer,
     NextRequest(usize),
     Reader,
@@ -132,13 +167,16 @@ enum Awaited {
 }
 
 impl Progress {
-    fn received(&self) {
+    fn received(&self, bytes: usize) {
         self.head_begun.store(true, Relaxed);
+        let before = self.received.load(Relaxed);
+        self.received.store(before.saturating_add(bytes), Relaxed);
     }
 
     fn answered(&self, cut_short: bool) {
         self.head_begun.store(false, Relaxed);
         self.answering.store(false, Relaxed);
+        self.received.store(0, Relaxed);
         self.answered.fetch_add(1, Relaxed);
         self.cut_short.store(cut_short, Relaxed);
     }
@@ -155,6 +193,8 @@ impl Progress {
             Awaited::End
         } else if self.unsent.load(Relaxed) {
             Awaited::Reader
+        } else if self.body_awaited.load(Relaxed) {
+            Awaited::Body(answered)
         } else if self.answering.load(Relaxed) {
             Awaited::Answer
         } else if self.head_begun.load(Relaxed) || answered == 0 {
@@ -164,18 +204,86 @@ impl Progress {
             Awaited::NextRequest(answered)
         }
     }
+
+    /// How many bytes of a request that has not arrived whole are in memory, at most.
+    fn held(&self, awaited: Awaited) -> usize {
+        match awaited {
+            Awaited::Head(_) | Awaited::Body(_) => {
+                // What is received beyond that is thrown away.
+                let most = MAX_HEAD_BYTES + body::MAX_BYTES;
+                self.received.load(Relaxed).min(most)
+            }
+            _ => 0,
+        }
+    }
 }
 
 impl Awaited {
-    /// How long that may take; `None` if it is not for the client to decide.
+    /// Where the client keeps the connection waiting; `None` if it does not.
+    fn pause(self) -> Option<Pause> {
+        match self {
+            Self::Answer => None,
+            Self::NextRequest(_) => Some(Pause::BetweenRequests),
+            Self::Head(_) | Self::Body(_) | Self::Reader | Self::End => Some(Pause::WithinRequest),
+        }
+    }
+
+    /// How long that may take; `None` if it is not for the client to decide, or limited where it is
+    /// read.
     fn limit(self, limits: &ConnectionLimits) -> Option<Duration> {
         match self {
             Self::Head(_) => Some(limits.head),
-            Self::Answer => None,
+            Self::Body(_) | Self::Answer => None,
             Self::NextRequest(_) => Some(limits.keep_alive),
             Self::Reader => Some(limits.answer),
             Self::End => Some(LINGER),
         }
+    }
+}
+
+/// A body that notes when it waits for the client.
+struct WatchedBody {
+    body: Incoming,
+    progress: Arc<Progress>,
+    wait: Arc<Wait>,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match &frame {
+            Poll::Pending => self.progress.body_awaited.store(true, Relaxed),
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(None | Some(Err(_))) => {
+                self.progress.body_awaited.store(false, Relaxed);
+                if !self.wait.end() {
+                    // The task is being ended, before the handler has seen the whole request.
+                    return Poll::Pending;
+                }
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Whoever reads the body must see its end here.
+        false
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        self.progress.body_awaited.store(false, Relaxed);
     }
 }
 
@@ -202,8 +310,9 @@ impl AsyncRead for WatchedStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.progress.received();
+        let received = buffer.filled().len() - before;
+        if received > 0 {
+            self.progress.received(received);
         }
         Poll::Ready(Ok(()))
     }

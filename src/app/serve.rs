@@ -9,10 +9,10 @@ use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::select;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
 
+use super::connections::{self, Connections};
 use super::limits::ConnectionLimits;
 use super::{connection, open_files};
 
@@ -68,7 +68,9 @@ pub async fn serve(
         );
     }
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::new(most);
+    // The one that waits for room. Others wait in the system's queue.
+    let mut newcomer = None;
     let mut last_call = pin!(async {
         shutdown.await;
         info!("stopping: no new requests, those that have arrived are answered");
@@ -77,14 +79,20 @@ pub async fn serve(
         deadline
     });
     let deadline = loop {
+        if newcomer.is_some()
+            && connections.make_room()
+            && let Some((stream, peer)) = newcomer.take()
+        {
+            connections.spawn(peer, |wait| {
+                let watcher = graceful.watcher();
+                connection::serve(stream, peer, router.clone(), limits, watcher, wait)
+            });
+        }
         select! {
             deadline = &mut last_call => break deadline,
-            Some(_) = connections.join_next() => {}
-            (stream, peer) = accept(&listener), if connections.len() < most => {
-                let router = router.clone();
-                let watcher = graceful.watcher();
-                connections.spawn(connection::serve(stream, peer, router, limits, watcher));
-            }
+            () = connections.changed() => {}
+            accepted = accept(&listener), if newcomer.is_none() => newcomer = Some(accepted),
+            () = sleep(connections::RETRY), if newcomer.is_some() => {}
         }
     };
     drop(listener);

@@ -10,6 +10,7 @@ mod bad_input;
 mod browser;
 mod clock;
 mod command_line;
+mod connection_limits;
 mod cross_site;
 mod database;
 mod deadline;

@@ -16,13 +16,13 @@ use crate::support::raw::Raw;
 use crate::support::server::Server;
 use crate::support::{Database, TestApp};
 
-const GET_HOME: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+pub const GET_HOME: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Long enough for anything that happens at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Little patience, but for what is set otherwise.
-const LIMITS: ConnectionLimits = ConnectionLimits {
+pub const LIMITS: ConnectionLimits = ConnectionLimits {
     head: Duration::from_millis(300),
     body: Duration::from_millis(300),
     keep_alive: Duration::from_mins(10),
@@ -31,7 +31,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 };
 
 /// Serves the router of the service on a socket, whose address it returns.
-async fn serve_with(limits: ConnectionLimits) -> (String, TestApp, JoinHandle<()>) {
+pub async fn serve_with(limits: ConnectionLimits) -> (String, TestApp, JoinHandle<()>) {
     let test_app = TestApp::new(Database::sqlite()).await;
     let settings = Settings {
         connection_limits: limits,
@@ -42,7 +42,7 @@ async fn serve_with(limits: ConnectionLimits) -> (String, TestApp, JoinHandle<()
     (address, test_app, server)
 }
 
-async fn serve_router(router: Router, limits: ConnectionLimits) -> (String, JoinHandle<()>) {
+pub async fn serve_router(router: Router, limits: ConnectionLimits) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = tokio::spawn(serve(listener, router, limits, std::future::pending()));
@@ -142,31 +142,6 @@ async fn who_does_not_read_the_answers_is_cut_off() {
     };
     timeout(PATIENCE, flood).await.expect("an end");
     assert!(started.elapsed() >= LIMITS.answer);
-}
-
-#[tokio::test]
-async fn beyond_the_most_connections_clients_wait_until_one_ends() {
-    let limits = ConnectionLimits {
-        connections: 2,
-        ..LIMITS
-    };
-    let (address, ..) = serve_with(limits).await;
-    let started = Instant::now();
-    let silent = [
-        Raw::connect_to(&address).await,
-        Raw::connect_to(&address).await,
-    ];
-    let mut third = Raw::connect_to(&address).await;
-    third.send(GET_HOME).await;
-    let reply = timeout(PATIENCE, third.reply()).await.expect("an answer");
-    assert_eq!(reply.status, 200);
-    assert!(
-        started.elapsed() >= limits.head,
-        "it waited for the silent ones"
-    );
-    for raw in silent {
-        assert_eq!(raw.end().await, b"");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::client::Reply;
 use super::server::Server;
@@ -22,6 +22,16 @@ impl Raw {
     pub async fn connect_to(address: &str) -> Self {
         Self {
             stream: TcpStream::connect(address).await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
+    /// From this address of this machine, such as `127.0.0.2`.
+    pub async fn connect_from(own: &str, address: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{own}:0").parse().unwrap()).unwrap();
+        Self {
+            stream: socket.connect(address.parse().unwrap()).await.unwrap(),
             read: Vec::new(),
         }
     }
