@@ -34,13 +34,7 @@ pub(super) async fn read_whole(request: Request, limit: Duration) -> Result<Requ
 }
 
 async fn receive(mut body: Body) -> Result<Bytes> {
-    // As much as it will be, and not by doubling as it comes.
-    let hint = body.size_hint();
-    let length = hint.upper().unwrap_or(MAX_BYTES as u64);
-    let mut kept = match usize::try_from(length) {
-        Ok(length @ ..=MAX_BYTES) => Vec::with_capacity(length),
-        _ => Vec::new(),
-    };
+    let mut kept = Vec::new();
     let mut received = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Error::BrokenBody)?.into_data() else {
@@ -51,6 +45,8 @@ async fn receive(mut body: Body) -> Result<Bytes> {
             break;
         }
         if received <= MAX_BYTES {
+            // No more than what has come: a body that stays unfinished holds no room for its rest.
+            kept.reserve_exact(data.len());
             kept.extend_from_slice(&data);
         } else {
             kept = Vec::new();

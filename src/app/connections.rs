@@ -7,7 +7,7 @@
 //! begun a request has the rest of it ready, one that is between two requests need not.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,10 @@ use tracing::warn;
 use super::wait::{Pause, Unfinished, Wait, Waiting};
 use crate::source::Source;
 
-/// How long a connection must have waited before it can be closed. A client that connects sends its
-/// request at once; with less than this, a flood of others would push it out before it is read. More
-/// would slow down how fast newcomers are let in: as many as there may be connections in this time.
+/// How long a connection must have waited within a request before it can be closed. A client that
+/// connects sends its request at once; with less than this, a flood of others would push it out before
+/// it is read. More would slow down how fast newcomers are let in: as many as there may be connections
+/// in this time.
 const GRACE: Duration = Duration::from_millis(25);
 
 /// How much longer an idle connection may wait than one within a request before it is closed.
@@ -42,8 +43,9 @@ pub(super) struct Connections {
     tasks: JoinSet<()>,
     /// Those that are not being closed.
     open: HashMap<Id, Connection>,
-    /// When those were accepted that are younger than [`GRACE`].
-    newcomers: VecDeque<Instant>,
+    /// How many were within a request for less than [`GRACE`] when the candidates were listed, or have
+    /// been accepted since.
+    newcomers: usize,
     /// What can be closed, the next one last.
     candidates: Vec<Candidate>,
     listed_at: Instant,
@@ -93,7 +95,7 @@ impl Connections {
             epoch: now,
             tasks: JoinSet::new(),
             open: HashMap::new(),
-            newcomers: VecDeque::new(),
+            newcomers: 0,
             candidates: Vec::new(),
             listed_at: now,
             listing_time: Duration::ZERO,
@@ -111,8 +113,7 @@ impl Connections {
         let wait = Arc::new(Wait::new(self.epoch, Arc::clone(&self.unfinished)));
         let task = self.tasks.spawn(serve(Arc::clone(&wait)));
         let source = peer.ip().into();
-        self.newcomers.push_back(Instant::now());
-        self.forget_newcomers();
+        self.newcomers += 1;
         self.open
             .insert(task.id(), Connection { source, wait, task });
     }
@@ -158,16 +159,15 @@ impl Connections {
         let is_old = age >= GRACE.max(self.listing_time * 16);
         let is_used_up = !self.candidates.last().is_some_and(is_overdue);
         if is_old || (is_used_up && age >= RETRY.max(self.listing_time * 4)) {
-            self.candidates = self.list(now, |_| 1);
+            (self.candidates, self.newcomers) = self.list(now, |_| 1);
             self.listed_at = now;
             self.listing_time = now.elapsed();
         }
-        self.forget_newcomers();
         while let Some(candidate) = self.candidates.last() {
             // Most are newcomers, of whom some can be closed soon: a burst of them does not push out
             // clients that send one request after another. If such clients hold most of the
             // connections, they make room, or they could keep everybody else out.
-            if candidate.due() > now - self.epoch && self.newcomers.len() > self.most / 2 {
+            if candidate.due() > now - self.epoch && self.newcomers > self.most / 2 {
                 return false;
             }
             let candidate = *candidate;
@@ -184,13 +184,11 @@ impl Connections {
     fn close_unfinished(&mut self) {
         let now = Instant::now();
         self.unfinished_closed_at = Some(now);
-        let mut excess = self.unfinished.excess();
-        let mut candidates = self.list(now, |connection| connection.wait.held());
-        while excess > 0
+        let (mut candidates, _) = self.list(now, |connection| connection.wait.held());
+        while self.unfinished.excess() > 0
             && let Some(candidate) = candidates.pop()
         {
             if self.close(&candidate) {
-                excess = excess.saturating_sub(candidate.weight);
                 self.warn(now, "unfinished requests hold too much memory");
             }
         }
@@ -209,9 +207,11 @@ impl Connections {
         true
     }
 
-    /// Those that can be closed, the next one last: one of the source with the most weight that is left.
-    fn list(&self, now: Instant, weight: impl Fn(&Connection) -> usize) -> Vec<Candidate> {
+    /// Those that can be closed, the next one last: one of the source with the most weight that is
+    /// left. With it, how many have not been within a request for long enough.
+    fn list(&self, now: Instant, weight: impl Fn(&Connection) -> usize) -> (Vec<Candidate>, usize) {
         let latest = (now - self.epoch).saturating_sub(GRACE);
+        let mut newcomers = 0;
         let mut shares: HashMap<Source, Share> = HashMap::new();
         for (&id, connection) in &self.open {
             let weight = weight(connection);
@@ -220,9 +220,12 @@ impl Connections {
             }
             let share = shares.entry(connection.source).or_default();
             share.weight += weight;
-            if let Some(waiting) = connection.wait.waiting()
-                && waiting.since <= latest
-            {
+            let Some(waiting) = connection.wait.waiting() else {
+                continue;
+            };
+            if waiting.pause == Pause::WithinRequest && waiting.since > latest {
+                newcomers += 1;
+            } else {
                 share.candidates.push(Candidate {
                     id,
                     waiting,
@@ -230,17 +233,7 @@ impl Connections {
                 });
             }
         }
-        in_order(shares.into_values().collect())
-    }
-
-    fn forget_newcomers(&mut self) {
-        while self
-            .newcomers
-            .front()
-            .is_some_and(|accepted| accepted.elapsed() >= GRACE)
-        {
-            self.newcomers.pop_front();
-        }
+        (in_order(shares.into_values().collect()), newcomers)
     }
 
     fn warn(&mut self, now: Instant, reason: &str) {

@@ -14,7 +14,8 @@ pub struct ConnectionLimits {
     pub keep_alive: Duration,
     /// From the first part of an answer that the client does not take to the last one.
     pub answer: Duration,
-    /// How many connections are served at once. Others wait for their turn in the system's queue.
+    /// How many connections are served at once. For another, one is closed that waits for its client.
+    /// If all are being answered, it waits in the system's queue.
     pub connections: usize,
 }
 

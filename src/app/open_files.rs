@@ -3,9 +3,10 @@
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is left for the database, its files and the log when every connection is taken.
+/// What is left for the database, its files, the log, and connections that are being closed when every
+/// connection is taken.
 #[cfg(target_os = "linux")]
-const RESERVED: u64 = 64;
+const RESERVED: u64 = 96;
 
 /// Asks the system for enough open files for so many connections; returns how many it allows.
 ///

@@ -103,13 +103,12 @@ impl Wait {
             .is_ok()
     }
 
-    /// Notes how many bytes of an unfinished request the connection holds. For its task alone.
+    /// Notes how many bytes of an unfinished request the connection holds.
     pub(super) fn hold(&self, bytes: usize) {
-        let before = self.held.load(Ordering::Relaxed);
-        if bytes == before {
+        if bytes == self.held() {
             return;
         }
-        self.held.store(bytes, Ordering::Relaxed);
+        let before = self.held.swap(bytes, Ordering::Relaxed);
         let all = &self.unfinished.bytes;
         if bytes < before {
             all.fetch_sub(before - bytes, Ordering::Relaxed);
@@ -142,11 +141,17 @@ impl Wait {
         })
     }
 
-    /// Chooses the connection to be closed, if it is still in this wait.
+    /// Chooses the connection to be closed, if it is still in this wait. What it holds counts no more,
+    /// though its task has yet to end: more connections would be closed for it.
     pub(super) fn close(&self, waiting: Waiting) -> bool {
-        self.state
+        let is_chosen = self
+            .state
             .compare_exchange(waiting.state, CLOSED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+            .is_ok();
+        if is_chosen {
+            self.hold(0);
+        }
+        is_chosen
     }
 }
 
@@ -199,13 +204,16 @@ mod tests {
     }
 
     #[test]
-    fn what_connections_hold_is_given_back_when_they_end() {
+    fn what_connections_hold_counts_until_they_are_closed_or_end() {
         let unfinished = Arc::new(Unfinished::default());
         let wait = Wait::new(Instant::now(), Arc::clone(&unfinished));
         wait.hold(MAX_UNFINISHED_BYTES + 7);
         assert_eq!(unfinished.excess(), 7);
         wait.hold(3);
         assert_eq!(unfinished.bytes.load(Ordering::Relaxed), 3);
+        assert!(wait.close(wait.waiting().unwrap()));
+        assert_eq!(unfinished.bytes.load(Ordering::Relaxed), 0);
+        wait.hold(5);
         drop(wait);
         assert_eq!(unfinished.bytes.load(Ordering::Relaxed), 0);
     }

@@ -53,7 +53,8 @@ pub(super) struct ConnectionOptions {
     )]
     keep_alive_timeout: Duration,
 
-    /// How many connections are served at once; more wait until one of them ends
+    /// How many connections are served at once; for another, the one is closed that has kept the
+    /// service waiting longest, of the address that has most
     #[arg(
         long,
         env = "BIENVENUE_MAX_CONNECTIONS",
