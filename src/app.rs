@@ -135,9 +135,9 @@ async fn answer(pages: &Pages, request: Request, next: Next) -> Response {
 async fn attend_to_file(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let entry = Entry::begin(request.method(), matched);
     let answer = async {
-        match admission::admit_to_file(request) {
-            Ok(request) => next.run(request).await,
-            Err(refusal) => refusal,
+        match admission::refuse_file(&request) {
+            None => next.run(request).await,
+            Some(refusal) => refusal,
         }
     };
     let mut response = answer.instrument(entry.span()).await;

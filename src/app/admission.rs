@@ -26,14 +26,11 @@ pub(super) async fn admit(edge: &Edge, request: Request) -> Result<Request, Resp
     admitted.map_err(|error| refuse(error, has_body))
 }
 
-/// Lets a request for a file in, which is the same for every site. The error is the answer to one that
-/// is not let in.
-pub(super) fn admit_to_file(request: Request) -> Result<Request, Response> {
+/// The answer to a request for a file, which is the same for every site, if it is not let in.
+pub(super) fn refuse_file(request: &Request) -> Option<Response> {
     let has_body = !request.body().is_end_stream();
-    match check_head(&request).map(drop) {
-        Ok(()) => Ok(request),
-        Err(error) => Err(refuse(error, has_body)),
-    }
+    let error = check_head(request).err()?;
+    Some(refuse(error, has_body))
 }
 
 /// What holds for every request, whatever it asks for. Returns the host that it is for.

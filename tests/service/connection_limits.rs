@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::slow_clients::{GET_HOME, LIMITS, PATIENCE, serve_router, serve_with};
+use crate::slow_clients::{GET_HOME, PATIENCE, serve_router, serve_with};
 use crate::support::raw::Raw;
 
 const HALF_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nX:";
@@ -28,7 +28,6 @@ fn at_most(connections: usize) -> ConnectionLimits {
         keep_alive: long,
         answer: long,
         connections,
-        ..LIMITS
     }
 }
 

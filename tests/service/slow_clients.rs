@@ -22,7 +22,7 @@ pub const GET_HOME: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Little patience, but for what is set otherwise.
-pub const LIMITS: ConnectionLimits = ConnectionLimits {
+const LIMITS: ConnectionLimits = ConnectionLimits {
     head: Duration::from_millis(300),
     body: Duration::from_millis(300),
     keep_alive: Duration::from_mins(10),
