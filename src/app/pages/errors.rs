@@ -173,7 +173,6 @@ mod tests {
             Error::MethodNotAllowed,
             Error::UnsupportedMediaType,
             Error::BadHost,
-            Error::BadTransferEncoding,
             Error::CrossSite,
             Error::BodyTooLarge,
             Error::BodyTooSlow,
