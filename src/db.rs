@@ -4,12 +4,13 @@
 //! conditions of the statements (see [`statements`]), so that no two requests, and no two
 //! processes, can both be told yes.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Row};
+use sqlx::{Any, AnyConnection, Connection, Row};
 
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::email::{Email, InvalidEmail};
@@ -20,6 +21,8 @@ mod batch;
 mod engine;
 mod error;
 mod familiar_sources;
+mod file;
+mod file_watch;
 mod loan;
 mod open;
 mod outbox;
@@ -31,6 +34,7 @@ mod url;
 pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use error::Error;
 pub use familiar_sources::Proof;
+pub use file_watch::LostDatabase;
 pub use open::OpenError;
 pub use outbox::{
     ClaimedMail, ClaimedMails, MailClaim, MailKind, MailRequest, MailRequestOutcome, Settlement,
@@ -42,7 +46,8 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 use batch::Batcher;
 use engine::Engine;
 use familiar_sources::FamiliarSource;
-use loan::lend;
+use file_watch::FileWatch;
+use loan::{Pool, lend};
 use sessions::{Beginner, Finder, LookUp, NewSession};
 use throttles::{Errand, Keeper, unix_micros};
 
@@ -144,11 +149,12 @@ pub enum Change {
 /// The users, their sessions and their reset tokens, and what limits their use. Clones share their connections.
 #[derive(Clone)]
 pub struct Db {
-    readers: AnyPool,
-    writer: AnyPool,
+    readers: Pool,
+    writer: Pool,
     look_ups: Arc<Batcher<LookUp, Result<Found<SessionUser>>>>,
     new_sessions: Arc<Batcher<NewSession, Result<bool>>>,
     errands: Arc<Batcher<Errand, Result<Taken>>>,
+    file_watch: Option<Arc<FileWatch>>,
 }
 
 impl Db {
@@ -160,10 +166,14 @@ impl Db {
     /// Says why it cannot be used; then nothing in it was changed.
     pub async fn open(url: &DatabaseUrl) -> std::result::Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        open::prepare(url).await?;
+        let file_watch = open::prepare(url).await?.map(Arc::new);
         let (readers, writer) = Engine::of(url)
             .pools(&url.to_connect_url())
             .map_err(|error| OpenError::Connect(url.clone(), error))?;
+        let [readers, writer] = [readers, writer].map(|connections| Pool {
+            connections,
+            file: file_watch.as_ref().map(|watch| watch.file()),
+        });
         // One of each: while it works, the next batch comes together. Two finders were measured to
         // answer a tenth less, in smaller batches.
         let finder = Finder::new(readers.clone());
@@ -180,6 +190,7 @@ impl Db {
             errands: Arc::new(Batcher::start(keeper)),
             readers,
             writer,
+            file_watch,
         })
     }
 
@@ -190,6 +201,33 @@ impl Db {
         self.errands.close().await;
         self.readers.close().await;
         self.writer.close().await;
+        if let Some(watch) = &self.file_watch {
+            watch.close().await;
+        }
+    }
+
+    /// How the file of an SQLite database was lost since it was opened; `None` if it was not, or came
+    /// back.
+    #[must_use]
+    pub fn lost(&self) -> Option<LostDatabase> {
+        self.file_watch.as_ref()?.lost()
+    }
+
+    /// Completes when the file of an SQLite database is lost and does not come back. Then the process
+    /// should end.
+    pub async fn lost_for_good(&self) {
+        match &self.file_watch {
+            Some(watch) => watch.lost_for_good().await,
+            None => pending().await,
+        }
+    }
+
+    /// Looks now after the file of an SQLite database: whether it is there and whole, and whether its
+    /// log has grown long. This is also done twice a second.
+    pub async fn look_after_file(&self) {
+        if let Some(watch) = &self.file_watch {
+            watch.look().await;
+        }
     }
 
     /// Adds a user, to whom the source of the proof is familiar; `None` if the address is taken.

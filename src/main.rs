@@ -11,7 +11,7 @@ use bienvenue::app::{SessionCookie, app, listen, serve};
 use bienvenue::auth::Auth;
 use bienvenue::clock::SystemClock;
 use bienvenue::config::{Config, MailWay};
-use bienvenue::db::{Db, OpenError};
+use bienvenue::db::{Db, LostDatabase, OpenError};
 use bienvenue::error_chain::ErrorChain;
 use bienvenue::logging::{self, Log};
 use bienvenue::mail::{self, Mailer};
@@ -58,6 +58,8 @@ enum Failure {
     MailFolder(PathBuf, #[source] std::io::Error),
     #[error("cannot use the mail server")]
     MailServer(#[source] mail::Error),
+    #[error("the database was lost")]
+    Lost(#[source] LostDatabase),
     #[error("the socket failed")]
     Socket(#[from] std::io::Error),
 }
@@ -91,8 +93,12 @@ async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
     let (stopping, stopped) = watch::channel(false);
     let mails = tokio::spawn(deliver_mails(auth.clone(), stopped));
     let log = Arc::clone(log);
+    let served = db.clone();
     let shutdown = async move {
-        told_to_stop(log).await;
+        tokio::select! {
+            () = told_to_stop(log) => {}
+            () = served.lost_for_good() => {}
+        }
         stopping.send_replace(true);
     };
     let settings = config.settings();
@@ -102,11 +108,15 @@ async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
     purge.abort();
     // Ended, one way or the other, before the database is taken from under them.
     let _ = tokio::join!(mails, purge);
+    let lost = db.lost();
     if timeout(LAST_WORD, db.close()).await.is_err() {
         warn!("the database does not answer, left without a farewell");
     }
     info!("stopped");
-    Ok(())
+    match lost {
+        Some(lost) => Err(Failure::Lost(lost).into()),
+        None => Ok(()),
+    }
 }
 
 /// What carries mails, if they are to be carried.

@@ -2,12 +2,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
 
+use super::file;
 use super::url::{DatabaseUrl, Place};
 
 /// How long to wait for a free connection.
@@ -20,12 +21,19 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 
 /// Set on every connection to SQLite. `FULL`, because `NORMAL` loses acknowledged commits in a
 /// power cut, and a lost logout is a session for whoever stole it. The time to wait for another
-/// process's lock stays below what a request may wait in all, so that it is SQLite that gives up.
+/// process's lock stays below what a request may wait in all, so that it is SQLite that gives up. A
+/// damaged page is rather an error than misread.
 const SQLITE_SETTINGS: &str = "
     PRAGMA busy_timeout = 3000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    PRAGMA foreign_keys = ON;";
+    PRAGMA foreign_keys = ON;
+    PRAGMA cell_size_check = ON;
+    PRAGMA journal_size_limit = 8388608;";
+
+/// How long the log of an SQLite database may stay, in bytes: twice what it comes to between two
+/// checkpoints. Beside a long reader it grows beyond that, until the reader has ended.
+pub(super) const LOG_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// Set on every connection to PostgreSQL: a server that was told not to wait for the disk would
 /// lose acknowledged commits. Any stronger setting is left as it is. And it need not tell us that
@@ -136,8 +144,9 @@ impl Engine {
 }
 
 /// Creates the file of an SQLite database that is not there yet, readable by its owner alone
-/// from its first moment. SQLite gives the same rights to the files that it puts beside it.
-pub(super) fn create_file(path: &Path) -> io::Result<()> {
+/// from its first moment; false if it is there. SQLite gives the same rights to the files that it puts
+/// beside it.
+pub(super) fn create_file(path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -147,18 +156,18 @@ pub(super) fn create_file(path: &Path) -> io::Result<()> {
     }
     match options.open(path) {
         // The mode above is cut down by the umask, which may take away too much.
-        Ok(file) => file.set_permissions(owner_only(&file.metadata()?)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Ok(file) => {
+            file.set_permissions(owner_only(&file.metadata()?))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 /// Takes the files of an SQLite database from everybody but their owner.
 pub(super) fn close_to_others(path: &Path) -> io::Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        let file = PathBuf::from(file);
+    for file in file::names(path) {
         match fs::metadata(&file) {
             Ok(metadata) => {
                 let permissions = owner_only(&metadata);
@@ -220,6 +229,8 @@ mod tests {
                 for (setting, expected) in [
                     ("PRAGMA synchronous", 2),
                     ("PRAGMA foreign_keys", 1),
+                    ("PRAGMA cell_size_check", 1),
+                    ("PRAGMA journal_size_limit", LOG_LIMIT.cast_signed()),
                     ("PRAGMA busy_timeout", 3000),
                 ] {
                     let row = sqlx::query(setting).fetch_one(&mut *connection).await;

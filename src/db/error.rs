@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
+use super::file_watch::LostDatabase;
+
 /// PostgreSQL's name for it. SQLite has no deadlocks: it lets one write at a time.
 const DEADLOCK: &str = "40P01";
 
@@ -16,6 +18,9 @@ pub enum Error {
     /// It is away, busy, full or read-only. The same request may succeed later.
     #[error("the database is unavailable")]
     Unavailable(#[source] Arc<sqlx::Error>),
+    /// Its file is gone or damaged. What was to be changed is not there to stay.
+    #[error("the database is lost")]
+    Lost(LostDatabase),
     /// It was closed, because the process ends.
     #[error("the database is closed")]
     Closed,
@@ -52,7 +57,10 @@ impl Error {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::TimedOut | Self::Closed | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::TimedOut | Self::Lost(_) | Self::Closed | Self::Unavailable(_)
+        )
     }
 }
 
@@ -119,6 +127,13 @@ fn is_temporary_sqlite_code(code: i32) -> bool {
         CANNOT_OPEN,
     ]
     .contains(&(code & 0xff))
+}
+
+/// Whether SQLite found its file to contradict itself: <https://www.sqlite.org/rescode.html#corrupt>.
+pub(super) fn is_corrupt(error: &sqlx::Error) -> bool {
+    const CORRUPT: i32 = 11;
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code.parse().is_ok_and(|code: i32| code & 0xff == CORRUPT))
 }
 
 #[cfg(test)]

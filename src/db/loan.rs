@@ -1,6 +1,7 @@
 //! Connections, lent out of a pool for one piece of work at a time.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::pool::PoolConnection;
@@ -9,7 +10,39 @@ use sqlx::{Any, AnyConnection, AnyPool};
 
 use super::Result;
 use super::error::Error;
+use super::file_watch::WatchedFile;
 use crate::wait_budget;
+
+/// A pool of connections, and the file that they lead to, if the database is one.
+#[derive(Clone)]
+pub(super) struct Pool {
+    pub(super) connections: AnyPool,
+    pub(super) file: Option<Arc<WatchedFile>>,
+}
+
+impl Pool {
+    /// That new connections lead to the file that was opened.
+    pub(super) fn ensure_same_file(&self) -> Result<()> {
+        let file = self.file.as_ref();
+        file.map_or(Ok(()), |file| file.ensure_same())
+    }
+
+    /// That what was written is found after a restart.
+    fn ensure_files_present(&self) -> Result<()> {
+        let file = self.file.as_ref();
+        file.map_or(Ok(()), |file| file.ensure_present())
+    }
+
+    /// That the files were there when they were last looked at, which takes no time.
+    pub(super) fn ensure_noted_present(&self) -> Result<()> {
+        let file = self.file.as_ref();
+        file.map_or(Ok(()), |file| file.ensure_noted_present())
+    }
+
+    pub(super) async fn close(&self) {
+        self.connections.close().await;
+    }
+}
 
 /// A connection that goes back to its pool if all work on it succeeded, and is closed otherwise.
 ///
@@ -31,24 +64,28 @@ impl Drop for Loan {
     }
 }
 
-/// Does work on a connection of a pool. Waits for both no longer than the request may still wait.
+/// Does work on a connection of a pool. Waits for both no longer than the request may still wait. If
+/// the file is gone, nothing is done; if it is gone by the end of the work, what was done is lost.
 ///
 /// The work must hand on the first error that it meets: what PostgreSQL commits of a transaction in
 /// which a statement failed is nothing, and no error.
 pub(super) async fn lend<T>(
-    pool: &AnyPool,
+    pool: &Pool,
     work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
 ) -> Result<T> {
-    within_budget(async {
+    pool.ensure_same_file()?;
+    let done = within_budget(async {
         let mut loan = Loan {
-            connection: pool.acquire().await?,
+            connection: pool.connections.acquire().await?,
             has_succeeded: false,
         };
         let done = work(&mut loan.connection).await?;
         loan.has_succeeded = true;
         Ok(done)
     })
-    .await
+    .await?;
+    pool.ensure_files_present()?;
+    Ok(done)
 }
 
 type Statement<'a> = Query<'a, Any, AnyArguments>;
@@ -57,14 +94,14 @@ type Statement<'a> = Query<'a, Any, AnyArguments>;
 ///
 /// To its end: statements that return a row are not used to write, because `sqlx` stops after
 /// the row it wants, before SQLite commits, and does not hear if the commit then fails.
-pub(super) async fn execute(pool: &AnyPool, statement: Statement<'_>) -> Result<u64> {
+pub(super) async fn execute(pool: &Pool, statement: Statement<'_>) -> Result<u64> {
     let done = lend(pool, async |connection| statement.execute(connection).await);
     Ok(done.await?.rows_affected())
 }
 
 /// Reads one row, if there is one.
 pub(super) async fn fetch_optional(
-    pool: &AnyPool,
+    pool: &Pool,
     statement: Statement<'_>,
 ) -> Result<Option<AnyRow>> {
     lend(pool, async |connection| {
@@ -74,7 +111,7 @@ pub(super) async fn fetch_optional(
 }
 
 /// Reads all rows.
-pub(super) async fn fetch_all(pool: &AnyPool, statement: Statement<'_>) -> Result<Vec<AnyRow>> {
+pub(super) async fn fetch_all(pool: &Pool, statement: Statement<'_>) -> Result<Vec<AnyRow>> {
     lend(pool, async |connection| {
         statement.fetch_all(connection).await
     })
@@ -102,21 +139,24 @@ mod tests {
     use super::*;
 
     /// A pool of one connection.
-    async fn pool(folder: &std::path::Path) -> AnyPool {
+    async fn pool(folder: &std::path::Path) -> Pool {
         sqlx::any::install_default_drivers();
         let url = format!("sqlite:{}?mode=rwc", folder.join("b.db").display());
         let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await;
-        pool.unwrap()
+        Pool {
+            connections: pool.unwrap(),
+            file: None,
+        }
     }
 
     /// Whether the pool's connection is the one that was marked.
-    async fn is_marked(pool: &AnyPool) -> bool {
+    async fn is_marked(pool: &Pool) -> bool {
         let look = sqlx::query("SELECT id FROM mark");
         fetch_all(pool, look).await.is_ok()
     }
 
     /// Marks the pool's connection in a way that only this very one knows.
-    async fn mark(pool: &AnyPool) {
+    async fn mark(pool: &Pool) {
         let mark = sqlx::query("CREATE TEMP TABLE mark (id INTEGER)");
         execute(pool, mark).await.unwrap();
         assert!(is_marked(pool).await, "not given back after a success");

@@ -1,11 +1,16 @@
 //! Opening a database: finding it, refusing one that is not ours, bringing its schema up to date.
 
 use std::io;
+use std::path::Path;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, SqlSafeStr};
+use tracing::{info, warn};
 
 use super::engine::{self, Engine};
+use super::error;
+use super::file;
+use super::file_watch::FileWatch;
 use super::url::{DatabaseUrl, Place};
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
@@ -46,6 +51,20 @@ pub enum OpenError {
     /// Nothing answers there, or it does not let us in.
     #[error("cannot connect to {0}")]
     Connect(DatabaseUrl, #[source] sqlx::Error),
+    /// The database file is gone or empty, and what was last written is in the log beside it.
+    #[error(
+        "{0} is missing or empty, but its -wal holds data: put the file back that belongs to it, or \
+         remove the -wal to begin with an empty database"
+    )]
+    LogWithoutFile(DatabaseUrl),
+    /// The file is shorter than the database in it.
+    #[error("{missing} bytes are missing at the end of {url}: restore a backup")]
+    Cut {
+        /// The database.
+        url: DatabaseUrl,
+        /// How many bytes it lacks.
+        missing: u64,
+    },
     /// It is something else than a database, or damaged.
     #[error("cannot read {0}: it is not an SQLite database, or damaged")]
     NotADatabase(DatabaseUrl, #[source] sqlx::Error),
@@ -64,17 +83,22 @@ pub enum OpenError {
     Migrate(DatabaseUrl, #[source] MigrateError),
 }
 
-/// Opens the database, once, to prepare it for the pools.
-pub(super) async fn prepare(url: &DatabaseUrl) -> Result<(), OpenError> {
+/// Opens the database, once, to prepare it for the pools. Returns the watch over its file, if it is
+/// one.
+pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
     if let Place::Sqlite(path) = &url.0 {
-        engine::create_file(path).map_err(|error| OpenError::File(url.clone(), error))?;
+        let is_usable = find_or_create_file(url, path);
+        if !is_usable.map_err(|error| OpenError::File(url.clone(), error))? {
+            return Err(OpenError::LogWithoutFile(url.clone()));
+        }
     }
     let engine = Engine::of(url);
     let mut connection = engine::connect(&url.to_connect_url())
         .await
         .map_err(|error| OpenError::Connect(url.clone(), error))?;
 
-    if engine == Engine::Sqlite {
+    if let Place::Sqlite(path) = &url.0 {
+        connection = refuse_if_cut(url, path, connection).await?;
         let is_foreign = engine::is_foreign(&mut connection)
             .await
             .map_err(|error| OpenError::NotADatabase(url.clone(), error))?;
@@ -92,12 +116,62 @@ pub(super) async fn prepare(url: &DatabaseUrl) -> Result<(), OpenError> {
             MigrateError::VersionMissing(version) => OpenError::Newer(url.clone(), version),
             error => OpenError::Migrate(url.clone(), error),
         })?;
-    if let Place::Sqlite(path) = &url.0 {
-        engine::close_to_others(path).map_err(|error| OpenError::File(url.clone(), error))?;
-    }
+    let watch = match &url.0 {
+        Place::Sqlite(path) => {
+            engine::close_to_others(path).map_err(|error| OpenError::File(url.clone(), error))?;
+            let watch = FileWatch::start(&url.to_connect_url(), path).await;
+            Some(watch.map_err(|error| OpenError::Connect(url.clone(), error))?)
+        }
+        Place::Postgres(_) => None,
+    };
     // All that was to be done is committed; a failing farewell changes nothing.
     let _ = connection.close().await;
-    Ok(())
+    Ok(watch)
+}
+
+/// Finds the file of an SQLite database or creates it, and logs what an operator would not expect who
+/// has a database already. False, with nothing done, if only the log of a database is there.
+fn find_or_create_file(url: &DatabaseUrl, path: &Path) -> io::Result<bool> {
+    let [_, log, _] = file::names(path);
+    // The log first: by the time that another process has written to it, the file is not empty.
+    let has_log = file::length(&log)? > 0;
+    let is_empty = file::length(path)? == 0;
+    if has_log && is_empty {
+        // SQLite would remove the log.
+        return Ok(false);
+    }
+    if engine::create_file(path)? {
+        info!(database = %url, "there was no database: created an empty one");
+    } else if is_empty {
+        warn!(database = %url, "the file of the database was there and empty: there are no users in it");
+    }
+    Ok(true)
+}
+
+/// Gives the connection back if no end of the database's file is missing.
+async fn refuse_if_cut(
+    url: &DatabaseUrl,
+    path: &Path,
+    mut connection: AnyConnection,
+) -> Result<AnyConnection, OpenError> {
+    let url = url.clone();
+    match file::missing_bytes(&mut connection, path).await {
+        Ok(0) => Ok(connection),
+        Ok(missing) => {
+            // Left open on purpose: if it were closed, SQLite would write the log into the file, whose
+            // length would then be right and its content zeros.
+            std::mem::forget(connection);
+            Err(OpenError::Cut { url, missing })
+        }
+        Err(error) if error::is_corrupt(&error) => {
+            let _ = connection.close().await;
+            match file::bytes_missing_by_header(path) {
+                Ok(missing) if missing > 0 => Err(OpenError::Cut { url, missing }),
+                _ => Err(OpenError::NotADatabase(url, error)),
+            }
+        }
+        Err(error) => Err(OpenError::NotADatabase(url, error)),
+    }
 }
 
 async fn migrate(engine: Engine, connection: &mut AnyConnection) -> Result<(), MigrateError> {

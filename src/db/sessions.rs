@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyPool, Connection, Row};
+use sqlx::{AnyConnection, Connection, Row};
 use tracing::warn;
 
 use super::batch::{MAX_BATCH, Worker};
-use super::loan::{self, within_budget};
+use super::loan::{self, Pool, within_budget};
 use super::{Found, Result, SessionCutoffs, email_in, sql};
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::error_chain::ErrorChain;
@@ -23,20 +23,37 @@ pub(super) struct LookUp {
 
 /// Looks up all sessions that are asked for by one query, on a connection that it keeps.
 pub(super) struct Finder {
-    pool: AnyPool,
+    pool: Pool,
     connection: Option<AnyConnection>,
 }
 
 impl Finder {
-    pub(super) fn new(pool: AnyPool) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         Self {
             pool,
             connection: None,
         }
     }
 
+    /// What each of the sessions is worth.
+    ///
+    /// # Errors
+    ///
+    /// Also if it cannot be told which session a row is of.
+    async fn look_up(&mut self, look_ups: &[LookUp]) -> Result<Vec<Result<Found<SessionUser>>>> {
+        let rows = self.find(look_ups).await?;
+        let rows = rows.iter().map(|row| Ok((row.try_get("digest")?, row)));
+        let rows: HashMap<&[u8], _> = rows.collect::<sqlx::Result<_>>()?;
+        let answer = |look_up: &LookUp| match rows.get(look_up.digest.as_bytes()) {
+            Some(row) => session_in(row, look_up.cutoffs),
+            None => Ok(Found::Invalid),
+        };
+        Ok(look_ups.iter().map(answer).collect())
+    }
+
     /// The rows of the sessions that exist.
     async fn find(&mut self, look_ups: &[LookUp]) -> Result<Vec<AnyRow>> {
+        self.pool.ensure_noted_present()?;
         let is_fresh = self.connection.is_none();
         match self.query(look_ups).await {
             // The connection was kept while the server went away and came back. A reading may be
@@ -55,10 +72,13 @@ impl Finder {
             query = query.bind(look_up.digest.as_bytes());
         }
         let kept = self.connection.take();
+        if kept.is_none() {
+            self.pool.ensure_same_file()?;
+        }
         let (rows, connection) = within_budget(async {
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.pool.acquire().await?.detach(),
+                None => self.pool.connections.acquire().await?.detach(),
             };
             let mut found = query.fetch(&mut connection);
             let mut rows = Vec::with_capacity(look_ups.len());
@@ -76,11 +96,6 @@ impl Finder {
         self.connection = Some(connection);
         Ok(rows)
     }
-}
-
-/// The digest of a session's row.
-fn digest_in(row: &AnyRow) -> Option<&[u8]> {
-    row.try_get("digest").ok()
 }
 
 /// What a session's row says by these cutoffs.
@@ -102,19 +117,22 @@ fn session_in(row: &AnyRow, cutoffs: SessionCutoffs) -> Result<Found<SessionUser
 }
 
 impl Worker<LookUp, Result<Found<SessionUser>>> for Finder {
-    /// A row that cannot be read is an error for those who asked for it alone.
+    /// Retries one by one if the batch fails, so that one damaged row fails only its own look-up.
     async fn work(&mut self, look_ups: &[LookUp]) -> Vec<Result<Found<SessionUser>>> {
-        let rows = match self.find(look_ups).await {
-            Ok(rows) => rows,
-            Err(error) => return look_ups.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let rows = rows.iter().filter_map(|row| Some((digest_in(row)?, row)));
-        let rows: HashMap<_, _> = rows.collect();
-        let answer = |look_up: &LookUp| match rows.get(look_up.digest.as_bytes()) {
-            Some(row) => session_in(row, look_up.cutoffs),
-            None => Ok(Found::Invalid),
-        };
-        look_ups.iter().map(answer).collect()
+        match self.look_up(look_ups).await {
+            Ok(answers) => answers,
+            Err(error) if error.is_temporary() || look_ups.len() == 1 => {
+                look_ups.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(_) => {
+                let mut answers = Vec::with_capacity(MAX_BATCH);
+                for look_up in look_ups.chunks(1) {
+                    let answer = self.look_up(look_up).await;
+                    answers.push(answer.and_then(|mut answer| answer.remove(0)));
+                }
+                answers
+            }
+        }
     }
 
     async fn finish(self) {
@@ -136,8 +154,8 @@ pub(super) struct NewSession {
 
 /// Begins all sessions that are asked for in one durable commit.
 pub(super) struct Beginner {
-    pub(super) readers: AnyPool,
-    pub(super) writer: AnyPool,
+    pub(super) readers: Pool,
+    pub(super) writer: Pool,
 }
 
 impl Beginner {

@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
-use sqlx::{AnyConnection, AnyPool, Connection, Row};
+use sqlx::{AnyConnection, Connection, Row};
 
 use super::batch::Worker;
 use super::familiar_sources::FamiliarSource;
-use super::loan::lend;
+use super::loan::{Pool, lend};
 use super::{Result, sql};
 use crate::clock::UnixTime;
 
@@ -85,7 +85,7 @@ impl Errand {
 
 /// Runs all errands that wait in one transaction with one durable commit.
 pub(super) struct Keeper {
-    pub(super) writer: AnyPool,
+    pub(super) writer: Pool,
 }
 
 impl Keeper {

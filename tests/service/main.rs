@@ -13,6 +13,7 @@ mod command_line;
 mod connection_limits;
 mod cross_site;
 mod database;
+mod database_file;
 mod deadline;
 mod e2e;
 #[cfg(target_os = "linux")]

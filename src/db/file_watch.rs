@@ -1,0 +1,305 @@
+//! Notices that the file of an SQLite database is lost while the service runs, and keeps its log small.
+//!
+//! SQLite goes on writing into a file that was removed, moved or replaced, and what is acknowledged
+//! then is gone after a restart. So work on the database counts only if its files are still there
+//! afterwards (see [`WatchedFile::ensure_present`]), and a task looks at them when there is no work.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{AnyConnection, Connection, Executor, Row};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::Result;
+use super::engine::{self, Engine, LOG_LIMIT};
+use super::error::{self, Error};
+use super::file::{self, OpenFiles};
+use crate::error_chain::ErrorChain;
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a file that is gone may take to come back.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Set on the connection that truncates the log: how long other writes may wait behind that, in
+/// milliseconds, while it waits for readers.
+const TRUNCATION_SETTINGS: &str = "PRAGMA busy_timeout = 20";
+
+/// How many pages the truncation may have to write into the database first, while other writes wait.
+const MOST_LEFT_TO_TRUNCATION: i64 = 1000;
+
+/// How the file of a database was lost while the service ran.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LostDatabase {
+    /// A name leads to no file any more, or to another one.
+    #[error(
+        "{} was removed, moved or replaced while the service ran: put the same file back, together \
+         with its -wal, or stop the service and restore a backup",
+        .0.display()
+    )]
+    Gone(PathBuf),
+    /// The file is shorter than the database in it.
+    #[error("{missing} bytes are missing at the end of {}: restore a backup", .path.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it lacks.
+        missing: u64,
+    },
+}
+
+/// What was last noted of the files.
+#[derive(Clone, Debug)]
+enum Noted {
+    Present,
+    /// Since when.
+    Gone(LostDatabase, Instant),
+    /// It does not come back.
+    Lost(LostDatabase),
+}
+
+/// The files of a database that is being served.
+pub(super) struct WatchedFile {
+    path: PathBuf,
+    files: OpenFiles,
+    noted: watch::Sender<Noted>,
+}
+
+impl WatchedFile {
+    /// That the files are there, by the file system. Takes some microseconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`]; what was just written may be lost.
+    pub(super) fn ensure_present(&self) -> Result<()> {
+        self.ensure_noted_present()?;
+        self.gone().map_or(Ok(()), |lost| Err(Error::Lost(lost)))
+    }
+
+    /// The same for the database file alone: a new connection must not write into another.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`].
+    pub(super) fn ensure_same(&self) -> Result<()> {
+        self.ensure_noted_present()?;
+        if self.files.has_database() {
+            Ok(())
+        } else {
+            Err(Error::Lost(LostDatabase::Gone(self.path.clone())))
+        }
+    }
+
+    /// That the files were there when they were last looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`].
+    pub(super) fn ensure_noted_present(&self) -> Result<()> {
+        match &*self.noted.borrow() {
+            Noted::Present => Ok(()),
+            Noted::Gone(lost, _) | Noted::Lost(lost) => Err(Error::Lost(lost.clone())),
+        }
+    }
+
+    fn gone(&self) -> Option<LostDatabase> {
+        let name = self.files.first_gone()?;
+        Some(LostDatabase::Gone(name.to_path_buf()))
+    }
+
+    /// Looks whether the names lead to the files.
+    fn look_for_files(&self) {
+        let noted = self.noted.borrow().clone();
+        let now = match (noted, self.gone()) {
+            (Noted::Present, Some(lost)) => {
+                error!(
+                    "{lost}. Until then no request is answered from the database, and in {} s the \
+                     service ends",
+                    GRACE.as_secs()
+                );
+                Noted::Gone(lost, Instant::now())
+            }
+            (Noted::Gone(lost, since), Some(_)) if since.elapsed() >= GRACE => Noted::Lost(lost),
+            (Noted::Gone(..), None) => {
+                info!(database = %self.path.display(), "the files of the database are back");
+                Noted::Present
+            }
+            _ => return,
+        };
+        self.noted.send_replace(now);
+    }
+
+    fn is_cut(&self, missing: u64) {
+        let path = self.path.clone();
+        let lost = LostDatabase::Cut { path, missing };
+        error!("{lost}. The service ends, since what is missing cannot come back");
+        self.noted.send_replace(Noted::Lost(lost));
+    }
+}
+
+/// A watch over the files of a database.
+pub(super) struct FileWatch {
+    file: Arc<WatchedFile>,
+    eye: Arc<Mutex<Eye>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What looks at the files, on a connection of its own. While that is open, SQLite keeps the log.
+struct Eye {
+    url: String,
+    connection: Option<AnyConnection>,
+    /// How long the database file was the last time.
+    length: u64,
+}
+
+impl FileWatch {
+    /// Begins to watch a database.
+    pub(super) async fn start(url: &str, path: &Path) -> sqlx::Result<Self> {
+        let connection = connect(url).await?;
+        let file = Arc::new(WatchedFile {
+            path: path.to_path_buf(),
+            files: OpenFiles::of(path)?,
+            noted: watch::Sender::new(Noted::Present),
+        });
+        let eye = Arc::new(Mutex::new(Eye {
+            url: url.to_owned(),
+            connection: Some(connection),
+            length: file::length(path)?,
+        }));
+        let task = tokio::spawn(keep_looking(Arc::clone(&file), Arc::clone(&eye)));
+        Ok(Self {
+            file,
+            eye,
+            task: Mutex::new(Some(task)),
+        })
+    }
+
+    /// The files that are watched.
+    pub(super) fn file(&self) -> Arc<WatchedFile> {
+        Arc::clone(&self.file)
+    }
+
+    /// Looks at the files once.
+    pub(super) async fn look(&self) {
+        self.eye.lock().await.look(&self.file).await;
+    }
+
+    /// How the database was lost, if it is lost now.
+    pub(super) fn lost(&self) -> Option<LostDatabase> {
+        match &*self.file.noted.borrow() {
+            Noted::Present => self.file.gone(),
+            Noted::Gone(lost, _) | Noted::Lost(lost) => Some(lost.clone()),
+        }
+    }
+
+    /// Completes when the database is lost and does not come back.
+    pub(super) async fn lost_for_good(&self) {
+        let mut noted = self.file.noted.subscribe();
+        let is_lost = |noted: &Noted| matches!(noted, Noted::Lost(_));
+        // The sender is ours.
+        let _ = noted.wait_for(is_lost).await;
+    }
+
+    /// Ends the watch and its connection.
+    pub(super) async fn close(&self) {
+        if let Some(task) = self.task.lock().await.take() {
+            task.abort();
+            // Ended, one way or the other.
+            let _ = task.await;
+        }
+        if let Some(connection) = self.eye.lock().await.connection.take() {
+            // It holds nothing that could be lost.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
+    let mut connection = engine::connect(url).await?;
+    Engine::Sqlite.configure(&mut connection).await?;
+    connection.execute(TRUNCATION_SETTINGS).await?;
+    // The first reading opens the log and its index.
+    connection
+        .execute("SELECT count(*) FROM sqlite_master")
+        .await?;
+    Ok(connection)
+}
+
+async fn keep_looking(file: Arc<WatchedFile>, eye: Arc<Mutex<Eye>>) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        eye.lock().await.look(&file).await;
+    }
+}
+
+impl Eye {
+    async fn look(&mut self, file: &WatchedFile) {
+        file.look_for_files();
+        if file.ensure_noted_present().is_err() {
+            return;
+        }
+        let looked = async {
+            self.look_at_length(file).await?;
+            self.look_at_log(&file.path).await
+        };
+        if let Err(error) = looked.await {
+            warn!(error = %ErrorChain(&error), "cannot look after the file of the database");
+            // A transaction may be open on it. A new one first, so that SQLite keeps the log.
+            if self.connection.is_some()
+                && let Ok(connection) = connect(&self.url).await
+            {
+                self.connection = Some(connection);
+            }
+        }
+    }
+
+    /// Notices that the end of the file was cut off. SQLite shortens it itself, after a `VACUUM`.
+    async fn look_at_length(&mut self, file: &WatchedFile) -> sqlx::Result<()> {
+        let length = file::length(&file.path)?;
+        let before = std::mem::replace(&mut self.length, length);
+        if length >= before {
+            return Ok(());
+        }
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let missing = match file::missing_bytes(connection, &file.path).await {
+            Err(error) if error::is_corrupt(&error) => before - length,
+            missing => missing?,
+        };
+        if missing > 0 {
+            file.is_cut(missing);
+            // Left open on purpose. If it were closed, the last connection to be closed would write
+            // the log into the file, whose length would then be right and its content zeros.
+            std::mem::forget(self.connection.take());
+        }
+        Ok(())
+    }
+
+    /// Writes a long log into the database and truncates it, as far as others still read from it.
+    async fn look_at_log(&mut self, database: &Path) -> sqlx::Result<()> {
+        let [_, log, _] = file::names(database);
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        if file::length(&log)? <= LOG_LIMIT {
+            return Ok(());
+        }
+        // Holds up no write, and leaves the truncation little to do, which does.
+        let passive = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
+        let row = passive.fetch_one(&mut *connection).await?;
+        let (logged, written): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+        if logged - written <= MOST_LEFT_TO_TRUNCATION {
+            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+            connection.execute(truncate).await?;
+        }
+        Ok(())
+    }
+}
