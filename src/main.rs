@@ -66,6 +66,7 @@ enum Failure {
 
 #[tokio::main]
 async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
+    ignore_other_signals();
     let listener = listen(config.listen).map_err(|error| Failure::Listen(config.listen, error))?;
     let mailer = mailer(config)?;
     let db = Db::open(config.database_url())
@@ -209,6 +210,26 @@ async fn told_to_stop(log: Arc<Log>) {
         log.flush();
         std::process::exit(1);
     });
+}
+
+/// Keeps signals that have no meaning here from ending the process, which is what they do by default.
+/// SIGPIPE is ignored by every Rust program.
+fn ignore_other_signals() {
+    #[cfg(unix)]
+    for (name, kind) in [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ] {
+        match signal(kind) {
+            Ok(mut signals) => drop(tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    info!("{name} has no meaning here: SIGTERM stops the service");
+                }
+            })),
+            Err(error) => warn!(%error, "{name} will end the process"),
+        }
+    }
 }
 
 /// Ctrl-C (SIGINT) and SIGTERM. One that cannot be listened for ends the process at once, which is an

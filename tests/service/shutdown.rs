@@ -179,3 +179,18 @@ async fn the_second_order_ends_the_process_at_once() {
         assert!(stopping.elapsed() < DRAIN_DEADLINE / 2);
     }
 }
+
+#[tokio::test]
+async fn signals_that_mean_nothing_here_are_logged_and_end_nothing() {
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    for name in ["HUP", "USR1", "USR2", "PIPE"] {
+        server.signal(name);
+        assert_eq!(server.get("/").send().await.status, 200);
+    }
+    let (status, log) = server.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    for name in ["SIGHUP", "SIGUSR1", "SIGUSR2"] {
+        assert_eq!(log.matches(name).count(), 1, "{log}");
+    }
+}
