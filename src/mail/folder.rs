@@ -1,16 +1,31 @@
 //! A folder instead of a mail server, for development.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+use tracing::warn;
 
 /// A folder into which mails are put.
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// Creates the folder if it is not there.
+    /// Creates the folder, for its owner alone, if it is not there. Warns of one that is open to
+    /// others.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        builder.mode(0o700);
+        builder.create(path)?;
+        #[cfg(unix)]
+        if fs::metadata(path)?.mode() & 0o077 != 0 {
+            let path = path.display();
+            warn!("other users of this machine have access to {path}: chmod 700 {path}");
+        }
         Ok(Self(path.to_path_buf()))
     }
 
@@ -23,10 +38,7 @@ impl Folder {
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);
             #[cfg(unix)]
-            {
-                use std::os::unix::fs::OpenOptionsExt;
-                options.mode(0o600);
-            }
+            options.mode(0o600);
             options.open(&unfinished)?.write_all(&mail)?;
             fs::rename(unfinished, finished)
         };
