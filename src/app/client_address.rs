@@ -7,12 +7,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use ipnet::{IpNet, Ipv4Net};
+use tracing::warn;
 
 use super::Edge;
 use super::error::Error;
@@ -81,6 +82,9 @@ impl FromRequestParts<Arc<Edge>> for Source {
             return Err(auth::Error::Internal(reason.into()).into());
         };
         let trusted = &edge.settings.trusted_proxies;
+        if edge.settings.public_url.is_some() {
+            warn_of_proxy(peer.ip(), &parts.headers, trusted);
+        }
         Ok(client_address(peer.ip(), &parts.headers, trusted).into())
     }
 }
@@ -98,11 +102,7 @@ impl FromRequestParts<Arc<Edge>> for Source {
 /// the other one gains no address of its choice, and at most loses its own.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
     let peer = peer.to_canonical();
-    let is_trusted = |address: IpAddr| {
-        trusted
-            .iter()
-            .any(|TrustedProxy(net)| net.contains(&address))
-    };
+    let is_trusted = |address| is_trusted(address, trusted);
     if !is_trusted(peer) {
         return peer;
     }
@@ -127,6 +127,37 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -
         [Some(one), Some(other)] if one != other => peer,
         [Some(address), _] | [None, Some(address)] => address,
         [None, None] => peer,
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
+    trusted
+        .iter()
+        .any(|TrustedProxy(net)| net.contains(&address))
+}
+
+/// Warns, of each once in the life of the process, of a proxy that is not trusted, and of one that
+/// does not say for whom it forwards. Behind either, all clients count as one source.
+///
+/// Only requests that are counted by their source come here, so no check of a proxy's own health does.
+fn warn_of_proxy(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) {
+    static UNTRUSTED: Once = Once::new();
+    static SILENT: Once = Once::new();
+    let peer = peer.to_canonical();
+    match (is_trusted(peer, trusted), forwarded::is_told(headers)) {
+        (false, true) => UNTRUSTED.call_once(|| {
+            warn!(
+                "{peer} sends X-Forwarded-For or Forwarded and is not trusted: if it is your proxy, \
+                 give --trusted-proxy {peer}, else all its clients count as one source"
+            );
+        }),
+        (true, false) => SILENT.call_once(|| {
+            warn!(
+                "{peer} is a --trusted-proxy and sends neither X-Forwarded-For nor Forwarded: all \
+                 its clients count as one source"
+            );
+        }),
+        (true, true) | (false, false) => {}
     }
 }
 

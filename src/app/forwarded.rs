@@ -31,9 +31,17 @@ impl Hop {
     }
 }
 
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED: &str = "forwarded";
+
+/// Whether there is anything about hops.
+pub(super) fn is_told(headers: &HeaderMap) -> bool {
+    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+}
+
 /// The hops of `X-Forwarded-For`, that of the nearest proxy last; `None` without the header.
 pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Hop>> {
-    hops(headers, "x-forwarded-for", Hop::parse)
+    hops(headers, X_FORWARDED_FOR, Hop::parse)
 }
 
 /// The hops of `Forwarded` (RFC 7239), that of the nearest proxy last; `None` without the header.
@@ -41,7 +49,7 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Hop>> {
 /// Cut at every comma and semicolon, even in quotes: no address has one, and a quote that a client
 /// leaves open must not swallow what a proxy adds behind it.
 pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Hop>> {
-    hops(headers, "forwarded", hop_of_element)
+    hops(headers, FORWARDED, hop_of_element)
 }
 
 /// The hop of an element such as `for=192.0.2.43;proto=https`.
