@@ -7,8 +7,9 @@
     reason = "the help is read on a terminal, not in a browser"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::str::FromStr;
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -23,7 +24,9 @@ use crate::throttle::Limits;
 
 mod brand;
 mod connections;
+mod environment;
 mod exposure;
+mod log_filter;
 mod mail;
 mod secret;
 mod throttle;
@@ -33,10 +36,13 @@ pub use exposure::ExposureOptions;
 pub use mail::{MailOptions, MailWay};
 
 use connections::ConnectionOptions;
-use secret::SecretParser;
+use secret::{SecretFile, SecretParser};
 use throttle::ThrottleOptions;
 
-/// A user authentication service: sign up, log in, log out, who is it, reset a password.
+/// How long a session that is not used lives, unless set.
+const SESSION_IDLE_TIMEOUT: Duration = Duration::from_hours(14 * 24);
+
+/// A user authentication service: sign up, log in, log out, who is it, reset a password
 ///
 /// Without any option it serves on http://127.0.0.1:5000 and keeps its data in the file
 /// bienvenue.db of the current folder, which it creates. Stop it with Ctrl-C or SIGTERM: requests
@@ -48,7 +54,7 @@ use throttle::ThrottleOptions;
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
-    after_help = "\
+    after_long_help = "\
 Examples:
   bienvenue
   bienvenue --listen 127.0.0.1:8080 --database-url sqlite:/var/lib/bienvenue/users.db
@@ -61,8 +67,10 @@ Try it:
   curl -d email=bob@example.org -d password=b4l0u http://127.0.0.1:5000/users"
 )]
 pub struct Config {
-    /// Where to listen. Without --public-url loopback only: the answer to a password reset carries
-    /// the reset token, so whoever can reach the service can take over accounts
+    /// Where to listen
+    ///
+    /// Without --public-url loopback only: the answer to a password reset carries the reset token,
+    /// so anyone who reaches the service can take over accounts.
     #[arg(
         long,
         env = "BIENVENUE_LISTEN",
@@ -72,9 +80,10 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// Where the data is: sqlite:FILE, created if absent, or postgres://USER:PASSWORD@HOST/DATABASE.
-    /// Set it by the environment variable if it holds a password, which other users of the machine
-    /// can see in a command line
+    /// Where the data is: sqlite:FILE, created if absent, or postgres://USER:PASSWORD@HOST/DATABASE
+    ///
+    /// Other users of the machine can see a command line: give a URL with a password by the
+    /// environment variable or by --database-url-file.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -85,19 +94,20 @@ pub struct Config {
     )]
     database_url: DatabaseUrl,
 
-    /// The same out of a file, which other users of the machine need not be able to read
+    /// A file with the database URL, readable by its owner alone
     #[arg(
         long,
         env = "DATABASE_URL_FILE",
         value_name = "FILE",
-        value_parser = SecretParser::<DatabaseUrl>::of_file(),
+        value_parser = SecretParser::<SecretFile<DatabaseUrl>>::of_secret_file(),
         conflicts_with = "database_url"
     )]
-    database_url_file: Option<DatabaseUrl>,
+    database_url_file: Option<SecretFile<DatabaseUrl>>,
 
-    /// The work that a password hash takes, for us and for whoever steals it: each step doubles
-    /// it. Hashes of a lower cost are replaced at the next login. Those of a higher cost stay; then a
-    /// wrong password takes longer for them than for an address without an account
+    /// The work that a password hash takes, for the service and for a thief: each step doubles it
+    ///
+    /// Hashes of a lower cost are replaced at the next login. Those of a higher cost stay; then a
+    /// wrong password takes longer for them than for an address without an account.
     #[arg(
         long,
         env = "BIENVENUE_BCRYPT_COST",
@@ -107,9 +117,10 @@ pub struct Config {
     )]
     pub bcrypt_cost: Cost,
 
-    /// The time in which all logins, sign-ups and password resets that wait to be hashed are to be
-    /// done. What does not fit is told at once to come back later. Sources of requests take turns and
-    /// have equal shares of it
+    /// The time in which all logins, sign-ups and password resets that wait to be hashed are to be done
+    ///
+    /// What does not fit is told at once to come back later. Sources of requests take turns and have
+    /// equal shares of it.
     #[arg(
         long,
         env = "BIENVENUE_LOGIN_WAIT",
@@ -119,15 +130,15 @@ pub struct Config {
     )]
     pub login_wait: Duration,
 
-    /// A session that is not used for this long ends
+    /// A session that is not used for this long ends [default: 14d, or --session-lifetime if that is
+    /// shorter]
     #[arg(
         long,
         env = "BIENVENUE_SESSION_IDLE_TIMEOUT",
         value_name = "TIME",
-        default_value = "14d",
         value_parser = parse_time
     )]
-    pub session_idle_timeout: Duration,
+    session_idle_timeout: Option<Duration>,
 
     /// A session ends this long after the login, used or not
     #[arg(
@@ -137,7 +148,7 @@ pub struct Config {
         default_value = "30d",
         value_parser = parse_time
     )]
-    pub session_lifetime: Duration,
+    session_lifetime: Duration,
 
     /// A reset token works for this long; at most 24h
     #[arg(
@@ -147,16 +158,18 @@ pub struct Config {
         default_value = "30m",
         value_parser = parse_reset_token_lifetime
     )]
-    pub reset_token_lifetime: Duration,
+    reset_token_lifetime: Duration,
 
-    /// What to log to standard error: error, warn, info, debug or trace; also by module, such as
-    /// info,sqlx=debug
+    /// What to log to standard error: off, error, warn, info, debug or trace
+    ///
+    /// Also by module, such as info,sqlx=debug. Audit lines (who signed up, logged in, failed to)
+    /// are logged at every level; bienvenue::audit=off leaves them out.
     #[arg(
         long,
         env = "BIENVENUE_LOG",
         value_name = "LEVEL",
         default_value = "info",
-        value_parser = parse_log
+        value_parser = log_filter::parse
     )]
     pub log: Targets,
 
@@ -204,20 +217,66 @@ impl Config {
     /// asked for, and ends the process.
     #[must_use]
     pub fn from_command_line() -> Self {
-        let config = Self::parse();
-        if let Err(reason) = config.check() {
-            Self::command()
-                .error(ErrorKind::ArgumentConflict, reason)
-                .exit();
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        Self::read(&arguments).unwrap_or_else(|error| {
+            // Without a terminal to print on, the exit code says it.
+            let _ = error.print();
+            if error.use_stderr() {
+                let text = error.render().to_string();
+                for line in environment::sources(&Self::command(), &arguments, &text) {
+                    eprintln!("{line}");
+                }
+            }
+            process::exit(error.exit_code())
+        })
+    }
+
+    /// Reads these arguments and the environment.
+    fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
+        let config = Self::try_parse_from(arguments).map_err(secret::hide_passwords)?;
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err(reason) => Err(Self::command().error(ErrorKind::ArgumentConflict, reason)),
         }
-        config
+    }
+
+    /// What is to be said at the start about how the settings were given: environment variables that
+    /// look like settings and are none, and files with passwords that others can read.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        let mut warnings = environment::unknown(&Self::command(), names);
+        let database = self.database_url_file.as_ref();
+        warnings.extend(database.and_then(|file| file.warning.clone()));
+        warnings.extend(self.mail.warning());
+        warnings
+    }
+
+    /// The address of a proxy that must be there and is not trusted: clients come over TLS, which the
+    /// service does not speak, and only this machine can connect. `None` if nothing says that there is
+    /// one.
+    #[must_use]
+    pub fn forgotten_proxy(&self) -> Option<IpAddr> {
+        let is_forgotten = self.exposure.is_https()
+            && self.listens_on_loopback()
+            && self.exposure.trusted_proxies.is_empty();
+        is_forgotten.then(|| match self.listen.ip().to_canonical() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        })
+    }
+
+    /// Whether only this machine can connect.
+    fn listens_on_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
     }
 
     /// The lifetimes, together.
     #[must_use]
     pub fn lifetimes(&self) -> Lifetimes {
+        let session_idle = self.session_idle_timeout.unwrap_or(SESSION_IDLE_TIMEOUT);
         Lifetimes {
-            session_idle: self.session_idle_timeout,
+            session_idle: session_idle.min(self.session_lifetime),
             session: self.session_lifetime,
             reset_token: self.reset_token_lifetime,
         }
@@ -226,9 +285,10 @@ impl Config {
     /// Where the data is.
     #[must_use]
     pub fn database_url(&self) -> &DatabaseUrl {
-        self.database_url_file
-            .as_ref()
-            .unwrap_or(&self.database_url)
+        match &self.database_url_file {
+            Some(file) => &file.value,
+            None => &self.database_url,
+        }
     }
 
     /// How the service shows itself to those who reach it.
@@ -253,7 +313,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.session_idle_timeout > self.session_lifetime {
+        if self.session_idle_timeout > Some(self.session_lifetime) {
             return Err(
                 "--session-idle-timeout is longer than --session-lifetime, so it would never \
                  be reached: make it the shorter one"
@@ -269,14 +329,13 @@ impl Config {
         let is_public = self.exposure.public_url.is_some();
         let gives_tokens = self.exposure.give_reset_tokens_to_anyone;
         let sends_mails = self.mail.way().is_some();
-        let is_local_address = self.listen.ip().to_canonical().is_loopback();
         let reason = match (is_public, gives_tokens, sends_mails) {
-            (false, _, _) if !is_local_address => {
+            (false, _, _) if !self.listens_on_loopback() => {
                 return Err(format!(
-                    "{} can be reached from other machines, and the answer to a password reset \
+                    "--listen {}: other machines can reach it, and the answer to a password reset \
                      carries the reset token: listen on 127.0.0.1 or [::1], or give --public-url \
                      with the URL by which the world reaches the service",
-                    self.listen.ip()
+                    self.listen
                 ));
             }
             (false, _, true) => {
@@ -330,11 +389,6 @@ fn parse_reset_token_lifetime(text: &str) -> Result<Duration, String> {
         time if time <= Duration::from_hours(24) => Ok(time),
         _ => Err("give at most 24h: a token that lies around is an open door".to_owned()),
     }
-}
-
-fn parse_log(text: &str) -> Result<Targets, String> {
-    Targets::from_str(text)
-        .map_err(|_| "give error, warn, info, debug or trace, such as info,sqlx=debug".to_owned())
 }
 
 #[cfg(test)]

@@ -137,6 +137,16 @@ fn mailer(config: &Config) -> Result<Option<Mailer>, Box<dyn Error>> {
 
 /// Says aloud, at every start, what was asked for and is not for every day.
 fn warn_of_weaknesses(config: &Config) {
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    if let Some(proxy) = config.forgotten_proxy() {
+        warn!(
+            "only a proxy on this machine can end TLS for --public-url, and it is not trusted: all \
+             clients count as one source, so that wrong passwords by one keep out all; give \
+             --trusted-proxy {proxy}"
+        );
+    }
     if config.database_url().is_exposed_on_the_way() {
         warn!(
             "whoever is on the network between here and {} can read and change what goes there; add \

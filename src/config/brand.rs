@@ -19,8 +19,10 @@ pub struct BrandOptions {
     )]
     site_name: SiteName,
 
-    /// The colour of the buttons and links on the pages, such as 2f5fd0. Whatever it is, texts stay
-    /// readable: letters on it are black or white, and links darker or lighter where they must be
+    /// The colour of the buttons and links on the pages, such as 2f5fd0
+    ///
+    /// Whatever it is, texts stay readable: letters on it are black or white, and links darker or
+    /// lighter where they must be.
     #[arg(
         long,
         env = "BIENVENUE_BRAND_COLOR",

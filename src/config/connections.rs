@@ -11,8 +11,9 @@ use crate::app::ConnectionLimits;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
 pub(super) struct ConnectionOptions {
-    /// How long a client may take to send the head of a request: its first line and header fields.
-    /// Also how long it may stay silent after it has connected
+    /// How long a client may take to send the head of a request: its first line and header fields
+    ///
+    /// Also how long it may stay silent after it has connected.
     #[arg(
         long,
         env = "BIENVENUE_HEAD_TIMEOUT",
@@ -42,8 +43,9 @@ pub(super) struct ConnectionOptions {
     )]
     answer_timeout: Duration,
 
-    /// How long a connection stays open between two requests. Behind a proxy it must be longer than
-    /// what the proxy keeps its own unused connections for
+    /// How long a connection stays open between two requests
+    ///
+    /// Behind a proxy it must be longer than the proxy keeps its own unused connections.
     #[arg(
         long,
         env = "BIENVENUE_KEEP_ALIVE_TIMEOUT",

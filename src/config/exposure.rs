@@ -15,11 +15,12 @@ use crate::public_url::PublicUrl;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Public exposure")]
 pub struct ExposureOptions {
-    /// Where the world reaches the service, such as https://auth.example.org. Switches everything
-    /// at once to what is safe there: any address to listen on, reset links by mail to the owner
-    /// instead of tokens in answers (--smtp-url), a rule for new passwords (--password-min),
-    /// session cookies for TLS only (--session-cookie). Links in mails begin with it. Plain http
-    /// only for http://localhost and the like
+    /// Where the world reaches the service, such as https://auth.example.org
+    ///
+    /// Switches everything at once to what is safe there: any address to listen on, reset links by
+    /// mail to the owner instead of tokens in answers (--smtp-url), a rule for new passwords
+    /// (--password-min), session cookies for TLS only (--session-cookie). Links in mails begin with
+    /// it. Plain http only for http://localhost and the like.
     #[arg(long, env = "BIENVENUE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
@@ -27,9 +28,11 @@ pub struct ExposureOptions {
     #[arg(long, env = "BIENVENUE_SESSION_COOKIE", value_name = "KIND")]
     session_cookie: Option<CookieKind>,
 
-    /// How many characters a new password must have, from 8 to 64. It must then also not be one of
-    /// the most used ones, nor the email address or the name in it. With none, every password that
-    /// is not empty will do; existing ones always do [default: 8 with a public URL, else none]
+    /// How many characters a new password must have, from 8 to 64 [default: 8 with a public URL, else
+    /// none]
+    ///
+    /// It must then also not be one of the most used ones, nor the email address or the name in it.
+    /// With none, every password that is not empty will do; existing ones always do.
     #[arg(
         long,
         env = "BIENVENUE_PASSWORD_MIN",
@@ -38,15 +41,18 @@ pub struct ExposureOptions {
     )]
     password_min: Option<PasswordMin>,
 
-    /// With a public URL, answer whoever asks for a password reset with the token, instead of
-    /// mailing it to the owner. Whoever reaches the service can then take over every account: only
-    /// for a service that nobody but your own back end reaches
+    /// With a public URL, put reset tokens into answers instead of mails
+    ///
+    /// Anyone who reaches the service can then take over every account: only for a service that
+    /// nothing but your own back end reaches.
     #[arg(long, env = "BIENVENUE_GIVE_RESET_TOKENS_TO_ANYONE")]
     pub give_reset_tokens_to_anyone: bool,
 
-    /// A proxy in front of the service that is believed, in X-Forwarded-For or Forwarded, about where
-    /// a request comes from: an address, or a network such as 10.0.0.0/8. May be given several times,
-    /// or as a list with commas. Without it the source is whoever is connected
+    /// A proxy in front of the service: an address, or a network such as 10.0.0.0/8
+    ///
+    /// It is believed, in X-Forwarded-For or Forwarded, about where a request comes from. May be given
+    /// several times, or as a list with commas. Without it all clients behind a proxy count as one,
+    /// and exhaust one another's attempts.
     #[arg(
         long = "trusted-proxy",
         env = "BIENVENUE_TRUSTED_PROXY",

@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::secret::SecretParser;
+use super::secret::{SecretFile, SecretParser};
 use crate::mail::{Authority, Sender, SmtpUrl};
 
 /// How mails leave, if they do.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Mail")]
 pub struct MailOptions {
-    /// The mail server: smtps://USER:PASSWORD@HOST:465, or smtp://USER:PASSWORD@HOST:587 for one
-    /// that encrypts by STARTTLS. Its certificate is checked; nothing goes unencrypted, except to
-    /// this machine (smtp://localhost:25). Signs such as @ in the password are written %40
+    /// The mail server: smtps://USER:PASSWORD@HOST:465, or smtp://USER:PASSWORD@HOST:587 with STARTTLS
+    ///
+    /// Other users of the machine can see a command line: give a URL with a password by the
+    /// environment variable or by --smtp-url-file. Signs such as @ in the password are written %40.
+    /// The server's certificate is checked; nothing goes unencrypted, except to this machine
+    /// (smtp://localhost:25).
     #[arg(
         long,
         env = "BIENVENUE_SMTP_URL",
@@ -24,18 +27,17 @@ pub struct MailOptions {
     )]
     smtp_url: Option<SmtpUrl>,
 
-    /// The same out of a file, which other users of the machine need not be able to read
+    /// A file with the URL of the mail server, readable by its owner alone
     #[arg(
         long,
         env = "BIENVENUE_SMTP_URL_FILE",
         value_name = "FILE",
-        value_parser = SecretParser::<SmtpUrl>::of_file(),
+        value_parser = SecretParser::<SecretFile<SmtpUrl>>::of_secret_file(),
         conflicts_with = "mail_dir"
     )]
-    smtp_url_file: Option<SmtpUrl>,
+    smtp_url_file: Option<SecretFile<SmtpUrl>>,
 
-    /// Also trust mail servers whose certificates are signed by the one in this PEM file, beside
-    /// those that browsers trust
+    /// Also trust mail servers whose certificates are signed by the one in this PEM file
     #[arg(
         long,
         env = "BIENVENUE_SMTP_CA_FILE",
@@ -71,7 +73,8 @@ impl MailOptions {
     /// How mails leave, and from whom they come; `None` if they do not.
     #[must_use]
     pub fn way(&self) -> Option<(MailWay<'_>, Sender)> {
-        let url = self.smtp_url.as_ref().or(self.smtp_url_file.as_ref());
+        let file = self.smtp_url_file.as_ref();
+        let url = self.smtp_url.as_ref().or(file.map(|file| &file.value));
         let way = match (url, &self.mail_dir) {
             (Some(url), _) => MailWay::Smtp {
                 url,
@@ -81,6 +84,11 @@ impl MailOptions {
             (None, None) => return None,
         };
         Some((way, self.mail_from.clone().unwrap_or_default()))
+    }
+
+    /// What is wrong with the file that holds the password of the mail server.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.smtp_url_file.as_ref()?.warning.clone()
     }
 
     /// Says no to options that do not go together.

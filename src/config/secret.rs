@@ -2,55 +2,95 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
-use std::marker::PhantomData;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
 use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 /// Parses a value that may hold a password. Unlike a plain function, it does not repeat a refused
 /// one on the terminal.
-pub(super) struct SecretParser<T> {
-    read: fn(&OsStr) -> Result<String, String>,
-    parsed: PhantomData<fn() -> T>,
+#[derive(Clone)]
+pub(super) struct SecretParser<T>(fn(&OsStr) -> Result<T, String>);
+
+/// A secret out of a file.
+#[derive(Clone, Debug)]
+pub(super) struct SecretFile<T> {
+    /// The secret.
+    pub(super) value: T,
+    /// What is wrong with the file, if other users of the machine can read it.
+    pub(super) warning: Option<String>,
 }
 
-impl<T> SecretParser<T> {
+impl<T: FromStr<Err: fmt::Display>> SecretParser<T> {
     /// The option is the value.
     pub(super) fn of_value() -> Self {
-        Self {
-            read: |value| Ok(value.to_str().ok_or("not UTF-8")?.to_owned()),
-            parsed: PhantomData,
-        }
+        Self(|value| parse(value.to_str().ok_or("not UTF-8")?))
     }
 
-    /// The option names the file with the value, which may end in a line break.
+    /// The option names the file with the value, which may end in a line break and which anyone may
+    /// read.
     pub(super) fn of_file() -> Self {
-        Self {
-            read: |path| {
-                let text = fs::read_to_string(path).map_err(|error| {
-                    let path = path.display();
-                    format!("cannot read {path}: {error}")
-                })?;
-                Ok(text.trim_end().to_owned())
-            },
-            parsed: PhantomData,
-        }
+        Self(|path| parse(read(path)?.0.trim_end()))
     }
 }
 
-impl<T> Clone for SecretParser<T> {
-    fn clone(&self) -> Self {
-        Self { ..*self }
+impl<T: FromStr<Err: fmt::Display>> SecretParser<SecretFile<T>> {
+    /// The option names the file with the value, which may end in a line break.
+    pub(super) fn of_secret_file() -> Self {
+        Self(|path| {
+            let (text, metadata) = read(path)?;
+            Ok(SecretFile {
+                value: parse(text.trim_end())?,
+                warning: warning(path.as_ref(), &metadata),
+            })
+        })
     }
 }
 
-impl<T> TypedValueParser for SecretParser<T>
-where
-    T: FromStr<Err: fmt::Display> + Clone + Send + Sync + 'static,
-{
+fn parse<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn read(path: &OsStr) -> Result<(String, Metadata), String> {
+    let read = || -> io::Result<(String, Metadata)> {
+        let mut file = File::open(path)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        Ok((text, file.metadata()?))
+    };
+    read().map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+/// What is wrong with a file that holds a password, if other users can read or change it.
+///
+/// A file of root's may be read by a group (mode 640): so a service that does not run as root is
+/// given a secret that it cannot change.
+#[cfg(unix)]
+fn warning(path: &Path, metadata: &Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let (for_others, remedy) = match metadata.uid() {
+        0 => (0o037, "chmod 640"),
+        _ => (0o077, "chmod 600"),
+    };
+    let is_open = metadata.is_file() && metadata.mode() & for_others != 0;
+    let path = path.display();
+    is_open.then(|| {
+        format!(
+            "other users of this machine have access to the password in {path}: {remedy} {path}"
+        )
+    })
+}
+
+#[cfg(not(unix))]
+fn warning(_: &Path, _: &Metadata) -> Option<String> {
+    None
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for SecretParser<T> {
     type Value = T;
 
     fn parse_ref(
@@ -59,12 +99,45 @@ where
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<T, clap::Error> {
-        let parsed = (self.read)(value)
-            .and_then(|text| text.parse().map_err(|error: T::Err| error.to_string()));
-        parsed.map_err(|reason| {
+        (self.0)(value).map_err(|reason| {
             let option = argument.map(ToString::to_string).unwrap_or_default();
             let text = format!("invalid value for '{option}': {reason}");
             command.clone().error(ErrorKind::ValueValidation, text)
         })
+    }
+}
+
+/// The same error without the password of a URL that stands where none was expected.
+pub(super) fn hide_passwords(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        let Some(ContextValue::String(text)) = error.get(kind) else {
+            continue;
+        };
+        if let Some(masked) = without_password(text) {
+            error.insert(kind, ContextValue::String(masked));
+            // May repeat it.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
+/// A text without what may be a password in it; `None` if there is none.
+fn without_password(text: &str) -> Option<String> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    let (before, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let has_secret = if scheme.is_empty() {
+        before.contains(':')
+    } else {
+        !before.is_empty()
+    };
+    // Behind a question mark there may be another password, with another @.
+    match rest.contains('?') {
+        true if has_secret || !scheme.is_empty() => Some(format!("{scheme}***")),
+        false if has_secret => Some(format!("{scheme}***@{host}")),
+        _ => None,
     }
 }

@@ -7,10 +7,9 @@ use crate::password::PasswordRule;
 use super::*;
 
 fn parse(arguments: &[&str]) -> Result<Config, String> {
-    let config = Config::try_parse_from([&["bienvenue"], arguments].concat())
-        .map_err(|error| error.to_string())?;
-    config.check()?;
-    Ok(config)
+    let arguments = [&["bienvenue"], arguments].concat();
+    let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
+    Config::read(&arguments).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -73,6 +72,16 @@ fn bad_values_are_refused_with_what_would_be_right() {
         ("--max-connections", "0", "1 to 1000000"),
         ("--max-connections", "many", "1 to 1000000"),
         ("--log", "loud=very", "info,sqlx=debug"),
+        ("--log", "verbose", "info,sqlx=debug"),
+        ("--log", "inof", "info,sqlx=debug"),
+        ("--log", "", "info,sqlx=debug"),
+        ("--log", "3", "info,sqlx=debug"),
+        ("--log", "info,", "info,sqlx=debug"),
+        ("--log", "info,sqlx", "info,sqlx=debug"),
+        ("--log", "sqlx=", "info,sqlx=debug"),
+        ("--log", "=debug", "info,sqlx=debug"),
+        ("--log", "sqlx=debug=info", "info,sqlx=debug"),
+        ("--log", "sqlx[{x}]=debug", "info,sqlx=debug"),
         ("--log-format", "xml", "json"),
         ("--site-name", " ", "1 to 40"),
         ("--brand-color", "blue", "2f5fd0"),
@@ -311,4 +320,190 @@ fn the_limits_of_connections_are_the_usual_ones_unless_set() {
     };
     let settings = parse(arguments.as_flattened()).unwrap().settings();
     assert_eq!(settings.connection_limits, set);
+}
+
+#[test]
+fn audit_lines_are_logged_unless_they_are_named() {
+    for (text, audit, others) in [
+        ("info", true, true),
+        ("warn", true, false),
+        ("OFF", true, false),
+        ("sqlx=debug, bienvenue=error", true, false),
+        ("info,bienvenue::audit=off", false, true),
+        ("bienvenue::audit=warn,info", false, true),
+        ("bienvenue::audit=info", true, false),
+    ] {
+        let log = parse(&["--log", text]).unwrap().log;
+        let shows = |target| log.would_enable(target, &tracing::Level::INFO);
+        assert_eq!(shows("bienvenue::audit"), audit, "{text}");
+        assert_eq!(shows("bienvenue::app"), others, "{text}");
+    }
+}
+
+#[test]
+fn an_idle_timeout_that_is_not_set_is_no_longer_than_the_lifetime() {
+    let day = Duration::from_hours(24);
+    for (arguments, idle) in [
+        (&[][..], 14 * day),
+        (&["--session-lifetime", "1d"], day),
+        (&["--session-lifetime", "60d"], 14 * day),
+        (
+            &["--session-lifetime", "2d", "--session-idle-timeout", "1d"],
+            day,
+        ),
+    ] {
+        let lifetimes = parse(arguments).unwrap().lifetimes();
+        assert_eq!(lifetimes.session_idle, idle, "{arguments:?}");
+    }
+    let longer = ["--session-lifetime", "1d", "--session-idle-timeout", "2d"];
+    assert!(
+        parse(&longer)
+            .unwrap_err()
+            .contains("--session-idle-timeout")
+    );
+}
+
+#[test]
+fn passwords_of_urls_in_the_wrong_place_are_not_repeated() {
+    for (arguments, shown) in [
+        (
+            &["postgres://me:s3cret@host/db"][..],
+            "postgres://***@host/db",
+        ),
+        (&["postgres://me:s3@cr?et@host/db"], "postgres://***"),
+        (&["postgres://host/db?password=s3cret"], "postgres://***"),
+        (&["smtps://s3cret@host"], "smtps://***@host"),
+        (&["me:s3cret@host"], "***@host"),
+        (&["me:s3cret@host?x"], "***"),
+        (
+            &["--postgres://me:s3cret@host/db"],
+            "--postgres://***@host/db",
+        ),
+        (
+            &["--databse-url=postgres://me:s3cret@host/db"],
+            "--databse-url",
+        ),
+        (
+            &["--bcrypt-cost", "smtps://me:s3cret@host"],
+            "smtps://***@host",
+        ),
+        (
+            &["--log-format", "smtps://me:s3cret@host"],
+            "smtps://***@host",
+        ),
+        (
+            &["--trusted-proxy", "10.0.0.1,x://me:s3cret@host"],
+            "x://***@host",
+        ),
+        (
+            &["--give-reset-tokens-to-anyone=x://me:s3cret@host"],
+            "x://***@host",
+        ),
+        (&["bob@example.org"], "bob@example.org"),
+        (&["--mail-from", "bob"], "bob"),
+    ] {
+        let message = parse(arguments).unwrap_err();
+        assert!(message.contains(&format!("'{shown}'")), "{message}");
+        for secret in ["s3", "cr?et", "cret"] {
+            assert!(!message.contains(secret), "{message}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_with_passwords_that_others_can_read_are_told_of() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: u32| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        file.display().to_string()
+    };
+    let is_root = folder.path().metadata().unwrap().uid() == 0;
+    for (mode, is_open) in [
+        (0o600, false),
+        (0o400, false),
+        (0o640, !is_root),
+        (0o660, true),
+        (0o644, true),
+        (0o604, true),
+    ] {
+        let database = file("database", "sqlite:b.db", mode);
+        let smtp = file("smtp", "smtps://me:s3cret@mail.example.org", mode);
+        let files = ["--database-url-file", &database, "--smtp-url-file", &smtp];
+        let config = parse(&[&files, &PUBLIC[..2], &PUBLIC[4..]].concat()).unwrap();
+        let warnings = config.warnings();
+        assert_eq!(warnings.len(), if is_open { 2 } else { 0 }, "{mode:o}");
+        for (warning, file) in warnings.iter().zip([database, smtp]) {
+            let remedy = if is_root { "chmod 640" } else { "chmod 600" };
+            assert!(warning.ends_with(&format!("{remedy} {file}")), "{warning}");
+        }
+    }
+    let public = file("authority", "sqlite:b.db", 0o644);
+    // The database URL stands for anything: what is wrong is said about the file's content.
+    let message = parse(&["--smtp-ca-file", &public]).unwrap_err();
+    assert!(!message.contains("chmod"), "{message}");
+}
+
+#[test]
+fn variables_that_are_no_settings_are_told_of_with_the_nearest_one() {
+    for (name, told) in [
+        ("BIENVENUE_LISTEN", None),
+        ("DATABASE_URL", None),
+        ("PATH", None),
+        ("DATABASE_URI", None),
+        ("BIENVENUE_LISTN", Some("; BIENVENUE_LISTEN is")),
+        (
+            "BIENVENUE_SMTP_URI_FILE",
+            Some("; BIENVENUE_SMTP_URL_FILE is"),
+        ),
+        ("BIENVENUE_DATABASE_URL", Some("; DATABASE_URL is")),
+        (
+            "BIENVENUE_TRUSTED_PROXIES",
+            Some("; BIENVENUE_TRUSTED_PROXY is"),
+        ),
+        ("BIENVENUE_", Some("is no setting")),
+        ("BIENVENUE_COFFEE_MACHINE_ADDRESS", Some("is no setting")),
+    ] {
+        let command = Config::command();
+        let warnings = environment::unknown(&command, [OsString::from(name)]);
+        match told {
+            None => assert_eq!(warnings, [""; 0]),
+            Some(told) => {
+                let [warning] = &warnings[..] else {
+                    panic!("{warnings:?}");
+                };
+                assert!(
+                    warning.contains(name) && warning.ends_with(told),
+                    "{warning}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proxy_is_missed_where_nothing_else_can_end_tls() {
+    let forgotten = |arguments: &[&str]| {
+        let config = parse(&[&PUBLIC[..], arguments].concat()).unwrap();
+        config.forgotten_proxy().map(|address| address.to_string())
+    };
+    assert_eq!(forgotten(&[]).as_deref(), Some("127.0.0.1"));
+    assert_eq!(
+        forgotten(&["--listen", "[::1]:5000"]).as_deref(),
+        Some("::1")
+    );
+    assert_eq!(forgotten(&["--trusted-proxy", "127.0.0.1"]), None);
+    assert_eq!(forgotten(&["--listen", "0.0.0.0:5000"]), None);
+    assert_eq!(parse(&[]).unwrap().forgotten_proxy(), None);
+    let here = [
+        "--public-url",
+        "http://localhost:5000",
+        "--mail-dir",
+        "mails",
+    ];
+    assert_eq!(parse(&here).unwrap().forgotten_proxy(), None);
 }

@@ -9,14 +9,18 @@ use crate::throttle::{Limits, Rate};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Throttles (10/m, 5/15m, 100/h; or off)")]
 pub(super) struct ThrottleOptions {
-    /// How many wrong passwords may be tried for one address. Counted apart for each place from
-    /// which the user has logged in within 30 days, so that strangers cannot lock them out
-    /// [default: 10/h with a public URL, else 10000/h]
+    /// How many wrong passwords may be tried for one address [default: 10/h with a public URL, else
+    /// 10000/h]
+    ///
+    /// Counted apart for each place from which the user has logged in within 30 days, so that
+    /// strangers cannot lock them out.
     #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_ACCOUNT", value_name = "RATE")]
     login_rate_per_account: Option<Rate>,
 
-    /// How many wrong passwords may be tried from one source: an IPv4 address, or an IPv6 network of
-    /// 64 bits [default: 100/h with a public URL, else off]
+    /// How many wrong passwords may be tried from one source [default: 100/h with a public URL, else
+    /// off]
+    ///
+    /// A source is an IPv4 address, or an IPv6 network of 64 bits.
     #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_SOURCE", value_name = "RATE")]
     login_rate_per_source: Option<Rate>,
 

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::tempdir;
 
 use crate::on_each_engine;
+use crate::support::Database;
 use crate::support::server::Server;
 
 /// Runs the program, which must end by itself, in this folder.
@@ -138,6 +140,96 @@ fn help_teaches_every_setting() {
 }
 
 #[test]
+fn short_help_has_a_line_or_two_for_each_option() {
+    let folder = tempdir().unwrap();
+    let [short, long] = ["-h", "--help"].map(|option| {
+        let output = run_in(folder.path(), &[option]);
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert!(short.lines().count() * 2 < long.lines().count(), "{short}");
+    for option in long
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"))
+    {
+        let option = option.trim_end_matches(|letter: char| !letter.is_ascii_alphabetic());
+        assert!(short.contains(option), "{option} is not in the short help");
+    }
+    assert!(long.contains("curl") && !short.contains("curl"), "{short}");
+}
+
+#[test]
+fn help_says_how_to_keep_passwords_out_of_the_command_line() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    for option in ["--database-url <URL>", "--smtp-url <URL>"] {
+        let (_, about) = help.split_once(option).unwrap();
+        let (about, _) = about.split_once("\n      --").unwrap();
+        let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "can see a command line",
+            "environment variable",
+            "-url-file",
+        ] {
+            assert!(about.contains(words), "{option}: {about}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_value_from_the_environment_is_refused_with_the_name_of_the_variable() {
+    let refused = |variable: &str, value: &str, arguments: &[&str]| {
+        let mut command = Server::command();
+        let output = command.env(variable, value).args(arguments).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (variable, value, option) in [
+        ("BIENVENUE_BCRYPT_COST", "40", "--bcrypt-cost"),
+        ("BIENVENUE_LOG", "", "--log"),
+        ("BIENVENUE_LOG_FORMAT", "xml", "--log-format"),
+        ("BIENVENUE_LISTEN", "0.0.0.0:1", "--listen"),
+        (
+            "BIENVENUE_SESSION_IDLE_TIMEOUT",
+            "60d",
+            "--session-idle-timeout",
+        ),
+        ("BIENVENUE_SMTP_URL_FILE", "no/such/file", "--smtp-url-file"),
+        (
+            "DATABASE_URL",
+            "mysql://me:s3cret@host/db",
+            "--database-url",
+        ),
+        (
+            "BIENVENUE_PUBLIC_URL",
+            "https://auth.example.org",
+            "--public-url",
+        ),
+    ] {
+        let said = refused(variable, value, &[]);
+        let told = format!("{option} is set by the environment variable {variable}\n");
+        assert!(said.contains(&told), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+    let said = refused("BIENVENUE_BCRYPT_COST", "12", &["--bcrypt-cost=40"]);
+    assert!(
+        said.contains("--bcrypt-cost") && !said.contains("BIENVENUE_"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_url_in_the_wrong_place_is_refused_without_its_password() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["postgres://me:s3cret@host/db"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("'postgres://***@host/db'"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
 fn the_version_is_the_packages() {
     let folder = tempdir().unwrap();
     let output = run_in(folder.path(), &["--version"]);
@@ -167,7 +259,8 @@ fn a_bad_setting_is_refused_with_status_2_and_leaves_no_file() {
         (&["--public-url", "https://auth.example.org"], "--mail-dir"),
         (&["--bcrypt-cost", "40"], "4 to 16"),
         (&["--database-url", "mysql://host/db"], "postgres://"),
-        (&["--session-lifetime", "1d"], "--session-idle-timeout"),
+        (&["--session-idle-timeout", "60d"], "--session-lifetime"),
+        (&["--log", "verbose"], "info,sqlx=debug"),
         (&["--no-such-option"], "--no-such-option"),
     ] {
         let output = run_in(folder.path(), arguments);
@@ -228,6 +321,151 @@ on_each_engine! {
         let (_, log) = Server::start_with(&database.url, &[]).stop();
         assert!(!log.contains("WARN"), "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_mistyped_variable_and_an_open_file_with_a_password_are_warned_of() {
+    let database = Database::sqlite();
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("database-url");
+    fs::write(&file, &database.url).unwrap();
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut command = Server::command();
+    command
+        .env("BIENVENUE_TRUSTED_PROXYS", "s3cret")
+        .env("DATABASE_URL_FILE", &file)
+        .args(["--listen", "127.0.0.1:0"]);
+    let (_, log) = Server::spawn(command).stop();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    let [variable, open_file] = warnings[..] else {
+        panic!("{log}");
+    };
+    let told = "BIENVENUE_TRUSTED_PROXYS is no setting; BIENVENUE_TRUSTED_PROXY is";
+    assert!(variable.contains(told), "{log}");
+    let path = file.display().to_string();
+    assert!(
+        open_file.contains("chmod") && open_file.contains(&path),
+        "{log}"
+    );
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+/// Starts the program in public exposure, behind whatever these options say.
+fn start_public(database: &Database, mails: &Path, options: &[&str]) -> Server {
+    let public = ["--public-url", "https://auth.example.org", "--mail-dir"];
+    let mails = [mails.to_str().unwrap()];
+    Server::start_with(&database.url, &[&public[..], &mails, options].concat())
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_warned_of_at_the_start_and_once_when_it_forwards() {
+    let database = Database::sqlite();
+    let mails = tempdir().unwrap();
+    let server = start_public(&database, mails.path(), &[]);
+    for (header, value) in [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("forwarded", "for=192.0.2.1"),
+    ] {
+        for _ in 0..2 {
+            let call = server.log_in("bob@example.org", "wrong");
+            assert_eq!(call.header(header, value).send().await.status, 401);
+        }
+    }
+    let (_, log) = server.stop();
+    assert_eq!(
+        log.matches("give --trusted-proxy 127.0.0.1").count(),
+        2,
+        "{log}"
+    );
+    assert_eq!(log.matches("can end TLS").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("127.0.0.1 sends X-Forwarded-For").count(),
+        1,
+        "{log}"
+    );
+    assert!(!log.contains("192.0.2.1"), "{log}");
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_warned_of_once_only_if_it_names_no_client() {
+    let database = Database::sqlite();
+    let mails = tempdir().unwrap();
+    let server = start_public(&database, mails.path(), &["--trusted-proxy", "127.0.0.1"]);
+    let log_in = || server.log_in("bob@example.org", "wrong");
+    let named = log_in().header("x-forwarded-for", "192.0.2.1");
+    assert_eq!(named.send().await.status, 401);
+    // As a check of the proxy's own health.
+    assert_eq!(server.get("/").send().await.status, 200);
+    let (_, log) = server.stop();
+    assert!(!log.contains("trusted"), "{log}");
+
+    let server = start_public(&database, mails.path(), &["--trusted-proxy", "127.0.0.1"]);
+    for _ in 0..2 {
+        let call = server.log_in("bob@example.org", "wrong");
+        assert_eq!(call.send().await.status, 401);
+    }
+    let (_, log) = server.stop();
+    assert_eq!(
+        log.matches("127.0.0.1 is a --trusted-proxy and").count(),
+        1,
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_public_url_no_proxy_is_warned_of() {
+    let database = Database::sqlite();
+    let server = Server::start_with(&database.url, &[]);
+    let call = server.log_in("bob@example.org", "wrong");
+    let reply = call.header("x-forwarded-for", "192.0.2.1").send().await;
+    assert_eq!(reply.status, 401);
+    let (_, log) = server.stop();
+    assert!(!log.contains("WARN"), "{log}");
+}
+
+#[tokio::test]
+async fn mails_in_a_folder_are_for_its_owner_alone_whatever_the_umask() {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let database = Database::sqlite();
+    let folder = tempdir().unwrap();
+    let mails = folder.path().join("new/mails");
+    let start = || {
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                "umask 000; exec \"$0\" \"$@\"",
+                env!("CARGO_BIN_EXE_bienvenue"),
+            ])
+            .args(["--listen", "127.0.0.1:0", "--bcrypt-cost", "4"])
+            .args(["--database-url", &database.url])
+            .args(["--public-url", "https://auth.example.org", "--mail-dir"])
+            .arg(&mails);
+        Server::spawn(command)
+    };
+    let server = start();
+    server
+        .registered("bob@example.org", "r3bl0ch0n de savoie")
+        .await;
+    server.ask_reset("bob@example.org").send().await;
+    let (_, log) = server.stop();
+    assert!(!log.contains("have access"), "{log}");
+    assert_eq!(mode(&mails), 0o700);
+    assert_eq!(mode(&folder.path().join("new")), 0o700);
+    // What was asked for just before the end is sent after the next start.
+    start().stop();
+    let mail = fs::read_dir(&mails).unwrap().next().unwrap().unwrap();
+    assert_eq!(mode(&mail.path()), 0o600);
+
+    fs::set_permissions(&mails, PermissionsExt::from_mode(0o755)).unwrap();
+    let (_, log) = start().stop();
+    let warning = log.lines().find(|line| line.contains("have access"));
+    let told = format!("chmod 700 {}", mails.display());
+    assert!(
+        warning.is_some_and(|line| line.contains("WARN") && line.contains(&told)),
+        "{log}"
+    );
+    assert_eq!(mode(&mails), 0o755);
 }
 
 #[test]
