@@ -25,10 +25,11 @@ use queue::{Importance, Queue};
 /// The target of the line that tells how many lines were dropped.
 const DROPPED: &str = "bienvenue::logging::dropped";
 
-/// How long the end of the process waits for lines to be written.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the end of the process waits for lines to be written. With all else that is waited for at
+/// the end it is less than the 10 seconds after which a process that was told to stop is killed.
+const LAST_LINES: Duration = Duration::from_millis(400);
 
-/// The log of this process. Dropping it waits until all lines are written, but at most for a second:
+/// The log of this process. Dropping it waits until all lines are written, but for less than a second:
 /// whatever reads them may have stopped.
 pub struct Log(Arc<Queue>);
 
@@ -70,7 +71,7 @@ impl Log {
         self.0.push(Importance::Highest, line.as_bytes());
     }
 
-    /// Waits until all lines are written, but at most for a second.
+    /// Waits until all lines are written, but for less than a second.
     pub fn flush(&self) {
         self.0.flush(LAST_LINES);
     }

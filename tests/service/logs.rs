@@ -253,27 +253,30 @@ async fn a_log_that_is_read_again_has_every_audit_line_and_the_number_of_dropped
         server.logged_in(EMAIL, "b4l0u").await;
     }
     let mut log = server.log.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        log.read_to_string(&mut text).unwrap();
-        text
-    });
+    let mut text = String::new();
+    let mut last_line = 0;
+    while !text[last_line..].contains("lines were dropped") {
+        last_line = text.len();
+        assert!(log.read_line(&mut text).unwrap() > 0, "nothing is told");
+    }
+    assert_eq!(server.get("/").send().await.status, 200);
     assert_eq!(server.stop().code(), Some(0));
-    let log = reader.join().unwrap();
-    assert_eq!(log.matches("event=\"sign_up\"").count(), 1);
-    assert_eq!(log.matches("event=\"login\"").count(), 100);
-    assert!(log.trim_end().ends_with("stopped"));
+    log.read_to_string(&mut text).unwrap();
+    assert_eq!(text.matches("event=\"sign_up\"").count(), 1);
+    assert_eq!(text.matches("event=\"login\"").count(), 100);
+    assert!(text.trim_end().ends_with("stopped"));
 
-    let told: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("lines were dropped"))
-        .collect();
-    let [told] = told[..] else {
-        panic!("{told:?}");
-    };
-    let number = told.split(' ').find_map(|word| word.parse::<usize>().ok());
-    let answered = log.matches(": answered ").count();
-    assert_eq!(answered + number.unwrap(), 256 * 64 + 1 + 100, "{told}");
+    let mut lines = text.lines();
+    let told = lines.find(|line| line.contains("lines were dropped"));
+    let mut told = told.unwrap().split(' ');
+    let dropped = told.find_map(|word| word.parse::<usize>().ok());
+    let answered = text.matches(": answered ").count();
+    // More than these requests may have been dropped, such as a warning of a slow database.
+    assert!(answered + dropped.unwrap() > 256 * 64 + 1 + 100);
+    assert_eq!(
+        lines.filter(|line| line.contains("were dropped")).count(),
+        0
+    );
 }
 
 #[tokio::test]
