@@ -163,8 +163,8 @@ impl Auth {
 
     /// What new passwords are measured by, to be told beforehand; `None` for nothing.
     #[must_use]
-    pub fn password_rule(&self) -> Option<PasswordRule> {
-        self.password_rule
+    pub fn password_rule(&self) -> Option<&PasswordRule> {
+        self.password_rule.as_ref()
     }
 
     /// Adds a user.
@@ -454,7 +454,7 @@ impl Auth {
     }
 
     fn check_new_password(&self, password: &Password, email: &Email) -> Result<()> {
-        match self.password_rule {
+        match &self.password_rule {
             Some(rule) => Ok(rule.check(password, email)?),
             None => Ok(()),
         }

@@ -19,7 +19,8 @@ use tracing_subscriber::filter::Targets;
 use crate::app::Settings;
 use crate::auth::Lifetimes;
 use crate::db::DatabaseUrl;
-use crate::password::Cost;
+use crate::password::{Cost, PasswordRule};
+use crate::public_url::PublicUrl;
 use crate::throttle::Limits;
 
 mod brand;
@@ -301,6 +302,14 @@ impl Config {
             connection_limits: self.connections.limits(),
             brand: self.brand.brand(),
         }
+    }
+
+    /// What is asked of a new password; `None` for nothing.
+    #[must_use]
+    pub fn password_rule(&self) -> Option<PasswordRule> {
+        let host = self.exposure.public_url.as_ref().map(PublicUrl::host);
+        let rule = self.exposure.password_rule()?;
+        Some(rule.for_site(self.brand.brand().site_name.as_str(), host))
     }
 
     /// How often one may try: as suits the exposure, but for what is set.

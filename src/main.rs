@@ -80,7 +80,7 @@ async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
         Arc::new(SystemClock),
         Arc::new(OsRandom),
     );
-    if let Some(rule) = config.exposure.password_rule() {
+    if let Some(rule) = config.password_rule() {
         auth = auth.with_password_rule(rule);
     }
     if let (Some(mailer), Some(public_url)) = (mailer, &config.exposure.public_url) {

@@ -26,6 +26,7 @@ mod cost;
 mod lanes;
 mod most_used;
 mod pi;
+mod plain;
 mod queue;
 mod rule;
 mod turns;

@@ -47,6 +47,12 @@ impl PublicUrl {
         self.0.authority()
     }
 
+    /// The host alone, such as `auth.example.org`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
     /// A link to a path of the service, with a query.
     #[must_use]
     pub fn link(&self, path: &str, query: &[(&str, &str)]) -> String {

@@ -31,7 +31,8 @@ pub struct ExposureOptions {
     /// How many characters a new password must have, from 8 to 64 [default: 8 with a public URL, else
     /// none]
     ///
-    /// It must then also not be one of the most used ones, nor the email address or the name in it.
+    /// It must then also not be close to one of the most used ones, the email address or the name of
+    /// the site.
     /// With none, every password that is not empty will do; existing ones always do.
     #[arg(
         long,
@@ -72,7 +73,7 @@ enum CookieKind {
 }
 
 /// What is asked of a new password; nothing for `None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct PasswordMin(Option<PasswordRule>);
 
 impl ExposureOptions {
@@ -98,8 +99,8 @@ impl ExposureOptions {
     /// What is asked of a new password; `None` for nothing.
     #[must_use]
     pub fn password_rule(&self) -> Option<PasswordRule> {
-        match self.password_min {
-            Some(PasswordMin(rule)) => rule,
+        match &self.password_min {
+            Some(PasswordMin(rule)) => rule.clone(),
             None => self.public_url.is_some().then(PasswordRule::default),
         }
     }

@@ -1,5 +1,7 @@
 //! The passwords that everybody tries first.
 
+use std::str::Lines;
+
 /// 46,475 passwords in lower case, one a line, in the order of their bytes.
 ///
 /// They are those of eight characters or more among the 100,000 found most often in the leaks that
@@ -14,24 +16,33 @@ const LINES: &str = include_str!("most_used.txt");
 
 /// Whether this is one of them; `lower_case` is a whole password in lower case.
 pub fn is_most_used(lower_case: &str) -> bool {
-    let mut rest = LINES;
-    while let Some((before, line, after)) = middle_line(rest) {
-        rest = match lower_case.cmp(line) {
-            std::cmp::Ordering::Less => before,
-            std::cmp::Ordering::Equal => return true,
-            std::cmp::Ordering::Greater => after,
-        };
-    }
-    false
+    lines_from(lower_case).next() == Some(lower_case)
 }
 
-/// The line around the middle of whole lines, with the lines before and after it; `None` where
-/// there are no more.
-fn middle_line(lines: &str) -> Option<(&str, &str, &str)> {
-    let middle = lines.floor_char_boundary(lines.len() / 2);
-    let start = lines[..middle].rfind('\n').map_or(0, |end| end + 1);
-    let (line, after) = lines[start..].split_once('\n')?;
-    Some((&lines[..start], line, after))
+/// Whether one of them is this word, in lower case, with nothing but digits and signs after it: what is
+/// too short to be in the list is known by what is put behind it to make it longer.
+pub fn begins_most_used(word: &str) -> bool {
+    let is_letter = |text: &str| text.starts_with(char::is_alphabetic);
+    lines_from(word)
+        .map_while(|line| line.strip_prefix(word))
+        .take_while(|rest| !is_letter(rest))
+        .any(|rest| !rest.contains(char::is_alphabetic))
+}
+
+/// The lines from the first that is not less than this on.
+fn lines_from(text: &str) -> Lines<'static> {
+    let (mut from, mut to) = (0, LINES.len());
+    while from < to {
+        let middle = LINES.floor_char_boundary(usize::midpoint(from, to));
+        let start = LINES[..middle].rfind('\n').map_or(0, |end| end + 1);
+        let line = LINES[start..].lines().next().unwrap_or_default();
+        if line < text {
+            from = start + line.len() + 1;
+        } else {
+            to = start;
+        }
+    }
+    LINES[from..].lines()
 }
 
 #[cfg(test)]
@@ -62,6 +73,20 @@ mod tests {
         for line in LINES.lines() {
             assert!(line.chars().count() >= 8, "{line}");
             assert_eq!(line, line.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn a_word_begins_a_line_that_has_only_digits_and_signs_after_it() {
+        for (word, is_known) in [
+            ("summer", true),
+            ("monkey", true),
+            ("password", true),
+            ("tartiflette", false),
+            ("tartiflett", false),
+            ("\u{10FFFF}", false),
+        ] {
+            assert_eq!(begins_most_used(word), is_known, "{word}");
         }
     }
 }

@@ -17,16 +17,16 @@ const WEAK: [(&str, &str); 6] = [
     ),
     (
         "Iloveyou",
-        "is one of the most used passwords, which are tried first",
+        "is too close to one of the most used passwords, which are tried first",
     ),
     (
         "1234567890",
-        "is one of the most used passwords, which are tried first",
+        "is too close to one of the most used passwords, which are tried first",
     ),
-    ("Tartiflette", "is the email address or the name in it"),
+    ("Tartiflette", "is too close to the email address"),
     (
         "TARTIFLETTE@example.org",
-        "is the email address or the name in it",
+        "is too close to the email address",
     ),
 ];
 
@@ -63,7 +63,7 @@ on_each_engine! {
         app.registered(EMAIL, GOOD).await;
         for email in [EMAIL, "nobody@example.org"] {
             let call = app.register(email, "password");
-            app.assert_refused(call, 400, "password is one of the most used passwords, which are tried first").await;
+            app.assert_refused(call, 400, "password is too close to one of the most used passwords, which are tried first").await;
         }
     }
 
@@ -85,7 +85,7 @@ on_each_engine! {
         let app = app_with_rule(database).await;
         let call = app.register(EMAIL, &"x".repeat(1025));
         app.assert_refused(call, 400, "password is longer than 1024 bytes").await;
-        app.registered(EMAIL, &"xy".repeat(512)).await;
+        app.registered(EMAIL, &"abondance de savoie, ".repeat(60)[..1024]).await;
     }
 
     async fn long_passwords_work_in_every_script_and_whole(database: Database) {

@@ -123,6 +123,7 @@ fn words_for_weakness(weakness: WeakPassword, texts: &Texts) -> Cow<'static, str
         WeakPassword::Short(least) => (texts.password_short)(least).into(),
         WeakPassword::Common => texts.password_common.into(),
         WeakPassword::Address => texts.password_is_address.into(),
+        WeakPassword::Site => texts.password_is_site.into(),
     }
 }
 
@@ -165,6 +166,7 @@ mod tests {
             ("password", WeakPassword::Short(8).into()),
             ("password", WeakPassword::Common.into()),
             ("password", WeakPassword::Address.into()),
+            ("password", WeakPassword::Site.into()),
             ("reset_token", Problem::Repeated),
         ];
         let fields = fields.map(|(name, problem)| Error::BadField { name, problem });

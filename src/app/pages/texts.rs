@@ -38,6 +38,7 @@ pub(super) struct Texts {
     pub(super) password_short: fn(usize) -> String,
     pub(super) password_common: &'static str,
     pub(super) password_is_address: &'static str,
+    pub(super) password_is_site: &'static str,
 
     // Buttons and links.
     pub(super) log_in: &'static str,

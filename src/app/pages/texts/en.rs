@@ -22,8 +22,10 @@ pub(super) const TEXTS: Texts = Texts {
     },
     password_nul: "This password contains a character that cannot be used.",
     password_short: |least| format!("This password is too short: use {least} characters or more."),
-    password_common: "This is one of the most used passwords, which are tried first. Choose another.",
-    password_is_address: "This is your email address or the name in it. Choose another password.",
+    password_common: "This is too close to one of the most used passwords, which are tried first. \
+                      Choose another.",
+    password_is_address: "This is too close to your email address. Choose another password.",
+    password_is_site: "This is too close to the name or address of this site. Choose another password.",
 
     log_in: "Log in",
     sign_up: "Sign up",

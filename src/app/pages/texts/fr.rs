@@ -28,10 +28,11 @@ pub(super) const TEXTS: Texts = Texts {
     password_short: |least| {
         format!("Ce mot de passe est trop court\u{A0}: {least} caractères au moins.")
     },
-    password_common: "Ce mot de passe est parmi les plus répandus, qu’on essaie en premier. \
-                      Choisissez-en un autre.",
-    password_is_address: "C’est votre adresse ou le nom qu’elle contient. Choisissez un autre mot de \
-                          passe.",
+    password_common: "Ce mot de passe ressemble trop à l’un des plus répandus, qu’on essaie en \
+                      premier. Choisissez-en un autre.",
+    password_is_address: "Ce mot de passe ressemble trop à votre adresse. Choisissez-en un autre.",
+    password_is_site: "Ce mot de passe ressemble trop au nom ou à l’adresse de ce site. \
+                       Choisissez-en un autre.",
 
     log_in: "Se connecter",
     sign_up: "Créer le compte",
