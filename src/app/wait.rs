@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How many bytes the requests that have not arrived whole may hold together. Sensible ones are below
-/// 2 KiB, so that this is room for 4,096 of them; of the largest, for 256.
-const MAX_UNFINISHED_BYTES: usize = 8 * 1024 * 1024;
+/// How many bytes the requests that have not arrived whole may hold together. Most are below
+/// 1 KiB, so that this is room for 4,096 of them; of the largest, for 128.
+const MAX_UNFINISHED_BYTES: usize = 4 * 1024 * 1024;
 
 const BUSY: u64 = 0;
 const CLOSED: u64 = 1;

@@ -197,8 +197,8 @@ async fn unfinished_requests_do_not_push_out_a_client_between_two_requests() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_requests_hold_so_much_together_and_the_oldest_makes_room() {
     const LENGTH: usize = 16 * 1024;
-    const CLIENTS: usize = 700;
-    const ROOM: usize = 8 * 1024 * 1024 / LENGTH;
+    const CLIENTS: usize = 400;
+    const ROOM: usize = 4 * 1024 * 1024 / LENGTH;
     let (address, app, _) = serve_with(at_most(10_000)).await;
     let before = app.inside.all_rows().await;
     let head = format!("POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n");
