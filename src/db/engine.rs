@@ -72,7 +72,8 @@ impl Engine {
         }
     }
 
-    /// Fills in the words of the schema in which the databases differ.
+    /// Fills in the words of the schema in which the databases differ. What stands between
+    /// `{only_sqlite}` and `{/only_sqlite}` is a comment to PostgreSQL.
     pub(super) fn translate(self, schema: &str) -> String {
         let (id_primary_key, bytes, keyed_by_primary_key) = match self {
             Self::Sqlite => ("INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID"),
@@ -82,7 +83,13 @@ impl Engine {
                 "",
             ),
         };
+        let (begin_only_sqlite, end_only_sqlite) = match self {
+            Self::Sqlite => ("", ""),
+            Self::Postgres => ("/*", "*/"),
+        };
         schema
+            .replace("{only_sqlite}", begin_only_sqlite)
+            .replace("{/only_sqlite}", end_only_sqlite)
             .replace("{id_primary_key}", id_primary_key)
             .replace("{bytes}", bytes)
             .replace("{keyed_by_primary_key}", keyed_by_primary_key)

@@ -82,7 +82,7 @@ fn is_temporary(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            if code.len() == 5 {
+            if is_sqlstate(&code) {
                 is_temporary_sqlstate(&code)
             } else {
                 code.parse().is_ok_and(is_temporary_sqlite_code)
@@ -107,16 +107,19 @@ fn is_temporary_sqlstate(code: &str) -> bool {
     is_temporary_class || code == "55P03" || code == "25006"
 }
 
-/// Primary result codes of <https://www.sqlite.org/rescode.html>; extended ones carry them in
-/// their lowest byte.
+// Primary result codes of <https://www.sqlite.org/rescode.html>; extended ones carry them in their
+// lowest byte.
+pub(super) const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const NO_MEMORY: i32 = 7;
+pub(super) const READ_ONLY: i32 = 8;
+const IO_ERROR: i32 = 10;
+pub(super) const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+pub(super) const CANNOT_OPEN: i32 = 14;
+pub(super) const NOT_A_DATABASE: i32 = 26;
+
 fn is_temporary_sqlite_code(code: i32) -> bool {
-    const BUSY: i32 = 5;
-    const LOCKED: i32 = 6;
-    const NO_MEMORY: i32 = 7;
-    const READ_ONLY: i32 = 8;
-    const IO_ERROR: i32 = 10;
-    const FULL: i32 = 13;
-    const CANNOT_OPEN: i32 = 14;
     [
         BUSY,
         LOCKED,
@@ -131,9 +134,23 @@ fn is_temporary_sqlite_code(code: i32) -> bool {
 
 /// Whether SQLite found its file to contradict itself: <https://www.sqlite.org/rescode.html#corrupt>.
 pub(super) fn is_corrupt(error: &sqlx::Error) -> bool {
-    const CORRUPT: i32 = 11;
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    code.is_some_and(|code| code.parse().is_ok_and(|code: i32| code & 0xff == CORRUPT))
+    sqlite_code(error) == Some(CORRUPT)
+}
+
+/// The primary result code of SQLite's error; `None` for what is none.
+pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    let code: i32 = if is_sqlstate(&code) {
+        return None;
+    } else {
+        code.parse().ok()?
+    };
+    Some(code & 0xff)
+}
+
+/// Whether it is PostgreSQL that says so: SQLite's codes are shorter.
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, SqlSafeStr};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row, SqlSafeStr};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::engine::{self, Engine};
@@ -14,7 +16,7 @@ use super::file_watch::FileWatch;
 use super::url::{DatabaseUrl, Place};
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "users, sessions, reset tokens",
@@ -31,6 +33,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         include_str!("../../migrations/0003_outbox.sql"),
     ),
     (
+        4,
+        "user ids once",
+        include_str!("../../migrations/0004_user_ids_once.sql"),
+    ),
+    (
         5,
         "familiar sources",
         include_str!("../../migrations/0005_familiar_sources.sql"),
@@ -41,6 +48,10 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         include_str!("../../migrations/0006_outbox_in_turns.sql"),
     ),
 ];
+
+/// How long to try to open a database that another process holds.
+const BUSY_LIMIT: Duration = Duration::from_secs(10);
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a database cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +76,12 @@ pub enum OpenError {
         /// How many bytes it lacks.
         missing: u64,
     },
+    /// The file, its folder or its file system cannot be written to.
+    #[error(
+        "cannot write to {0}: its file, its folder or its file system is read-only, or belongs to \
+         another user"
+    )]
+    ReadOnly(DatabaseUrl, #[source] sqlx::Error),
     /// It is something else than a database, or damaged.
     #[error("cannot read {0}: it is not an SQLite database, or damaged")]
     NotADatabase(DatabaseUrl, #[source] sqlx::Error),
@@ -83,6 +100,42 @@ pub enum OpenError {
     Migrate(DatabaseUrl, #[source] MigrateError),
 }
 
+impl OpenError {
+    fn connect(url: &DatabaseUrl, error: sqlx::Error) -> Self {
+        let fitting = match error::sqlite_code(&error) {
+            Some(error::NOT_A_DATABASE | error::CORRUPT) => Self::NotADatabase,
+            Some(error::READ_ONLY | error::CANNOT_OPEN) => Self::ReadOnly,
+            _ => Self::Connect,
+        };
+        fitting(url.clone(), error)
+    }
+
+    fn migrate(url: &DatabaseUrl, error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) => Self::Newer(url.clone(), version),
+            MigrateError::Execute(error)
+                if error::sqlite_code(&error) == Some(error::READ_ONLY) =>
+            {
+                Self::ReadOnly(url.clone(), error)
+            }
+            error => Self::Migrate(url.clone(), error),
+        }
+    }
+
+    /// Whether another process held the file in that moment.
+    fn is_busy(&self) -> bool {
+        let (Self::Connect(_, error)
+        | Self::Migrate(
+            _,
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+        )) = self
+        else {
+            return false;
+        };
+        error::sqlite_code(error) == Some(error::BUSY)
+    }
+}
+
 /// Opens the database, once, to prepare it for the pools. Returns the watch over its file, if it is
 /// one.
 pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
@@ -92,35 +145,42 @@ pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, Open
             return Err(OpenError::LogWithoutFile(url.clone()));
         }
     }
-    let engine = Engine::of(url);
-    let mut connection = engine::connect(&url.to_connect_url())
-        .await
-        .map_err(|error| OpenError::Connect(url.clone(), error))?;
+    let since = Instant::now();
+    // When another process starts at the same moment, SQLite refuses some steps at once instead of
+    // waiting for the lock, above all the change to a write-ahead log.
+    loop {
+        match open(url).await {
+            Err(error) if error.is_busy() && since.elapsed() < BUSY_LIMIT => {
+                sleep(BUSY_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
 
+/// Opens the database, refuses a damaged, another program's and a newer one, and brings the schema up to
+/// date.
+async fn open(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
+    let engine = Engine::of(url);
+    let cannot_connect = |error| OpenError::connect(url, error);
+    let connected = engine::connect(&url.to_connect_url()).await;
+    let mut connection = connected.map_err(cannot_connect)?;
     if let Place::Sqlite(path) = &url.0 {
         connection = refuse_if_cut(url, path, connection).await?;
-        let is_foreign = engine::is_foreign(&mut connection)
-            .await
-            .map_err(|error| OpenError::NotADatabase(url.clone(), error))?;
-        if is_foreign {
+        let is_foreign = engine::is_foreign(&mut connection).await;
+        if is_foreign.map_err(cannot_connect)? {
             return Err(OpenError::Foreign(url.clone()));
         }
     }
-    engine
-        .configure(&mut connection)
-        .await
-        .map_err(|error| OpenError::Connect(url.clone(), error))?;
-    migrate(engine, &mut connection)
-        .await
-        .map_err(|error| match error {
-            MigrateError::VersionMissing(version) => OpenError::Newer(url.clone(), version),
-            error => OpenError::Migrate(url.clone(), error),
-        })?;
+    let configured = engine.configure(&mut connection).await;
+    configured.map_err(cannot_connect)?;
+    let migrated = migrate(engine, &mut connection).await;
+    migrated.map_err(|error| OpenError::migrate(url, error))?;
     let watch = match &url.0 {
         Place::Sqlite(path) => {
             engine::close_to_others(path).map_err(|error| OpenError::File(url.clone(), error))?;
             let watch = FileWatch::start(&url.to_connect_url(), path).await;
-            Some(watch.map_err(|error| OpenError::Connect(url.clone(), error))?)
+            Some(watch.map_err(cannot_connect)?)
         }
         Place::Postgres(_) => None,
     };
@@ -170,24 +230,51 @@ async fn refuse_if_cut(
                 _ => Err(OpenError::NotADatabase(url, error)),
             }
         }
-        Err(error) => Err(OpenError::NotADatabase(url, error)),
+        Err(error) => Err(OpenError::connect(&url, error)),
     }
 }
 
+/// Brings the schema up to date.
 async fn migrate(engine: Engine, connection: &mut AnyConnection) -> Result<(), MigrateError> {
-    let migrations = MIGRATIONS.map(|(version, name, text)| {
+    let migrations = MIGRATIONS.iter().map(|(version, name, text)| {
         let sql = AssertSqlSafe(engine.translate(text)).into_sql_str();
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
     });
-    let migrator = Migrator::with_migrations(migrations.into());
-    if let Some(begin) = engine.begin_exclusive() {
-        let mut transaction = connection.begin_with(begin).await?;
-        migrator.run(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let Some(begin) = engine.begin_exclusive() else {
+        return migrator.run(connection).await;
+    };
+    // A table that is rebuilt is dropped in between, and nothing that refers to it may go with it.
+    // Cannot be turned off inside of a transaction.
+    connection.execute("PRAGMA foreign_keys = OFF").await?;
+    let mut transaction = connection.begin_with(begin).await?;
+    transaction
+        .ensure_migrations_table(&migrator.table_name)
+        .await?;
+    let applied = transaction
+        .list_applied_migrations(&migrator.table_name)
+        .await?;
+    // Takes reading all that refers to anything, so not at every start.
+    let is_due = applied.len() < migrator.iter().count();
+    let orphans = if is_due {
+        count_orphans(&mut transaction).await?
     } else {
-        migrator.run(connection).await
+        0
+    };
+    migrator.run(&mut *transaction).await?;
+    // Those from before are a foreign program's doing, and void; a migration must make none.
+    if is_due && count_orphans(&mut transaction).await? > orphans {
+        let error = "the migration leaves rows that refer to rows that are not there";
+        return Err(sqlx::Error::Protocol(error.to_owned()).into());
     }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// How many rows of an SQLite database refer to a row that is not there.
+async fn count_orphans(connection: &mut AnyConnection) -> sqlx::Result<i64> {
+    let count = sqlx::query("SELECT count(*) FROM pragma_foreign_key_check");
+    count.fetch_one(connection).await?.try_get(0)
 }
 
 #[cfg(test)]
@@ -206,7 +293,7 @@ mod tests {
         for (file, (version, _, text)) in files.iter().zip(MIGRATIONS) {
             let name = file.file_name().unwrap().to_str().unwrap();
             assert!(name.starts_with(&format!("{version:04}_")), "{name}");
-            assert_eq!(std::fs::read_to_string(file).unwrap(), text, "{name}");
+            assert_eq!(std::fs::read_to_string(file).unwrap(), *text, "{name}");
         }
     }
 

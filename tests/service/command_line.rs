@@ -37,6 +37,43 @@ fn fingerprint(file: &Path) -> Vec<u8> {
     Sha256::digest(fs::read(file).unwrap()).to_vec()
 }
 
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_written_to_is_told_as_that() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    use crate::support::postgres::is_root;
+
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("b.db");
+    let url = format!("sqlite:{}", file.display());
+    Server::start(&url).stop();
+    let before = fingerprint(&file);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = Server::command();
+    if is_root() {
+        // Root may write everywhere, by a capability.
+        let mut without = Command::new("setpriv");
+        without
+            .arg("--bounding-set=-all")
+            .arg(command.get_program());
+        for (name, _) in command.get_envs() {
+            without.env_remove(name);
+        }
+        command = without;
+    }
+    command.args(["--listen", "127.0.0.1:0", "--database-url", &url]);
+    let output = command.output().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let told = said.contains("cannot write to") && said.contains("read-only");
+    assert!(told && !said.contains("damaged"), "{said}");
+    assert_eq!(fingerprint(&file), before);
+}
+
 #[test]
 fn help_teaches_every_setting() {
     let folder = tempdir().unwrap();

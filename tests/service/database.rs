@@ -170,6 +170,20 @@ on_each_engine! {
 }
 
 #[tokio::test]
+async fn a_first_start_waits_for_another_that_holds_the_file() {
+    let database = Database::sqlite();
+    sqlx::any::install_default_drivers();
+    let creating = format!("{}?mode=rwc", database.url);
+    let mut other = AnyConnection::connect(&creating).await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let mut opening = std::pin::pin!(database.open());
+    let given_up = timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(given_up.is_err(), "it did not wait");
+    other.execute("COMMIT").await.unwrap();
+    opening.await.close().await;
+}
+
+#[tokio::test]
 async fn the_files_are_their_owners_alone_whatever_the_umask() {
     for umask in ["000", "022", "777"] {
         let folder = tempfile::tempdir().unwrap();

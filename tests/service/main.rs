@@ -34,3 +34,4 @@ mod routes;
 mod shutdown;
 mod slow_clients;
 mod throttles;
+mod user_ids;

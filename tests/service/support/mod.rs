@@ -118,6 +118,33 @@ impl Database {
     }
 }
 
+const TABLES_OF_USERS: &[(&str, &str)] = &[
+    (
+        "users",
+        "id, email, hashed_password, password_version, created_at",
+    ),
+    (
+        "sessions",
+        "digest, user_id, password_version, created_at, last_seen_at",
+    ),
+    (
+        "reset_tokens",
+        "user_id, digest, password_version, created_at",
+    ),
+];
+
+const OTHER_TABLES: &[(&str, &str)] = &[
+    (
+        "outbox",
+        "id, turn, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
+         coalesce(length(claim), 0), coalesce(network, 'none')",
+    ),
+    (
+        "familiar_sources",
+        "digest, user_id, password_version, last_proof_at",
+    ),
+];
+
 /// The tables themselves.
 pub struct Inside(AnyPool);
 
@@ -125,30 +152,17 @@ impl Inside {
     /// Every row of the tables, as text, in a settled order: equal if and only if nothing changed.
     /// But for the throttles, which count what is refused too.
     pub async fn all_rows(&self) -> Vec<String> {
+        self.rows_of([TABLES_OF_USERS, OTHER_TABLES].concat()).await
+    }
+
+    /// The same of the users, their sessions and their reset tokens, which every version has.
+    pub async fn rows_of_users(&self) -> Vec<String> {
+        self.rows_of(TABLES_OF_USERS.to_vec()).await
+    }
+
+    async fn rows_of(&self, tables: Vec<(&str, &str)>) -> Vec<String> {
         let mut rows = Vec::new();
-        for (table, columns) in [
-            (
-                "users",
-                "id, email, hashed_password, password_version, created_at",
-            ),
-            (
-                "sessions",
-                "digest, user_id, password_version, created_at, last_seen_at",
-            ),
-            (
-                "reset_tokens",
-                "user_id, digest, password_version, created_at",
-            ),
-            (
-                "outbox",
-                "id, turn, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
-                 coalesce(length(claim), 0), coalesce(network, 'none')",
-            ),
-            (
-                "familiar_sources",
-                "digest, user_id, password_version, last_proof_at",
-            ),
-        ] {
+        for (table, columns) in tables {
             let query = format!("SELECT {columns} FROM {table} ORDER BY 1");
             for row in sqlx::query(AssertSqlSafe(query))
                 .fetch_all(&self.0)
