@@ -13,6 +13,7 @@ use crate::support::is_root;
 use crate::support::report::skipped;
 
 mod disk;
+mod file;
 mod kill;
 mod machine;
 mod outbox;
