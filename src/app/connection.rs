@@ -24,9 +24,9 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
@@ -48,7 +48,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
-    watcher: Watcher,
+    mut stopped: watch::Receiver<bool>,
     wait: Arc<Wait>,
 ) {
     let progress = Arc::new(Progress::default());
@@ -62,7 +62,12 @@ pub(super) async fn serve(
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(watcher.watch(connection));
+    let mut connection = pin!(connection);
+    let mut stop = pin!(async move {
+        // Without a sender there is no server any more, which is an order to stop too.
+        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+    });
+    let mut is_stopping = false;
     let mut awaited = progress.awaited();
     let mut timer = pin!(sleep(limits.head));
     let mut deadline = Some(timer.deadline());
@@ -70,6 +75,14 @@ pub(super) async fn serve(
         // However it ended: the client has its answer, or has gone.
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
+        }
+        // Looked at after that: a request that has arrived is read before the order is followed.
+        if !is_stopping && stop.as_mut().poll(context).is_ready() {
+            is_stopping = true;
+            connection.as_mut().graceful_shutdown();
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
         }
         let now_awaited = progress.awaited();
         if awaited != now_awaited {

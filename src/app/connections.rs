@@ -136,6 +136,13 @@ impl Connections {
         }
     }
 
+    /// Completes when no connection is left.
+    pub(super) async fn all_ended(&mut self) {
+        while !self.tasks.is_empty() {
+            self.changed().await;
+        }
+    }
+
     /// Ends all that are left.
     pub(super) async fn shutdown(mut self) {
         self.tasks.shutdown().await;

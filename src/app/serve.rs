@@ -6,9 +6,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::select;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
 
@@ -67,7 +68,10 @@ pub async fn serve(
             limits.connections
         );
     }
-    let graceful = GracefulShutdown::new();
+    let (stopping, stopped) = watch::channel(false);
+    let serve = |stream, peer, wait| {
+        connection::serve(stream, peer, router.clone(), limits, stopped.clone(), wait)
+    };
     let mut connections = Connections::new(most);
     // The one that waits for room. Others wait in the system's queue.
     let mut newcomer = None;
@@ -83,10 +87,7 @@ pub async fn serve(
             && connections.make_room()
             && let Some((stream, peer)) = newcomer.take()
         {
-            connections.spawn(peer, |wait| {
-                let watcher = graceful.watcher();
-                connection::serve(stream, peer, router.clone(), limits, watcher, wait)
-            });
+            connections.spawn(peer, |wait| serve(stream, peer, wait));
         }
         select! {
             deadline = &mut last_call => break deadline,
@@ -95,8 +96,17 @@ pub async fn serve(
             () = sleep(connections::RETRY), if newcomer.is_some() => {}
         }
     };
+    // On a busy machine nobody may have had the time yet to accept what had come by then.
+    let came_in_time = std::iter::from_fn(|| accept(&listener).now_or_never());
+    for (stream, peer) in newcomer.into_iter().chain(came_in_time) {
+        if !connections.make_room() {
+            break;
+        }
+        connections.spawn(peer, |wait| serve(stream, peer, wait));
+    }
     drop(listener);
-    if timeout_at(deadline, graceful.shutdown()).await.is_err() {
+    stopping.send_replace(true);
+    if timeout_at(deadline, connections.all_ended()).await.is_err() {
         warn!("some clients did not finish their requests in time and were cut off");
     }
     connections.shutdown().await;
