@@ -241,7 +241,7 @@ impl Auth {
         let outcome = self.check_credentials(email, password, source).await;
         match &outcome {
             Ok(user) => self.throttle.succeeded(attempt, user).await,
-            Err(Error::BadCredentials) => {}
+            Err(Error::BadCredentials) => self.throttle.failed(attempt).await,
             Err(_) => self.throttle.undecided(attempt).await,
         }
         outcome

@@ -182,6 +182,7 @@ impl Db {
             writer: writer.clone(),
         };
         let keeper = Keeper {
+            readers: readers.clone(),
             writer: writer.clone(),
         };
         Ok(Self {

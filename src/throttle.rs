@@ -5,10 +5,14 @@
 //! before any other work is done for it, and is refused if one is missing, in the same words and
 //! headers whether or not the address is registered. Addresses count in their one spelling.
 //!
-//! **Logins** take a token of their source and one of the account. They take it before the password
-//! is checked, so that many at once are not all let through, and get it back if they were not a wrong
-//! guess. Nobody gets back what others used up: somebody with an account of their own cannot clear
-//! the way for guessing at another's.
+//! What counts for a source counts for its network too, in a bucket that is four times as large: one
+//! customer of a provider may have 65,536 sources.
+//!
+//! **Logins** take a token of their source, their network and the account, and two more, of the source
+//! and the network, that count those which succeed. They take them before the password is checked, so
+//! that many at once are not all let through. A wrong guess gets the latter back, a login that succeeds
+//! the former, so that what others used up stays used up: an account of one's own does not clear the
+//! way for guessing at another's.
 //!
 //! **Nobody can be locked out of their account by others.** Whoever floods an account with wrong
 //! passwords or reset requests empties the bucket that all strangers share. Its owner still has two
@@ -22,7 +26,12 @@
 //!   tokens of its own, and if strangers have used up the reset requests of the address, then the
 //!   newest mail that they caused is in the owner's hands. The reset makes the source familiar.
 //!
-//! Only those who share a source with the one who floods may have to wait with them.
+//! Only those who share a source with the one who floods may have to wait with them, and those who
+//! share a network unless their source is familiar. A familiar source takes no token of wrong guesses
+//! or of reset requests from its network.
+//!
+//! **The whole** has no limit, which would be a way to shut everyone out. Failed logins and sign-ups
+//! above a threshold are told of in the log (see `throttle/threshold.rs`).
 //!
 //! The price is that an account can be guessed at once at its rate by strangers, and once by each
 //! familiar source.
@@ -30,7 +39,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -40,119 +48,19 @@ use crate::error_chain::ErrorChain;
 use crate::source::Source;
 use crate::user::User;
 
+mod limits;
 mod rate;
+mod threshold;
 
+pub use limits::Limits;
 pub use rate::{InvalidRate, Rate};
+
+use limits::{Limit, digest};
+use threshold::Threshold;
 
 /// For how long a source stays familiar to an account: as long as a session may last until its user
 /// has to prove again who they are (NIST SP 800-63B, AAL1).
 const FAMILIAR_FOR: Duration = Duration::from_hours(30 * 24);
-
-/// How often each thing may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Failed logins to one address, registered or not: by all strangers together, and again by each
-    /// familiar source.
-    pub logins_per_account: Rate,
-    /// Failed logins from one source, to whatever addresses.
-    pub logins_per_source: Rate,
-    /// Sign-ups from one source, whether or not they succeed.
-    pub sign_ups_per_source: Rate,
-    /// Reset requests for one address, registered or not: by all strangers together, and again by
-    /// each familiar source.
-    pub resets_per_address: Rate,
-    /// Reset requests from one source, for whatever addresses.
-    pub resets_per_source: Rate,
-}
-
-impl Limits {
-    /// For clients on this machine. They all come from one source and may speak for everybody who
-    /// uses them, so only accounts have limits, wide enough for thousands who log in to one at the
-    /// same moment.
-    #[must_use]
-    pub const fn local() -> Self {
-        Self {
-            logins_per_account: Rate::per_hour(10_000),
-            logins_per_source: Rate::OFF,
-            sign_ups_per_source: Rate::OFF,
-            resets_per_address: Rate::per_hour(1_000),
-            resets_per_source: Rate::OFF,
-        }
-    }
-
-    /// For the open internet.
-    ///
-    /// - 10 wrong passwords an hour to an account: more than a forgetful owner types. The 100 in a
-    ///   row that NIST SP 800-63B, 3.2.2, sets as the most take nine hours, and a whole year has
-    ///   fewer guesses than there are words in a dictionary.
-    /// - 100 an hour from a source, behind which may be a whole office or school.
-    /// - 30 sign-ups an hour from a source: a school class, and no more hashes than seconds.
-    /// - 5 reset requests an hour for an address: each may be a mail to somebody.
-    /// - 30 an hour from a source, behind which are fewer who forget than who mistype.
-    #[must_use]
-    pub const fn public() -> Self {
-        Self {
-            logins_per_account: Rate::per_hour(10),
-            logins_per_source: Rate::per_hour(100),
-            sign_ups_per_source: Rate::per_hour(30),
-            resets_per_address: Rate::per_hour(5),
-            resets_per_source: Rate::per_hour(30),
-        }
-    }
-
-    fn rate(&self, limit: Limit) -> Rate {
-        match limit {
-            Limit::LoginsPerSource => self.logins_per_source,
-            Limit::SignUpsPerSource => self.sign_ups_per_source,
-            Limit::ResetsPerSource => self.resets_per_source,
-            Limit::LoginsPerAccount => self.logins_per_account,
-            Limit::ResetsPerAddress => self.resets_per_address,
-        }
-    }
-}
-
-/// What is limited. Declared in the order in which tokens are taken: those of the source first, so
-/// that a source without any left takes none from an account.
-#[derive(Clone, Copy, Debug)]
-enum Limit {
-    LoginsPerSource,
-    SignUpsPerSource,
-    ResetsPerSource,
-    LoginsPerAccount,
-    ResetsPerAddress,
-}
-
-impl Limit {
-    const ALL: [Self; 5] = [
-        Self::LoginsPerSource,
-        Self::SignUpsPerSource,
-        Self::ResetsPerSource,
-        Self::LoginsPerAccount,
-        Self::ResetsPerAddress,
-    ];
-
-    /// Part of the stored digests, so never changed.
-    fn name(self) -> &'static str {
-        match self {
-            Self::LoginsPerSource => "logins per source",
-            Self::SignUpsPerSource => "sign-ups per source",
-            Self::ResetsPerSource => "resets per source",
-            Self::LoginsPerAccount => "logins per account",
-            Self::ResetsPerAddress => "resets per address",
-        }
-    }
-
-    /// The bucket of a subject; `None` without limit.
-    fn bucket(self, rate: Rate, subject: &[&str]) -> Option<Bucket> {
-        let (tokens, refill) = rate.tokens()?;
-        Some(Bucket {
-            rank: self as u8,
-            digest: digest(self.name(), subject),
-            tokens,
-            refill,
-        })
-    }
-}
 
 /// Why a request is not let through.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +83,10 @@ pub enum Error {
 #[must_use = "say how the login ended"]
 #[derive(Debug)]
 pub struct Attempt {
-    buckets: Vec<Bucket>,
+    /// Given back unless it was a wrong guess.
+    of_guess: Vec<Bucket>,
+    /// Given back unless it succeeds.
+    of_success: Vec<Bucket>,
     source: Source,
 }
 
@@ -185,28 +96,55 @@ pub struct Throttle {
     db: Db,
     limits: Limits,
     clock: Arc<dyn Clock>,
+    whole: Arc<Whole>,
+}
+
+/// What is counted of the whole service, in this process.
+struct Whole {
+    failed_logins: Threshold,
+    sign_ups: Threshold,
 }
 
 impl Throttle {
     /// Counts in this database.
     #[must_use]
     pub fn new(db: Db, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        Self { db, limits, clock }
+        Self {
+            db,
+            limits,
+            clock,
+            whole: Arc::new(Whole {
+                failed_logins: Threshold::of("failed logins"),
+                sign_ups: Threshold::of("sign-ups"),
+            }),
+        }
     }
 
-    /// Lets a login be tried. Counts as failed unless [`Throttle::succeeded`] or
-    /// [`Throttle::undecided`] says otherwise, so that an attempt cannot be had for nothing by
-    /// breaking off. Without an address it counts for the source alone, here and for reset requests.
+    /// Lets a login be tried. Counts as both failed and succeeded until [`Throttle::succeeded`],
+    /// [`Throttle::failed`] or [`Throttle::undecided`] says how it ended, so that an attempt cannot be
+    /// had for nothing by breaking off. Without an address it counts for the source alone, here and for reset requests.
     ///
     /// # Errors
     ///
     /// See [`Error`], here and for the other limits.
     pub async fn log_in(&self, email: Option<&Email>, source: Source) -> Result<Attempt, Error> {
-        let of_source = self.bucket_of_source(Limit::LoginsPerSource, source);
-        let of_account = self.bucket_of_address(Limit::LoginsPerAccount, email, source);
-        let of_account = of_account.await?;
+        let is_familiar = self.is_familiar(email, source).await?;
+        let of_guess = [
+            self.bucket_of_source(Limit::LoginsPerSource, source),
+            self.bucket_of_network(Limit::LoginsPerNetwork, source)
+                .filter(|_| !is_familiar),
+            self.bucket_of_address(Limit::LoginsPerAccount, email, source, is_familiar),
+        ];
+        let of_success = [
+            self.bucket_of_source(Limit::SuccessfulLoginsPerSource, source),
+            self.bucket_of_network(Limit::SuccessfulLoginsPerNetwork, source),
+        ];
+        let of_guess: Vec<Bucket> = of_guess.into_iter().flatten().collect();
+        let of_success: Vec<Bucket> = of_success.into_iter().flatten().collect();
+        self.take([&of_guess[..], &of_success].concat()).await?;
         Ok(Attempt {
-            buckets: self.take([of_source, of_account]).await?,
+            of_guess,
+            of_success,
             source,
         })
     }
@@ -217,8 +155,12 @@ impl Throttle {
     ///
     /// See [`Error`].
     pub async fn sign_up(&self, source: Source) -> Result<(), Error> {
-        let of_source = self.bucket_of_source(Limit::SignUpsPerSource, source);
-        self.take([of_source]).await?;
+        let buckets = [
+            self.bucket_of_source(Limit::SignUpsPerSource, source),
+            self.bucket_of_network(Limit::SignUpsPerNetwork, source),
+        ];
+        self.take(buckets.into_iter().flatten().collect()).await?;
+        self.whole.sign_ups.count(self.clock.now());
         Ok(())
     }
 
@@ -228,46 +170,55 @@ impl Throttle {
     ///
     /// See [`Error`].
     pub async fn ask_reset(&self, email: Option<&Email>, source: Source) -> Result<(), Error> {
-        let of_source = self.bucket_of_source(Limit::ResetsPerSource, source);
-        let of_address = self.bucket_of_address(Limit::ResetsPerAddress, email, source);
-        let of_address = of_address.await?;
-        self.take([of_source, of_address]).await?;
-        Ok(())
+        let is_familiar = self.is_familiar(email, source).await?;
+        let buckets = [
+            self.bucket_of_source(Limit::ResetsPerSource, source),
+            self.bucket_of_network(Limit::ResetsPerNetwork, source)
+                .filter(|_| !is_familiar),
+            self.bucket_of_address(Limit::ResetsPerAddress, email, source, is_familiar),
+        ];
+        self.take(buckets.into_iter().flatten().collect()).await
     }
 
     /// Notes that a login was no wrong guess, and that its source is now familiar to this user.
     pub async fn succeeded(&self, attempt: Attempt, user: &User) {
         let proof = self.proof(&user.email, attempt.source);
-        self.settle(attempt.buckets, proof.map(|proof| (user, proof)))
+        self.settle(attempt.of_guess, proof.map(|proof| (user, proof)))
             .await;
+    }
+
+    /// Notes that a login was a wrong guess.
+    pub async fn failed(&self, attempt: Attempt) {
+        self.whole.failed_logins.count(self.clock.now());
+        self.settle(attempt.of_success, None).await;
     }
 
     /// Notes that nobody can say whether a login would have been a wrong guess.
     pub async fn undecided(&self, attempt: Attempt) {
-        self.settle(attempt.buckets, None).await;
+        let buckets = [attempt.of_guess, attempt.of_success].concat();
+        self.settle(buckets, None).await;
     }
 
     /// What to remember when the owner of an address has proved now, from this source, that they are;
     /// `None` where it makes no difference that a source is familiar.
     #[must_use]
     pub fn proof(&self, email: &Email, source: Source) -> Option<Proof> {
-        let limits = &self.limits;
-        let matters =
-            limits.logins_per_account != Rate::OFF || limits.resets_per_address != Rate::OFF;
-        matters.then(|| Proof {
+        self.limits.know_sources().then(|| Proof {
             digest: proof_digest(email, source),
             given_at: self.clock.now(),
         })
     }
 
     /// Deletes what says nothing any more: buckets that are full again, and sources that are no
-    /// longer familiar. Returns how many.
+    /// longer familiar. Returns how many. Looks too whether what happened too often has calmed down.
     ///
     /// # Errors
     ///
     /// Only those of the database.
     pub async fn purge(&self) -> Result<u64, db::Error> {
         let now = self.clock.now();
+        self.whole.failed_logins.look(now);
+        self.whole.sign_ups.look(now);
         self.db.purge_throttles(now, now.before(FAMILIAR_FOR)).await
     }
 
@@ -275,40 +226,44 @@ impl Throttle {
         limit.bucket(self.limits.rate(limit), &[&source.to_string()])
     }
 
+    fn bucket_of_network(&self, limit: Limit, source: Source) -> Option<Bucket> {
+        limit.bucket(self.limits.rate(limit), &[&source.network().to_string()])
+    }
+
     /// The bucket of an address: one that its familiar source has for itself, or the one that all
     /// others share.
-    async fn bucket_of_address(
+    fn bucket_of_address(
         &self,
         limit: Limit,
         email: Option<&Email>,
         source: Source,
-    ) -> Result<Option<Bucket>, db::Error> {
-        let rate = self.limits.rate(limit);
-        let Some(email) = email.filter(|_| rate != Rate::OFF) else {
-            return Ok(None);
+        is_familiar: bool,
+    ) -> Option<Bucket> {
+        let (rate, email) = (self.limits.rate(limit), email?.as_str());
+        if is_familiar {
+            limit.bucket(rate, &[email, &source.to_string()])
+        } else {
+            limit.bucket(rate, &[email])
+        }
+    }
+
+    /// Whether a source is familiar to the account of an address.
+    async fn is_familiar(&self, email: Option<&Email>, source: Source) -> Result<bool, db::Error> {
+        let Some(email) = email.filter(|_| self.limits.know_sources()) else {
+            return Ok(false);
         };
         let given = Period::of_valid(self.clock.now(), FAMILIAR_FOR);
-        let digest = proof_digest(email, source);
-        let is_familiar = self.db.has_proof(digest, given).await?;
-        Ok(if is_familiar {
-            limit.bucket(rate, &[email.as_str(), &source.to_string()])
-        } else {
-            limit.bucket(rate, &[email.as_str()])
-        })
+        self.db.has_proof(proof_digest(email, source), given).await
     }
 
     /// Takes a token of each bucket, or none of any.
-    async fn take<const N: usize>(
-        &self,
-        buckets: [Option<Bucket>; N],
-    ) -> Result<Vec<Bucket>, Error> {
-        let buckets: Vec<Bucket> = buckets.into_iter().flatten().collect();
+    async fn take(&self, buckets: Vec<Bucket>) -> Result<(), Error> {
         if buckets.is_empty() {
-            return Ok(buckets);
+            return Ok(());
         }
         let now = self.clock.now();
-        match self.db.take_tokens(buckets.clone(), now).await? {
-            Taken::All => Ok(buckets),
+        match self.db.take_tokens(buckets, now).await? {
+            Taken::All => Ok(()),
             Taken::None { rank, retry_after } => {
                 let limit = Limit::ALL[usize::from(rank)].name();
                 Err(Error::TooMany { limit, retry_after })
@@ -331,14 +286,4 @@ impl Throttle {
 /// What is stored of the fact that a source is familiar to an account.
 fn proof_digest(email: &Email, source: Source) -> [u8; 32] {
     digest("familiar source", &[email.as_str(), &source.to_string()])
-}
-
-/// The SHA-256 of texts that contain no NUL, each ended by one.
-fn digest(kind: &str, subject: &[&str]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for text in [&[kind], subject].concat() {
-        digest.update(text);
-        digest.update([0]);
-    }
-    digest.finalize().into()
 }

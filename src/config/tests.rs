@@ -62,6 +62,11 @@ fn bad_values_are_refused_with_what_would_be_right() {
             "10/m, 5/15m or 100/h; or off",
         ),
         ("--login-rate-per-source", "0/m", "from 1 to 1000000"),
+        (
+            "--successful-login-rate-per-source",
+            "1000",
+            "100/h; or off",
+        ),
         ("--sign-up-rate-per-source", "10/1y", "from 1s to 30d"),
         ("--reset-rate-per-address", "ten/m", "10/m"),
         ("--reset-rate-per-source", "10/ m", "10/m"),

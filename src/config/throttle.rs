@@ -20,9 +20,19 @@ pub(super) struct ThrottleOptions {
     /// How many wrong passwords may be tried from one source [default: 100/h with a public URL, else
     /// off]
     ///
-    /// A source is an IPv4 address, or an IPv6 network of 64 bits.
+    /// A source is an IPv4 address, or an IPv6 network of 64 bits. Here and for the other rates per
+    /// source, the network around it (24 bits of IPv4, 48 of IPv6) may try four times as often.
     #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_SOURCE", value_name = "RATE")]
     login_rate_per_source: Option<Rate>,
+
+    /// How many logins may succeed from one source, to whatever accounts [default: 1000/h with a public
+    /// URL, else off]
+    #[arg(
+        long,
+        env = "BIENVENUE_SUCCESSFUL_LOGIN_RATE_PER_SOURCE",
+        value_name = "RATE"
+    )]
+    successful_login_rate_per_source: Option<Rate>,
 
     /// How many may try to sign up from one source [default: 30/h with a public URL, else
     /// off]
@@ -50,6 +60,9 @@ impl ThrottleOptions {
             logins_per_source: self
                 .login_rate_per_source
                 .unwrap_or(unless_set.logins_per_source),
+            successful_logins_per_source: self
+                .successful_login_rate_per_source
+                .unwrap_or(unless_set.successful_logins_per_source),
             sign_ups_per_source: self
                 .sign_up_rate_per_source
                 .unwrap_or(unless_set.sign_ups_per_source),

@@ -248,10 +248,6 @@ statements! {
     GIVE_TOKEN_BACK = "
         UPDATE throttles SET full_at = full_at - $2 WHERE digest = $1";
 
-    /// `$1` digest.
-    FIND_THROTTLE = "
-        SELECT full_at FROM throttles WHERE digest = $1";
-
     /// `$1` digest, `$2` user, `$3` password version, `$4` now. No row if the source is not familiar.
     TOUCH_FAMILIAR_SOURCE = "
         UPDATE familiar_sources SET last_proof_at = $4
@@ -361,6 +357,18 @@ pub(super) fn find_crowded_users(count: usize) -> (&'static str, usize) {
     FIND_CROWDED_USERS.for_keys(count)
 }
 
+static FIND_THROTTLES: LazyLock<Widths> = LazyLock::new(|| {
+    let text = |digests: &str| {
+        format!("SELECT digest, full_at FROM throttles WHERE digest IN ({digests})")
+    };
+    Widths::new(text, 1)
+});
+
+/// Finds these many buckets; and how many digests the text takes.
+pub(super) fn find_throttles(count: usize) -> (&'static str, usize) {
+    FIND_THROTTLES.for_keys(count)
+}
+
 static ADD_SESSIONS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let texts = (1..=MAX_BATCH).map(|count| {
         let rows: Vec<String> = (0..count)
@@ -394,6 +402,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         FIXED.to_vec(),
         named("find_users_by_session_ids", &FIND_USERS_BY_SESSION_IDS.0),
         named("find_crowded_users", &FIND_CROWDED_USERS.0),
+        named("find_throttles", &FIND_THROTTLES.0),
         named("add_sessions", &ADD_SESSIONS),
     ]
     .concat()

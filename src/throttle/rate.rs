@@ -49,6 +49,14 @@ impl Rate {
         Self(Some(Quota { count, period }))
     }
 
+    /// So many times as often.
+    pub(super) fn times(self, multiple: u32) -> Self {
+        Self(self.0.map(|quota| Quota {
+            count: quota.count.saturating_mul(multiple),
+            ..quota
+        }))
+    }
+
     /// How many tokens there are, and how long each takes to come back; `None` without limit.
     ///
     /// In whole microseconds, rounded up: what is written is never exceeded.
@@ -134,6 +142,8 @@ mod tests {
         }
         assert_eq!(rate("off").tokens(), None);
         assert_eq!(Rate::per_hour(7), rate("7/h"));
+        assert_eq!(rate("7/15m").times(4), rate("28/15m"));
+        assert_eq!(Rate::OFF.times(4), Rate::OFF);
     }
 
     #[test]

@@ -108,6 +108,8 @@ fn help_teaches_every_setting() {
         "10000/h",
         "--login-rate-per-source",
         "BIENVENUE_LOGIN_RATE_PER_SOURCE",
+        "--successful-login-rate-per-source",
+        "BIENVENUE_SUCCESSFUL_LOGIN_RATE_PER_SOURCE",
         "--sign-up-rate-per-source",
         "BIENVENUE_SIGN_UP_RATE_PER_SOURCE",
         "--reset-rate-per-address",
@@ -328,6 +330,7 @@ on_each_engine! {
         command
             .env("BIENVENUE_LOGIN_RATE_PER_ACCOUNT", "1/h")
             .env("BIENVENUE_LOGIN_RATE_PER_SOURCE", "2/h")
+            .env("BIENVENUE_SUCCESSFUL_LOGIN_RATE_PER_SOURCE", "1/h")
             .env("BIENVENUE_SIGN_UP_RATE_PER_SOURCE", "3/h")
             .env("BIENVENUE_RESET_RATE_PER_ADDRESS", "off")
             .env("BIENVENUE_RESET_RATE_PER_SOURCE", "3/h")
@@ -349,6 +352,10 @@ on_each_engine! {
                     assert_eq!(call.send().await.status, *status, "{path} {client}");
                 }
             }
+        }
+        for status in [200, 429] {
+            let login = server.log_in("bob@example.org", "b4l0u").header("x-forwarded-for", "192.0.2.3");
+            assert_eq!(login.send().await.status, status);
         }
     }
 

@@ -338,6 +338,7 @@ pub fn home() -> Source {
 pub const NO_LIMITS: Limits = Limits {
     logins_per_account: Rate::OFF,
     logins_per_source: Rate::OFF,
+    successful_logins_per_source: Rate::OFF,
     sign_ups_per_source: Rate::OFF,
     resets_per_address: Rate::OFF,
     resets_per_source: Rate::OFF,

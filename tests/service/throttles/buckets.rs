@@ -32,7 +32,8 @@ on_each_engine! {
     }
 
     async fn an_attempt_that_nobody_could_judge_is_not_counted(database: Database) {
-        let app = app_with(per_account("1/h"), database).await;
+        let limits = Limits { successful_logins_per_source: rate("1/h"), ..per_account("1/h") };
+        let app = app_with(limits, database).await;
         for _ in 0..3 {
             app.inside.execute("ALTER TABLE users RENAME TO away").await;
             app.log_in(EMAIL, "wrong").send().await.assert_refusal(500, "internal error");

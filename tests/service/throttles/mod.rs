@@ -3,7 +3,11 @@
 mod accounts;
 mod buckets;
 mod familiar_sources;
+mod networks;
+mod refusals;
 mod sources;
+mod successful_logins;
+mod thresholds;
 
 use std::time::Duration;
 
