@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bienvenue::db::{Db, LostDatabase, OpenError};
@@ -68,14 +68,26 @@ async fn assert_unavailable(client: &Client, session: &str) {
     }
 }
 
-/// Starts the program over a database that it must refuse.
+/// Starts the program over a database that it must refuse, and returns what it says.
 fn refused_start(database: &Database) -> String {
-    let start = Server::command()
+    let mut start = Server::command()
         .args(["--listen", "127.0.0.1:0", "--database-url", &database.url])
-        .output();
-    let Output { status, stderr, .. } = start.unwrap();
-    assert!(!status.success());
-    String::from_utf8(stderr).unwrap()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = start.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > Duration::from_secs(30) {
+            start.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let said = std::io::read_to_string(start.stderr.unwrap()).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    said
 }
 
 /// A database with two users, a session of the first, and so many other users.
