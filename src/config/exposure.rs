@@ -32,8 +32,7 @@ pub struct ExposureOptions {
     /// none]
     ///
     /// It must then also not be close to one of the most used ones, the email address or the name of
-    /// the site.
-    /// With none, every password that is not empty will do; existing ones always do.
+    /// the site. With none, every password that is not empty will do; existing ones always do.
     #[arg(
         long,
         env = "BIENVENUE_PASSWORD_MIN",

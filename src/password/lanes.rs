@@ -172,7 +172,18 @@ impl<const N: usize> Lanes<N> {
 }
 
 impl<const N: usize> Lanes<N> {
+    /// Does so many rounds. A function of its own, so that the compiler has all registers for this loop.
+    #[inline(never)]
+    fn run(&mut self, rounds: u64, keys: [&Words; N], salts: &[Words; N]) {
+        let salts = salts.each_ref();
+        for _ in 0..rounds {
+            self.expand(keys, |_| {});
+            self.expand(salts, |_| {});
+        }
+    }
+
     /// The hashes by the tables as they are.
+    #[inline(never)]
     fn hashes(&self) -> [Hash; N] {
         const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";
 
@@ -250,7 +261,6 @@ fn without_last_byte(hash: [u8; HASH_BYTES + 1]) -> Hash {
 fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Output; N] {
     let keys = inputs.map(|input| &*input.key);
     let salts = inputs.map(|input| words(input.salt.into_iter()));
-    let salts = salts.each_ref();
 
     let mut lanes = Box::new(Lanes::<N>::new());
     // Only the first expansion is seasoned: with the four words of the salt, two by two, in turn.
@@ -270,10 +280,7 @@ fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Output; N] {
     let mut outputs = [Output::default(); N];
     let mut rounds = 0;
     for stop in stops {
-        for _ in rounds..stop.rounds() {
-            lanes.expand(keys, |_| {});
-            lanes.expand(salts, |_| {});
-        }
+        lanes.run(stop.rounds() - rounds, keys, &salts);
         rounds = stop.rounds();
         let hashes = lanes.hashes();
         for lane in 0..N {
