@@ -293,6 +293,23 @@ fn a_refused_secret_is_not_repeated() {
 }
 
 #[test]
+fn a_secret_file_holds_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let name = file.display().to_string();
+    for (option, value) in [
+        ("--database-url-file", "sqlite:two.db"),
+        ("--database-url-file", "postgres://me:s3cret@host/db"),
+        ("--smtp-url-file", "smtps://me:s3cret@host"),
+    ] {
+        std::fs::write(&file, format!("{value}\n# the users\n")).unwrap();
+        let message = parse(&[option, &name]).unwrap_err();
+        assert!(message.contains("on one line"), "{message}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+}
+
+#[test]
 fn a_rate_that_is_set_stands_in_either_exposure() {
     let rate = ["--login-rate-per-account", "7/15m"];
     for (exposure, limits) in [(&[][..], Limits::local()), (&PUBLIC, Limits::public())] {

@@ -23,6 +23,9 @@ pub(super) enum Place {
 /// Why a text is no [`DatabaseUrl`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDatabaseUrl {
+    /// It has a control character, such as a line break, written out or as `%0A` in a file name.
+    #[error("give the URL alone, on one line, without control characters")]
+    ControlCharacter,
     /// It begins with something else than the schemes we know.
     #[error("give sqlite:FILE, such as sqlite:bienvenue.db, or postgres://USER@HOST/DATABASE")]
     UnknownScheme,
@@ -84,6 +87,10 @@ impl FromStr for DatabaseUrl {
     type Err = InvalidDatabaseUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidDatabaseUrl> {
+        // Left in by SQLite's path, left out without a word by `Url::parse`.
+        if text.contains(char::is_control) {
+            return Err(InvalidDatabaseUrl::ControlCharacter);
+        }
         let (scheme, rest) = text
             .split_once(':')
             .ok_or(InvalidDatabaseUrl::UnknownScheme)?;
@@ -95,6 +102,9 @@ impl FromStr for DatabaseUrl {
                 let path = percent_decode_str(rest.strip_prefix("//").unwrap_or(rest))
                     .decode_utf8()
                     .map_err(|_| InvalidDatabaseUrl::NoFile)?;
+                if path.contains(char::is_control) {
+                    return Err(InvalidDatabaseUrl::ControlCharacter);
+                }
                 if path.is_empty() || path.ends_with('/') || path == ":memory:" {
                     return Err(InvalidDatabaseUrl::NoFile);
                 }
@@ -179,6 +189,25 @@ mod tests {
             parse("postgres://host:port/db"),
             Err(InvalidDatabaseUrl::Malformed(_))
         ));
+    }
+
+    #[test]
+    fn control_characters_are_refused() {
+        for text in [
+            "sqlite:two.db\n# the users",
+            "sqlite:two.db\n",
+            "\nsqlite:two.db",
+            "sqlite:two\t.db",
+            "sqlite:two%0A.db",
+            "sqlite:two%00.db",
+            "sqlite:two\u{85}.db",
+            "postgres://me:s3cret@host/db\n# the users",
+            "postgres://me:s3\r\ncret@host/db",
+            "postgres://me:s3cret@host/db\u{0}",
+        ] {
+            let error = InvalidDatabaseUrl::ControlCharacter;
+            assert_eq!(parse(text), Err(error), "{text:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ enum Encryption {
 /// Why a text is no [`SmtpUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSmtpUrl {
+    /// It has a control character, such as a line break.
+    #[error("give the URL alone, on one line, without control characters")]
+    ControlCharacter,
     /// It is no URL of a mail server.
     #[error(
         "give smtps://USER:PASSWORD@HOST:465, or smtp://USER:PASSWORD@HOST:587 for a server that \
@@ -98,6 +101,10 @@ impl FromStr for SmtpUrl {
     type Err = InvalidSmtpUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidSmtpUrl> {
+        // `Url::parse` leaves some of them out without a word.
+        if text.contains(char::is_control) {
+            return Err(InvalidSmtpUrl::ControlCharacter);
+        }
         let url: Url = text.parse().map_err(|_| InvalidSmtpUrl::Malformed)?;
         // In URLs of these schemes hosts are opaque: numbers in them are read only now.
         let host = url.host_str().ok_or(InvalidSmtpUrl::Malformed)?;
@@ -210,6 +217,14 @@ mod tests {
             ("smtps://me@mail.example.org", InvalidSmtpUrl::HalfLogin),
             ("smtps://:pw@mail.example.org", InvalidSmtpUrl::HalfLogin),
             ("smtps://me:%FF@mail.example.org", InvalidSmtpUrl::NotUtf8),
+            (
+                "smtps://me:s3\ncret@mail.example.org",
+                InvalidSmtpUrl::ControlCharacter,
+            ),
+            (
+                "smtps://mail.example.org\n# the relay",
+                InvalidSmtpUrl::ControlCharacter,
+            ),
         ] {
             assert_eq!(text.parse::<SmtpUrl>(), Err(reason), "{text}");
         }
