@@ -14,7 +14,11 @@ use clap::{Arg, Command};
 /// Parses a value that may hold a password. Unlike a plain function, it does not repeat a refused
 /// one on the terminal.
 #[derive(Clone)]
-pub(super) struct SecretParser<T>(fn(&OsStr) -> Result<T, String>);
+pub(super) struct SecretParser<T> {
+    parse: fn(&OsStr) -> Result<T, String>,
+    /// Whether the option names a file.
+    names_file: bool,
+}
 
 /// A secret out of a file.
 #[derive(Clone, Debug)]
@@ -28,26 +32,35 @@ pub(super) struct SecretFile<T> {
 impl<T: FromStr<Err: fmt::Display>> SecretParser<T> {
     /// The option is the value.
     pub(super) fn of_value() -> Self {
-        Self(|value| parse(value.to_str().ok_or("not UTF-8")?))
+        Self {
+            parse: |value| parse(value.to_str().ok_or("not UTF-8")?),
+            names_file: false,
+        }
     }
 
     /// The option names the file with the value, which may end in a line break and which anyone may
     /// read.
     pub(super) fn of_file() -> Self {
-        Self(|path| parse(read(path)?.0.trim_end()))
+        Self {
+            parse: |path| parse(read(path)?.0.trim_end()),
+            names_file: true,
+        }
     }
 }
 
 impl<T: FromStr<Err: fmt::Display>> SecretParser<SecretFile<T>> {
     /// The option names the file with the value, which may end in a line break.
     pub(super) fn of_secret_file() -> Self {
-        Self(|path| {
-            let (text, metadata) = read(path)?;
-            Ok(SecretFile {
-                value: parse(text.trim_end())?,
-                warning: warning(path.as_ref(), &metadata),
-            })
-        })
+        Self {
+            parse: |path| {
+                let (text, metadata) = read(path)?;
+                Ok(SecretFile {
+                    value: parse(text.trim_end())?,
+                    warning: warning(path.as_ref(), &metadata),
+                })
+            },
+            names_file: true,
+        }
     }
 }
 
@@ -99,11 +112,31 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for SecretParser<T> {
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<T, clap::Error> {
-        (self.0)(value).map_err(|reason| {
+        let parsed = if self.names_file && value.to_string_lossy().contains("://") {
+            Err(file_expected(command, argument))
+        } else {
+            (self.parse)(value)
+        };
+        parsed.map_err(|reason| {
             let option = argument.map(ToString::to_string).unwrap_or_default();
             let text = format!("invalid value for '{option}': {reason}");
             command.clone().error(ErrorKind::ValueValidation, text)
         })
+    }
+}
+
+/// What to give instead of a URL, which may hold a password, to an option that names a file.
+fn file_expected(command: &Command, argument: Option<&Arg>) -> String {
+    let name = argument.and_then(|argument| argument.get_long()?.strip_suffix("-file"));
+    let of_value = command
+        .get_arguments()
+        .find(|other| name.is_some() && other.get_long() == name);
+    match of_value.and_then(|other| other.get_long().zip(other.get_env())) {
+        Some((option, variable)) => format!(
+            "give the name of a file, or the URL by --{option} or the environment variable {}",
+            variable.display()
+        ),
+        None => "give the name of a file, not a URL".to_owned(),
     }
 }
 

@@ -293,6 +293,32 @@ fn a_refused_secret_is_not_repeated() {
 }
 
 #[test]
+fn a_url_in_place_of_a_file_name_is_not_repeated() {
+    for (option, value, hint) in [
+        (
+            "--database-url-file",
+            "postgres://bob:hunter2@localhost/b",
+            "or the URL by --database-url or the environment variable DATABASE_URL\n",
+        ),
+        (
+            "--smtp-url-file",
+            "smtps://bob:hunter2@localhost",
+            "or the URL by --smtp-url or the environment variable BIENVENUE_SMTP_URL\n",
+        ),
+        (
+            "--smtp-ca-file",
+            "https://bob:hunter2@localhost",
+            "the name of a file, not a URL\n",
+        ),
+    ] {
+        let message = parse(&[option, value]).unwrap_err();
+        assert!(message.contains(option), "{message}");
+        assert!(message.contains(hint), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
 fn a_secret_file_holds_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
