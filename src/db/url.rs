@@ -36,8 +36,15 @@ pub enum InvalidDatabaseUrl {
     #[error("sqlite: takes a file and no options; write a `?` in its name as %3F")]
     SqliteOptions,
     /// It is not a URL.
-    #[error("not a URL: {0}; give postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    #[error(
+        "not a URL: {0}; give postgres://USER:PASSWORD@HOST:PORT/DATABASE, signs such as # / @ in the \
+         password written %23 %2F %40"
+    )]
     Malformed(#[from] url::ParseError),
+    /// It has a `#`, or an `@` behind the host: the password was cut at a sign of its own, and what was
+    /// read as the host and the database is part of it.
+    #[error("signs such as # / @ in a password or a name are written %23 %2F %40")]
+    Unescaped,
 }
 
 impl DatabaseUrl {
@@ -110,7 +117,13 @@ impl FromStr for DatabaseUrl {
                 }
                 Ok(Self(Place::Sqlite(Path::new(&*path).to_path_buf())))
             }
-            "postgres" | "postgresql" => Ok(Self(Place::Postgres(Url::parse(text)?))),
+            "postgres" | "postgresql" => {
+                let url = Url::parse(text)?;
+                if url.fragment().is_some() || url.path().contains('@') {
+                    return Err(InvalidDatabaseUrl::Unescaped);
+                }
+                Ok(Self(Place::Postgres(url)))
+            }
             _ => Err(InvalidDatabaseUrl::UnknownScheme),
         }
     }
@@ -189,6 +202,23 @@ mod tests {
             parse("postgres://host:port/db"),
             Err(InvalidDatabaseUrl::Malformed(_))
         ));
+    }
+
+    #[test]
+    fn a_password_with_signs_that_are_not_escaped_is_refused_and_not_repeated() {
+        for text in [
+            "postgres://bob:hun#ter2@host/x",
+            "postgres://bob:hun/ter2@host/x",
+            "postgres://bob:1#ter2@host/x",
+            "postgres://bob:1/ter2@host/x",
+            "postgres://bob:1@ter2#@host/x",
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains("# / @"), "{message}");
+            assert!(message.contains("%23 %2F %40"), "{message}");
+            assert!(!message.contains("ter2"), "{message}");
+        }
+        assert!(parse("postgres://bob:hun%23%2F%40ter2@host/x").is_ok());
     }
 
     #[test]
