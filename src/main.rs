@@ -31,6 +31,10 @@ const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 /// is sent again after the next start.
 const LAST_MAILS: Duration = Duration::from_secs(5);
 
+/// How long after an order to stop another signal is the same order: `timeout` and service managers
+/// signal the process and its group, which it is in.
+const SAME_ORDER: Duration = Duration::from_millis(50);
+
 /// How long the database may take to be closed when all else has ended. Nothing is lost with what is
 /// cut off: whatever was acknowledged is in it.
 const LAST_WORD: Duration = Duration::from_millis(500);
@@ -215,8 +219,14 @@ async fn told_to_stop(log: Arc<Log>) {
     let mut orders = Orders::listen();
     orders.next().await;
     tokio::spawn(async move {
+        let repeats = async {
+            loop {
+                orders.next().await;
+            }
+        };
+        let _: Result<(), _> = timeout(SAME_ORDER, repeats).await;
         orders.next().await;
-        warn!("told again to stop: some requests are left without an answer");
+        warn!("told again to stop: ending at once, without waiting for requests under way");
         log.flush();
         std::process::exit(1);
     });

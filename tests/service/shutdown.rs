@@ -175,8 +175,26 @@ async fn the_second_order_ends_the_process_at_once() {
         server.signal(second);
         let (status, log) = server.wait();
         assert_eq!(status.code(), Some(1), "{log}");
-        assert!(log.contains("told again to stop"), "{log}");
+        assert!(
+            log.contains("told again to stop: ending at once, without waiting"),
+            "{log}"
+        );
         assert!(stopping.elapsed() < DRAIN_DEADLINE / 2);
+    }
+}
+
+#[tokio::test]
+async fn two_signals_at_once_are_one_order() {
+    for (one, other) in [("TERM", "TERM"), ("TERM", "INT")] {
+        let database = Database::sqlite();
+        let server = Server::start(&database.url);
+        // Both are pending when it goes on.
+        for name in ["STOP", one, other, "CONT"] {
+            server.signal(name);
+        }
+        let (status, log) = server.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(!log.contains("told again"), "{log}");
     }
 }
 
