@@ -26,11 +26,21 @@ const NEW_PASSWORD: &str = "t4rt1fl3tt3";
 #[command(name = "bienvenue-e2e", version)]
 struct Arguments {
     /// Where the service is
-    #[arg(long, default_value = "http://127.0.0.1:5000")]
+    #[arg(long, default_value = "http://127.0.0.1:5000", value_parser = parse_url)]
     url: String,
     /// Who the story is about
     #[arg(long, default_value = "guillaume@holberton.io")]
     email: String,
+}
+
+fn parse_url(text: &str) -> Result<String, &'static str> {
+    let (scheme, host) = text.split_once("://").unwrap_or_default();
+    let is_known = ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str());
+    if is_known && !host.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("a URL begins with http:// or https://, such as http://127.0.0.1:5000")
+    }
 }
 
 fn main() -> ExitCode {
@@ -96,12 +106,18 @@ fn step<T>(name: &str, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, St
 struct Failure {
     expected: String,
     came: String,
+    /// What to do about it, if the reason is known.
+    hint: Option<&'static str>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "        expected: {}", self.expected)?;
-        write!(formatter, "        came:     {}", self.came)
+        write!(formatter, "        came:     {}", self.came)?;
+        match self.hint {
+            Some(hint) => write!(formatter, "\n        hint:     {hint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -146,6 +162,7 @@ impl Reply {
         Failure {
             expected: expected.to_owned(),
             came: format!("status {}, body {}", self.status.as_u16(), self.body.trim()),
+            hint: None,
         }
     }
 }
@@ -173,8 +190,15 @@ impl Client {
     fn register_user(&self, email: &str, password: &str) -> Result<(), Failure> {
         let form = [("email", email), ("password", password)];
         let created = json!({ "email": email, "message": "user created" });
-        self.post("/users", &form)?.expect_json(200, &created)?;
         let taken = json!({ "message": "email already registered" });
+        let reply = self.post("/users", &form)?;
+        let is_taken = reply.status == StatusCode::BAD_REQUEST && reply.is_json(&taken);
+        reply
+            .expect_json(200, &created)
+            .map_err(|failure| Failure {
+                hint: is_taken.then_some("the service knows this user: give another --email"),
+                ..failure
+            })?;
         self.post("/users", &form)?.expect_json(400, &taken)?;
         Ok(())
     }
@@ -284,6 +308,7 @@ impl Client {
         let failed = |error: ureq::Error| Failure {
             expected: format!("an answer to {what} at {}", self.url),
             came: error.to_string(),
+            hint: None,
         };
         let mut response = response.map_err(failed)?;
         let body = response.body_mut().read_to_string().map_err(failed)?;

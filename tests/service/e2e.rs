@@ -59,6 +59,7 @@ on_each_engine! {
         assert!(printed.contains("FAILED  register_user"), "{printed}");
         assert!(printed.contains("expected: status 200"), "{printed}");
         assert!(printed.contains("came:     status 400"), "{printed}");
+        assert!(printed.contains("give another --email"), "{printed}");
 
         let other = e2e(&["--url", &server.url, "--email", "other@example.org"]).await;
         assert!(other.status.success());
@@ -85,6 +86,19 @@ async fn a_server_that_lets_everybody_in_fails_the_story() {
     let printed = printed(&output);
     assert!(printed.contains("expected: status 400"), "{printed}");
     assert!(printed.contains("came:     status 200"), "{printed}");
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_refused_with_what_one_begins_with() {
+    for url in ["localhost:5000", "ftp://localhost", "http://", ""] {
+        let output = e2e(&["--url", url]).await;
+        assert_eq!(output.status.code(), Some(2), "{url}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            message.contains("a URL begins with http://"),
+            "{url}: {message}"
+        );
+    }
 }
 
 #[tokio::test]
