@@ -19,13 +19,16 @@ type Identity = (u64, u64);
 #[cfg(not(unix))]
 type Identity = ();
 
-/// The names of a database's files: the database, its write-ahead log, the index of that.
+/// The names of a database's files: the database, its write-ahead log, the index of that. SQLite puts
+/// the other two beside the file itself, not beside a symbolic link that leads to it.
 pub(super) fn names(database: &Path) -> [PathBuf; 3] {
-    ["", "-wal", "-shm"].map(|suffix| {
-        let mut name = database.as_os_str().to_owned();
+    let file = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
+    let beside = |suffix| {
+        let mut name = file.clone().into_os_string();
         name.push(suffix);
         name.into()
-    })
+    };
+    [database.to_path_buf(), beside("-wal"), beside("-shm")]
 }
 
 /// The files of a database that is open, as they were when it was opened.

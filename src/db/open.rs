@@ -59,6 +59,12 @@ pub enum OpenError {
     /// The file is not there and cannot be created, or its rights cannot be set.
     #[error("cannot use {0}: check that its folder exists and can be written to")]
     File(DatabaseUrl, #[source] io::Error),
+    /// The files are open to others, and are another user's, who alone can change that.
+    #[error(
+        "cannot take {0} and the files beside it from other users: give them to the user that runs \
+         bienvenue (chown)"
+    )]
+    Rights(DatabaseUrl, #[source] io::Error),
     /// Nothing answers there, or it does not let us in.
     #[error("cannot connect to {0}")]
     Connect(DatabaseUrl, #[source] sqlx::Error),
@@ -171,14 +177,22 @@ async fn open(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
         if is_foreign.map_err(cannot_connect)? {
             return Err(OpenError::Foreign(url.clone()));
         }
+        // Before the schema is changed, which an earlier version of the program cannot undo.
+        engine::close_to_others(path).map_err(|error| OpenError::Rights(url.clone(), error))?;
     }
     let configured = engine.configure(&mut connection).await;
     configured.map_err(cannot_connect)?;
     let migrated = migrate(engine, &mut connection).await;
-    migrated.map_err(|error| OpenError::migrate(url, error))?;
+    let (before, now) = migrated.map_err(|error| OpenError::migrate(url, error))?;
+    if (1..now).contains(&before) {
+        info!(
+            database = %url,
+            "brought the schema from migration {before} to {now}: earlier versions of bienvenue cannot \
+             use this database any more"
+        );
+    }
     let watch = match &url.0 {
         Place::Sqlite(path) => {
-            engine::close_to_others(path).map_err(|error| OpenError::File(url.clone(), error))?;
             let watch = FileWatch::start(&url.to_connect_url(), path).await;
             Some(watch.map_err(cannot_connect)?)
         }
@@ -199,6 +213,10 @@ fn find_or_create_file(url: &DatabaseUrl, path: &Path) -> io::Result<bool> {
     if has_log && is_empty {
         // SQLite would remove the log.
         return Ok(false);
+    }
+    if path.is_symlink() && !path.exists() {
+        let reason = "it is a symbolic link that leads to no file";
+        return Err(io::Error::new(io::ErrorKind::NotFound, reason));
     }
     if engine::create_file(path)? {
         info!(database = %url, "there was no database: created an empty one");
@@ -234,28 +252,29 @@ async fn refuse_if_cut(
     }
 }
 
-/// Brings the schema up to date.
-async fn migrate(engine: Engine, connection: &mut AnyConnection) -> Result<(), MigrateError> {
+/// Brings the schema up to date. Returns the number of the last migration before and after.
+async fn migrate(
+    engine: Engine,
+    connection: &mut AnyConnection,
+) -> Result<(i64, i64), MigrateError> {
     let migrations = MIGRATIONS.iter().map(|(version, name, text)| {
         let sql = AssertSqlSafe(engine.translate(text)).into_sql_str();
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
     });
     let migrator = Migrator::with_migrations(migrations.collect());
+    let last = MIGRATIONS[MIGRATIONS.len() - 1].0;
     let Some(begin) = engine.begin_exclusive() else {
-        return migrator.run(connection).await;
+        let before = last_applied(&migrator, connection).await?;
+        migrator.run(connection).await?;
+        return Ok((before, last));
     };
     // A table that is rebuilt is dropped in between, and nothing that refers to it may go with it.
     // Cannot be turned off inside of a transaction.
     connection.execute("PRAGMA foreign_keys = OFF").await?;
     let mut transaction = connection.begin_with(begin).await?;
-    transaction
-        .ensure_migrations_table(&migrator.table_name)
-        .await?;
-    let applied = transaction
-        .list_applied_migrations(&migrator.table_name)
-        .await?;
+    let before = last_applied(&migrator, &mut transaction).await?;
     // Takes reading all that refers to anything, so not at every start.
-    let is_due = applied.len() < migrator.iter().count();
+    let is_due = before < last;
     let orphans = if is_due {
         count_orphans(&mut transaction).await?
     } else {
@@ -268,7 +287,19 @@ async fn migrate(engine: Engine, connection: &mut AnyConnection) -> Result<(), M
         return Err(sqlx::Error::Protocol(error.to_owned()).into());
     }
     transaction.commit().await?;
-    Ok(())
+    Ok((before, last))
+}
+
+/// The number of the last migration that was applied; 0 for none.
+async fn last_applied(
+    migrator: &Migrator,
+    connection: &mut AnyConnection,
+) -> Result<i64, MigrateError> {
+    let table = &migrator.table_name;
+    connection.ensure_migrations_table(table).await?;
+    let applied = connection.list_applied_migrations(table).await?;
+    let versions = applied.iter().map(|migration| migration.version);
+    Ok(versions.max().unwrap_or(0))
 }
 
 /// How many rows of an SQLite database refer to a row that is not there.

@@ -1,7 +1,7 @@
 //! The file of an SQLite database is lost, cut or damaged, while the service runs or before it starts.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -228,6 +228,40 @@ async fn a_start_that_finds_no_users_says_so_first() {
         first.contains("WARN") && first.contains("there and empty"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_symbolic_link_leads_to_the_file_or_is_refused() {
+    let database = Database::sqlite();
+    let link = file_of(&database);
+    let file = link.with_extension("file");
+    symlink(&file, &link).unwrap();
+    let refusal = refused_start(&database);
+    assert!(
+        refusal.contains("a symbolic link that leads to no file"),
+        "{refusal}"
+    );
+    assert!(!file.exists());
+
+    fs::remove_file(&link).unwrap();
+    let (status, log) = Server::start(&database.url).stop();
+    assert!(status.success(), "{log}");
+    fs::rename(&link, &file).unwrap();
+    symlink(&file, &link).unwrap();
+    let server = Server::start(&database.url);
+    server.registered(EMAIL, "b4l0u").await;
+    let session = server.logged_in(EMAIL, "b4l0u").await;
+    server.kill();
+    assert!(length(&beside(&file, "-wal")) > 0);
+    let server = Server::start(&database.url);
+    assert!(server.is_logged_in(&session).await);
+    // A link that leads elsewhere leads to another database.
+    let other = link.with_extension("other");
+    fs::copy(&file, &other).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink(&other, &link).unwrap();
+    let reply = server.register("new@example.org", "b4l0u").send().await;
+    reply.assert_refusal(503, UNAVAILABLE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, SqlSafeStr};
 
 use crate::on_each_engine;
+use crate::support::server::Server;
 use crate::support::{Database, TestApp};
 
 const PASSWORD: &str = "b4l0u";
@@ -180,6 +181,20 @@ on_each_engine! {
         app.inside.execute("DELETE FROM users").await;
         assert_eq!(app.inside.count("sessions").await, 0);
         assert!(!app.is_logged_in(&session).await);
+    }
+
+    async fn an_upgrade_is_told_of_and_nothing_else_is_taken_for_one(database: Database) {
+        let upgrade = "brought the schema from migration 3 to ";
+        create_old(&database, ["bob"]).await;
+        let (_, log) = Server::start(&database.url).stop();
+        assert!(log.contains(upgrade), "{log}");
+        let (_, log) = Server::start(&database.url).stop();
+        assert!(!log.contains("brought the schema"), "{log}");
+    }
+
+    async fn a_new_database_is_no_upgrade(database: Database) {
+        let (_, log) = Server::start(&database.url).stop();
+        assert!(!log.contains("brought the schema"), "{log}");
     }
 
     async fn an_upgrade_deletes_what_belongs_to_nobody(database: Database) {
