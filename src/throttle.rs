@@ -137,7 +137,8 @@ impl Throttle {
         ];
         let of_success = [
             self.bucket_of_source(Limit::SuccessfulLoginsPerSource, source),
-            self.bucket_of_network(Limit::SuccessfulLoginsPerNetwork, source),
+            self.bucket_of_network(Limit::SuccessfulLoginsPerNetwork, source)
+                .filter(|_| !is_familiar),
         ];
         let of_guess: Vec<Bucket> = of_guess.into_iter().flatten().collect();
         let of_success: Vec<Bucket> = of_success.into_iter().flatten().collect();

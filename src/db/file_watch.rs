@@ -4,6 +4,7 @@
 //! then is gone after a restart. So work on the database counts only if its files are still there
 //! afterwards (see [`WatchedFile::ensure_present`]), and a task looks at them when there is no work.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,8 +154,8 @@ pub(super) struct FileWatch {
 struct Eye {
     url: String,
     connection: Option<AnyConnection>,
-    /// How long the database file was the last time.
-    length: u64,
+    /// How long the database file and the log were the last time.
+    lengths: [u64; 2],
 }
 
 impl FileWatch {
@@ -169,7 +170,7 @@ impl FileWatch {
         let eye = Arc::new(Mutex::new(Eye {
             url: url.to_owned(),
             connection: Some(connection),
-            length: file::length(path)?,
+            lengths: lengths(path)?,
         }));
         let task = tokio::spawn(keep_looking(Arc::clone(&file), Arc::clone(&eye)));
         Ok(Self {
@@ -230,6 +231,12 @@ async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
     Ok(connection)
 }
 
+/// How long a database file and its log are, in bytes.
+fn lengths(database: &Path) -> io::Result<[u64; 2]> {
+    let [database, log, _] = file::names(database);
+    Ok([file::length(&database)?, file::length(&log)?])
+}
+
 async fn keep_looking(file: Arc<WatchedFile>, eye: Arc<Mutex<Eye>>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -246,7 +253,7 @@ impl Eye {
             return;
         }
         let looked = async {
-            self.look_at_length(file).await?;
+            self.look_at_lengths(file).await?;
             self.look_at_log(&file.path).await
         };
         if let Err(error) = looked.await {
@@ -260,18 +267,19 @@ impl Eye {
         }
     }
 
-    /// Notices that the end of the file was cut off. SQLite shortens it itself, after a `VACUUM`.
-    async fn look_at_length(&mut self, file: &WatchedFile) -> sqlx::Result<()> {
-        let length = file::length(&file.path)?;
-        let before = std::mem::replace(&mut self.length, length);
-        if length >= before {
+    /// Notices that the end of the file or of the log was cut off. Asks SQLite whenever a length has
+    /// changed: SQLite itself lengthens and shortens both, and a cut may follow within one interval.
+    async fn look_at_lengths(&mut self, file: &WatchedFile) -> sqlx::Result<()> {
+        let now = lengths(&file.path)?;
+        let before = std::mem::replace(&mut self.lengths, now);
+        if now == before {
             return Ok(());
         }
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
         let missing = match file::missing_bytes(connection, &file.path).await {
-            Err(error) if error::is_corrupt(&error) => before - length,
+            Err(error) if error::is_corrupt(&error) && now[0] < before[0] => before[0] - now[0],
             missing => missing?,
         };
         if missing > 0 {

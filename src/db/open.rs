@@ -145,18 +145,24 @@ impl OpenError {
 /// Opens the database, once, to prepare it for the pools. Returns the watch over its file, if it is
 /// one.
 pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
+    let mut has_content = false;
     if let Place::Sqlite(path) = &url.0 {
+        has_content = file::length(path).is_ok_and(|length| length > 0);
         let is_usable = find_or_create_file(url, path);
         if !is_usable.map_err(|error| OpenError::File(url.clone(), error))? {
             return Err(OpenError::LogWithoutFile(url.clone()));
         }
     }
     let since = Instant::now();
+    let mut is_told = false;
     // When another process starts at the same moment, SQLite refuses some steps at once instead of
     // waiting for the lock, above all the change to a write-ahead log.
     loop {
-        match open(url).await {
+        match open(url, has_content).await {
             Err(error) if error.is_busy() && since.elapsed() < BUSY_LIMIT => {
+                if !std::mem::replace(&mut is_told, true) {
+                    info!(database = %url, "another process holds the database: waiting for it");
+                }
                 sleep(BUSY_PAUSE).await;
             }
             opened => return opened,
@@ -165,8 +171,8 @@ pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, Open
 }
 
 /// Opens the database, refuses a damaged, another program's and a newer one, and brings the schema up to
-/// date.
-async fn open(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
+/// date. `has_content` if there was something in the file of an SQLite database.
+async fn open(url: &DatabaseUrl, has_content: bool) -> Result<Option<FileWatch>, OpenError> {
     let engine = Engine::of(url);
     let cannot_connect = |error| OpenError::connect(url, error);
     let connected = engine::connect(&url.to_connect_url()).await;
@@ -184,6 +190,10 @@ async fn open(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
     configured.map_err(cannot_connect)?;
     let migrated = migrate(engine, &mut connection).await;
     let (before, now) = migrated.map_err(|error| OpenError::migrate(url, error))?;
+    if before == 0 && has_content {
+        // Such as the file alone of a database whose tables were still in its log.
+        warn!(database = %url, "there were no tables in the database: created them, without users");
+    }
     if (1..now).contains(&before) {
         info!(
             database = %url,

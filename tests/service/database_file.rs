@@ -359,6 +359,54 @@ async fn a_file_that_is_cut_while_it_is_served_is_served_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_is_noticed_that_follows_on_growth_before_the_next_look() {
+    let (database, session) = filled(200).await;
+    let app = TestApp::new(database).await;
+    assert!(app.is_logged_in(&session).await);
+    app.db.look_after_file().await;
+    let before = length(&file_of(&app.database));
+    for number in 0..500 {
+        let add = format!(
+            "INSERT INTO users (email, hashed_password, password_version, created_at)
+             VALUES ('more{number}@example.org', 'x', 1, 0)"
+        );
+        app.inside.execute(&add).await;
+    }
+    app.inside.execute("PRAGMA wal_checkpoint(TRUNCATE)").await;
+    cut(&file_of(&app.database), 1000);
+    assert!(length(&file_of(&app.database)) > before);
+    app.db.look_after_file().await;
+    assert!(matches!(app.db.lost(), Some(LostDatabase::Cut { .. })));
+    assert_unavailable(&app, &session).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_emptied_is_noticed_if_the_file_needs_it() {
+    let app = TestApp::new(Database::sqlite()).await;
+    app.registered(EMAIL, "b4l0u").await;
+    let session = app.logged_in(EMAIL, "b4l0u").await;
+    app.db.look_after_file().await;
+    fs::write(beside(&file_of(&app.database), "-wal"), "").unwrap();
+    app.db.look_after_file().await;
+    assert!(matches!(app.db.lost(), Some(LostDatabase::Cut { .. })));
+    assert_unavailable(&app, &session).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_tables_went_with_its_log_is_told_of() {
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    server.registered(EMAIL, "b4l0u").await;
+    server.kill();
+    fs::remove_file(beside(&file_of(&database), "-wal")).unwrap();
+    let (_, log) = Server::start(&database.url).stop();
+    assert!(
+        log.contains("there were no tables in the database"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_is_not_hidden_by_the_end_of_the_service() {
     let (database, _) = filled(200).await;
     let server = Server::start(&database.url);

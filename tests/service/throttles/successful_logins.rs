@@ -33,6 +33,25 @@ on_each_engine! {
         assert_eq!(send(OTHER, "b4l0u", STRANGER).await.status, 200);
     }
 
+    async fn a_network_that_used_them_up_keeps_no_owner_out_of_a_familiar_source(database: Database) {
+        let limits = Limits {
+            successful_logins_per_source: rate("3/h"),
+            ..per_account("9/h")
+        };
+        let app = app_with(limits, database).await;
+        let send = |email, source: &str| app.log_in(email, "b4l0u").from(source).send();
+        assert_eq!(send(EMAIL, "203.0.113.7").await.status, 200);
+        let mut from_network = 1;
+        for number in 100..120 {
+            // A user who is familiar nowhere yet, at each source.
+            let login = send(OTHER, &format!("203.0.113.{number}")).await;
+            from_network += usize::from(login.status == 200);
+        }
+        assert_eq!(from_network, 12);
+        assert_eq!(send(EMAIL, "203.0.113.7").await.status, 200);
+        throttled(&send(EMAIL, "203.0.113.8").await);
+    }
+
     async fn no_more_of_them_succeed_at_once_than_one_after_another(database: Database) {
         let limits = Limits { successful_logins_per_source: rate("7/h"), ..NO_LIMITS };
         let app = app_with(limits, database).await;
