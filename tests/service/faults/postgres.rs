@@ -1,6 +1,7 @@
 //! PostgreSQL crashes, hangs, ends connections, is read-only or has no connection left, under load.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::task::JoinSet;
 
 use super::CLIENTS;
 use crate::support::ledger::{Ledgers, Load};
@@ -23,17 +24,7 @@ async fn survives<Fault>(
         let mut load = Load::start(&format!("user-{round}"), &[&server.url], CLIENTS);
         load.acknowledged(100).await;
         let fault = bring_about(&url).await;
-        let mut refused = 0;
-        while refused < 10 {
-            let email = format!("refused-{round}@example.org");
-            let reply = server.register(&email, "b4l0u").send().await;
-            // Connections from before the fault may go on for a while.
-            assert!(
-                [200, 400, 503].contains(&reply.status.as_u16()),
-                "{reply:?}"
-            );
-            refused += usize::from(reply.status == 503);
-        }
+        wait_for_refusals(&server, round).await;
         take_away(&url, fault).await;
         load.acknowledged(100).await;
         ledgers = ledgers.and(load.stop().await);
@@ -41,6 +32,28 @@ async fn survives<Fault>(
     ledgers.assert_hold(&server, name, ROUNDS).await;
     let (status, log) = server.stop();
     assert!(status.success(), "{log}");
+}
+
+/// Waits until whatever writes is refused.
+async fn wait_for_refusals(server: &Server, round: usize) {
+    loop {
+        let mut sign_ups = JoinSet::new();
+        for number in 0..10 {
+            let email = format!("refused-{round}-{number}@example.org");
+            sign_ups.spawn(server.register(&email, "b4l0u").send());
+        }
+        let replies = sign_ups.join_all().await;
+        if replies.iter().all(|reply| reply.status == 503) {
+            return;
+        }
+        // Connections from before the fault may go on for a while.
+        for reply in replies {
+            assert!(
+                [200, 400, 503].contains(&reply.status.as_u16()),
+                "{reply:?}"
+            );
+        }
+    }
 }
 
 async fn run(url: &str, statement: &str) {
