@@ -92,6 +92,8 @@ async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
     }
 
     warn_of_weaknesses(config);
+    // Before anybody can know that the service is up and tell it to stop.
+    let orders = Orders::listen();
     let address = listener.local_addr().map_err(Failure::Socket)?;
     info!(database = %config.database_url(), "listening on http://{address}");
     let purge = tokio::spawn(purge_now_and_then(auth.clone()));
@@ -101,7 +103,7 @@ async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
     let served = db.clone();
     let shutdown = async move {
         tokio::select! {
-            () = told_to_stop(log) => {}
+            () = told_to_stop(orders, log) => {}
             () = served.lost_for_good() => {}
         }
         stopping.send_replace(true);
@@ -215,8 +217,7 @@ async fn purge_now_and_then(auth: Auth) {
 
 /// Completes on Ctrl-C (SIGINT) or SIGTERM. At the second one the process ends on the spot: nothing
 /// that was acknowledged is lost by that, as by no crash.
-async fn told_to_stop(log: Arc<Log>) {
-    let mut orders = Orders::listen();
+async fn told_to_stop(mut orders: Orders, log: Arc<Log>) {
     orders.next().await;
     tokio::spawn(async move {
         let repeats = async {
