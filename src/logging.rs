@@ -1,6 +1,6 @@
 //! The log: lines on standard error, for people or for machines.
 //!
-//! Logging never waits for whatever reads the lines: they go into a bounded [`queue`], and a thread
+//! Logging never waits for whatever reads the lines: they go into a bounded `queue`, and a thread
 //! writes them.
 
 use std::io::{self, IsTerminal, Write};
