@@ -274,8 +274,12 @@ async fn migrate(
     let migrator = Migrator::with_migrations(migrations.collect());
     let last = MIGRATIONS[MIGRATIONS.len() - 1].0;
     let Some(begin) = engine.begin_exclusive() else {
+        // The lock that the migrator takes too, and more than once if need be: without it two first
+        // starts create the table of migrations at the same moment, and one fails.
+        connection.lock().await?;
         let before = last_applied(&migrator, connection).await?;
-        migrator.run(connection).await?;
+        migrator.run(&mut *connection).await?;
+        connection.unlock().await?;
         return Ok((before, last));
     };
     // A table that is rebuilt is dropped in between, and nothing that refers to it may go with it.
