@@ -97,6 +97,7 @@ impl State {
         ] {
             for token in tokens {
                 let reply = client.reset(email, token, "third").send().await;
+                assert!([200, 403].contains(&reply.status.as_u16()), "{reply:?}");
                 if reply.status != expected {
                     return false;
                 }

@@ -20,6 +20,9 @@ const UNPRIVILEGED: u32 = 65534;
 /// costs nothing.
 pub const ON_DISK: &str = "/var/tmp";
 
+/// How many connections a server lets in at once.
+pub const MAX_CONNECTIONS: usize = 300;
+
 /// Short, since the path of a socket must be.
 const SOCKETS: &str = "/tmp";
 
@@ -114,7 +117,8 @@ impl Cluster {
     /// Starts the server and waits until it answers.
     pub fn up(&self) {
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=300 -c fsync={}",
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections={MAX_CONNECTIONS} \
+             -c fsync={}",
             self.folder.path().display(),
             self.fsync
         );
