@@ -326,7 +326,8 @@ impl Auth {
         let latest = now.after(CLOCK_TOLERANCE);
         if user.last_seen_at <= stale || user.last_seen_at > latest {
             let touch = self.db.touch_session(digest, now, latest);
-            try_to_write("note that a session is in use", touch).await;
+            // In a box, as below: what few checks need takes no room in the future of every one.
+            Box::pin(try_to_write("note that a session is in use", touch)).await;
         }
         Ok(user)
     }
@@ -342,7 +343,8 @@ impl Auth {
         if let Found::Expired = found {
             let db = self.db.clone();
             let delete = async move { db.delete_expired_session(digest, cutoffs).await };
-            try_to_write("delete an expired session", to_its_end(delete)).await;
+            let delete = try_to_write("delete an expired session", to_its_end(delete));
+            Box::pin(delete).await;
         }
         Ok(found)
     }

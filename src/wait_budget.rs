@@ -22,13 +22,15 @@ tokio::task_local! {
 }
 
 /// Gives a request a whole budget.
-pub async fn of_request<T>(request: impl Future<Output = T>) -> T {
-    with(LIMIT, request).await
+pub fn of_request<T>(request: impl Future<Output = T>) -> impl Future<Output = T> {
+    with(LIMIT, request)
 }
 
 /// Gives this work, in which there may be several waits, this much for all of them.
-pub async fn with<T>(budget: Duration, work: impl Future<Output = T>) -> T {
-    LEFT.scope(Arc::new(micros(budget).into()), work).await
+///
+/// Not an `async fn`, which would hold the work twice: as its argument, and where it waits for it.
+pub fn with<T>(budget: Duration, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    LEFT.scope(Arc::new(micros(budget).into()), work)
 }
 
 /// Lets work that is to run as a task of its own take from the budget of the request that starts it.
