@@ -144,7 +144,8 @@ async fn nobody_is_refused_because_of_a_deadlock_with_a_purge() {
         ..per_account("9/h")
     };
     let app = app_with(limits, database).await;
-    let mut purge = AnyConnection::connect(&app.database.url).await.unwrap();
+    let connect = async || AnyConnection::connect(&app.database.url).await.unwrap();
+    let (mut purge, mut other) = (connect().await, connect().await);
     assert_wrong(&app.log_in(EMAIL, "wrong").send().await);
     // The source has a token less.
     assert_wrong(&app.log_in(OTHER, "wrong").send().await);
@@ -154,13 +155,25 @@ async fn nobody_is_refused_because_of_a_deadlock_with_a_purge() {
     ]
     .map(|which| format!("UPDATE throttles SET full_at = full_at WHERE {which}"));
 
-    // Holds what the login will wait for, then waits for what the login holds, patiently enough for
-    // the login to be the one that is undone.
-    let lock = format!("SET deadlock_timeout = '1min'; BEGIN; {of_account}");
-    purge.execute(AssertSqlSafe(lock)).await.unwrap();
+    // A server looks for a deadlock once, some time after a statement began to wait. So the purge waits
+    // first, behind the login for what another holds; when the login then waits for what the purge
+    // holds, it is the login that finds the deadlock and is undone.
+    other.execute("BEGIN").await.unwrap();
+    other
+        .execute(AssertSqlSafe(of_source.clone()))
+        .await
+        .unwrap();
+    let begin = "SET deadlock_timeout = '1min'; BEGIN";
+    purge.execute(begin).await.unwrap();
+    purge.execute(AssertSqlSafe(of_account)).await.unwrap();
     let login = tokio::spawn(app.log_in(EMAIL, "wrong").send());
     app.inside.wait_for_waiting(1).await;
-    purge.execute(AssertSqlSafe(of_source)).await.unwrap();
-    purge.execute("COMMIT").await.unwrap();
+    let purge = tokio::spawn(async move {
+        purge.execute(AssertSqlSafe(of_source)).await.unwrap();
+        purge.execute("COMMIT").await.unwrap();
+    });
+    app.inside.wait_for_waiting(2).await;
+    other.execute("COMMIT").await.unwrap();
+    purge.await.unwrap();
     assert_wrong(&login.await.unwrap());
 }
