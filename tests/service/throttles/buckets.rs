@@ -158,11 +158,8 @@ async fn nobody_is_refused_because_of_a_deadlock_with_a_purge() {
     // A server looks for a deadlock once, some time after a statement began to wait. So the purge waits
     // first, behind the login for what another holds; when the login then waits for what the purge
     // holds, it is the login that finds the deadlock and is undone.
-    other.execute("BEGIN").await.unwrap();
-    other
-        .execute(AssertSqlSafe(of_source.clone()))
-        .await
-        .unwrap();
+    let lock = "BEGIN; SELECT digest FROM throttles ORDER BY full_at DESC LIMIT 1 FOR UPDATE";
+    other.execute(lock).await.unwrap();
     let begin = "SET deadlock_timeout = '1min'; BEGIN";
     purge.execute(begin).await.unwrap();
     purge.execute(AssertSqlSafe(of_account)).await.unwrap();
