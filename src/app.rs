@@ -28,8 +28,6 @@ mod admission;
 mod body;
 mod brand;
 mod client_address;
-mod connection;
-mod connections;
 mod cross_site;
 mod error;
 mod fields;
@@ -37,15 +35,11 @@ mod forwarded;
 mod headers;
 mod host;
 mod json;
-mod limits;
 mod negotiation;
-mod open_files;
 mod pages;
 mod request_log;
-mod serve;
 mod session;
 mod settings;
-mod wait;
 
 use error::Error;
 use fields::{Fields, Malformed};
@@ -54,10 +48,9 @@ use pages::{Look, Pages};
 use request_log::Entry;
 use session::{CurrentUser, PresentedSession, forget_session};
 
+pub use body::MAX_BODY_BYTES;
 pub use brand::{BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName};
 pub use client_address::{InvalidTrustedProxy, TrustedProxy};
-pub use limits::ConnectionLimits;
-pub use serve::{DRAIN_DEADLINE, listen, serve};
 pub use session::SessionCookie;
 pub use settings::{Brand, Settings};
 
@@ -71,7 +64,7 @@ struct Edge {
     look: Look,
 }
 
-/// The service as a router. Binds nothing: tests call it as it is, [`serve()`] puts it on a socket.
+/// The service as a router. Binds nothing: tests call it as it is, [`serve`](crate::server::serve) puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {
     let look = Look::new(&settings.brand);
     let edge = Arc::new(Edge {

@@ -21,6 +21,7 @@ use crate::auth::Lifetimes;
 use crate::db::DatabaseUrl;
 use crate::password::{Cost, PasswordRule};
 use crate::public_url::PublicUrl;
+use crate::server::ConnectionLimits;
 use crate::throttle::Limits;
 
 mod brand;
@@ -299,9 +300,15 @@ impl Config {
             public_url: self.exposure.public_url.clone(),
             session_cookie: self.exposure.session_cookie(),
             trusted_proxies: self.exposure.trusted_proxies.clone(),
-            connection_limits: self.connections.limits(),
+            body_timeout: self.connections.body_timeout(),
             brand: self.brand.brand(),
         }
+    }
+
+    /// How long a client may keep the service waiting, and how many may come at once.
+    #[must_use]
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        self.connections.limits()
     }
 
     /// What is asked of a new password; `None` for nothing.

@@ -3,6 +3,8 @@
 //! ```text
 //!       main ── config, logging          bin/e2e  (a client like any other, over HTTP)
 //!         │
+//!       server    sockets: listen, connections, their time-outs and limits; knows no route
+//!         │
 //!        app      HTTP: router, extractors, negotiation, replies, pages
 //!         │  calls only
 //!        auth     the rules: register, log in, log out, reset, who is it
@@ -17,6 +19,8 @@
 //! Arrows point down only. `app` never sees [`db::Db`], `auth` never sees HTTP, only `db` sees SQL,
 //! and a test (`tests/service/architecture.rs`) keeps it so.
 //!
+//! - [`server`] accepts connections and cuts off clients that are slow or take too much. It serves any
+//!   router.
 //! - [`app`] takes requests apart, asks [`auth`], and puts replies together: JSON for programs, pages
 //!   for people.
 //! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
@@ -44,6 +48,7 @@ pub mod logging;
 pub mod mail;
 pub mod password;
 pub mod public_url;
+pub mod server;
 pub mod source;
 pub mod throttle;
 pub mod token;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bienvenue::app::{SessionCookie, app, listen, serve};
+use bienvenue::app::{SessionCookie, app};
 use bienvenue::auth::Auth;
 use bienvenue::clock::SystemClock;
 use bienvenue::config::{Config, MailWay};
@@ -16,6 +16,7 @@ use bienvenue::error_chain::ErrorChain;
 use bienvenue::logging::{self, Log};
 use bienvenue::mail::{self, Mailer};
 use bienvenue::password::{Cost, Passwords};
+use bienvenue::server::{listen, serve};
 use bienvenue::token::OsRandom;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -108,9 +109,8 @@ async fn run(config: &Config, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
         }
         stopping.send_replace(true);
     };
-    let settings = config.settings();
-    let limits = settings.connection_limits;
-    serve(listener, app(auth, settings), limits, shutdown).await;
+    let router = app(auth, config.settings());
+    serve(listener, router, config.connection_limits(), shutdown).await;
 
     purge.abort();
     // Ended, one way or the other, before the database is taken from under them.

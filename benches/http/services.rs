@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Json, Router};
-use bienvenue::app::{ConnectionLimits, Settings, app, serve};
+use bienvenue::app::{Settings, app};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::SystemClock;
 use bienvenue::db::Db;
 use bienvenue::password::{Cost, Passwords};
+use bienvenue::server::{ConnectionLimits, serve};
 use bienvenue::throttle::Limits;
 use bienvenue::token::{OsRandom, SessionId};
 use serde_json::json;

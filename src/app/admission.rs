@@ -20,7 +20,7 @@ pub(super) async fn admit(edge: &Edge, request: Request) -> Result<Request, Resp
     let admitted = match checked {
         Ok(()) if !has_body => Ok(request),
         // In a box, so that what most requests have no need of takes no room in the others' futures.
-        Ok(()) => Box::pin(body::read_whole(request, settings.connection_limits.body)).await,
+        Ok(()) => Box::pin(body::read_whole(request, settings.body_timeout)).await,
         Err(error) => Err(error),
     };
     admitted.map_err(|error| refuse(error, has_body))

@@ -12,7 +12,7 @@ use super::Result;
 use super::error::Error;
 
 /// The longest body that is read. The longest sensible one is a tenth of it.
-pub(super) const MAX_BYTES: usize = 16 * 1024;
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// How much of a body that is too long is received and thrown away, so that its sender gets to
 /// read the refusal: a connection that closes under a sender shows them an error of the network.
@@ -24,7 +24,7 @@ pub(super) async fn read_whole(request: Request, limit: Duration) -> Result<Requ
     // This client sends its body only when asked to, which reading it does.
     let waits_to_be_asked = parts.headers.contains_key(EXPECT);
     let announced = body.size_hint().lower();
-    let will_be_too_large = announced > MAX_BYTES as u64;
+    let will_be_too_large = announced > MAX_BODY_BYTES as u64;
     if will_be_too_large && (waits_to_be_asked || announced > MAX_DISCARDED_BYTES as u64) {
         return Err(Error::BodyTooLarge);
     }
@@ -44,7 +44,7 @@ async fn receive(mut body: Body) -> Result<Bytes> {
         if received > MAX_DISCARDED_BYTES {
             break;
         }
-        if received <= MAX_BYTES {
+        if received <= MAX_BODY_BYTES {
             // No more than what has come: a body that stays unfinished holds no room for its rest.
             kept.reserve_exact(data.len());
             kept.extend_from_slice(&data);
@@ -52,7 +52,7 @@ async fn receive(mut body: Body) -> Result<Bytes> {
             kept = Vec::new();
         }
     }
-    if received > MAX_BYTES {
+    if received > MAX_BODY_BYTES {
         Err(Error::BodyTooLarge)
     } else {
         Ok(kept.into())

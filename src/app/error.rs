@@ -48,7 +48,7 @@ pub(super) enum Error {
     )]
     UnsupportedMediaType,
     /// The body is too long.
-    #[error("body is larger than {} bytes", body::MAX_BYTES)]
+    #[error("body is larger than {} bytes", body::MAX_BODY_BYTES)]
     BodyTooLarge,
     /// The body did not arrive in time.
     #[error("body took too long to arrive")]

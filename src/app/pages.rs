@@ -30,7 +30,7 @@ mod next;
 mod palette;
 mod texts;
 
-use super::body::MAX_BYTES;
+use super::body::MAX_BODY_BYTES;
 use super::error::{self, Error, Refused};
 use super::fields::{FORM, Fields, Problem, content_type};
 use super::{Edge, Result, admission};
@@ -92,7 +92,9 @@ async fn route(State(router): State<Router>, request: Request) -> Result<Respons
         return Ok(router.oneshot(request).await.into_response());
     }
     let (mut parts, body) = request.into_parts();
-    let form = to_bytes(body, MAX_BYTES).await.map_err(Error::BrokenBody)?;
+    let form = to_bytes(body, MAX_BODY_BYTES)
+        .await
+        .map_err(Error::BrokenBody)?;
     parts.method = method_meant_by(&form)?;
     let request = Request::from_parts(parts, Body::from(form));
     Ok(router.oneshot(request).await.into_response())

@@ -1,13 +1,14 @@
 //! How the service shows itself to those who reach it.
 
+use std::time::Duration;
+
 use super::brand::{BrandColor, Logo, SiteName};
 use super::client_address::TrustedProxy;
-use super::limits::ConnectionLimits;
 use super::session::SessionCookie;
 use crate::public_url::PublicUrl;
 
 /// How the service shows itself. The default is the local exposure: for clients on this machine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the world reaches the service; `None` in local exposure.
     pub public_url: Option<PublicUrl>,
@@ -15,10 +16,22 @@ pub struct Settings {
     pub session_cookie: SessionCookie,
     /// Who is believed about where a request comes from.
     pub trusted_proxies: Vec<TrustedProxy>,
-    /// How long a client may keep the service waiting.
-    pub connection_limits: ConnectionLimits,
+    /// From the header fields of a request to the end of its body.
+    pub body_timeout: Duration,
     /// What its pages look like.
     pub brand: Brand,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            session_cookie: SessionCookie::default(),
+            trusted_proxies: Vec::new(),
+            body_timeout: Duration::from_secs(30),
+            brand: Brand::default(),
+        }
+    }
 }
 
 impl Settings {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::parse_time;
-use crate::app::ConnectionLimits;
+use crate::server::ConnectionLimits;
 
 /// How long a client may keep the service waiting. Whoever exceeds a time is cut off.
 #[derive(Clone, Debug, Args)]
@@ -68,11 +68,15 @@ pub(super) struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// All of them together.
+    /// How long the body of a request may take.
+    pub(super) fn body_timeout(&self) -> Duration {
+        self.body_timeout
+    }
+
+    /// All that a server has to know.
     pub(super) fn limits(&self) -> ConnectionLimits {
         ConnectionLimits {
             head: self.head_timeout,
-            body: self.body_timeout,
             keep_alive: self.keep_alive_timeout,
             answer: self.answer_timeout,
             connections: self.max_connections,

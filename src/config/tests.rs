@@ -1,6 +1,6 @@
 //! What the command line takes and what it refuses.
 
-use crate::app::{ConnectionLimits, SessionCookie};
+use crate::app::{SessionCookie, Settings};
 use crate::mail::Sender;
 use crate::password::PasswordRule;
 
@@ -350,8 +350,10 @@ fn a_rate_that_is_set_stands_in_either_exposure() {
 
 #[test]
 fn the_limits_of_connections_are_the_usual_ones_unless_set() {
-    let settings = parse(&[]).unwrap().settings();
-    assert_eq!(settings.connection_limits, ConnectionLimits::default());
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.connection_limits(), ConnectionLimits::default());
+    let body_timeout = config.settings().body_timeout;
+    assert_eq!(body_timeout, Settings::default().body_timeout);
     let arguments = [
         ["--head-timeout", "1s"],
         ["--body-timeout", "2s"],
@@ -361,13 +363,13 @@ fn the_limits_of_connections_are_the_usual_ones_unless_set() {
     ];
     let set = ConnectionLimits {
         head: Duration::from_secs(1),
-        body: Duration::from_secs(2),
         answer: Duration::from_secs(3),
         keep_alive: Duration::from_secs(4),
         connections: 5,
     };
-    let settings = parse(arguments.as_flattened()).unwrap().settings();
-    assert_eq!(settings.connection_limits, set);
+    let config = parse(arguments.as_flattened()).unwrap();
+    assert_eq!(config.connection_limits(), set);
+    assert_eq!(config.settings().body_timeout, Duration::from_secs(2));
 }
 
 #[test]

@@ -25,10 +25,10 @@ type Rule = (
     &'static str,
 );
 
-const FORBIDDEN: [Rule; 12] = [
+const FORBIDDEN: [Rule; 14] = [
     (
         &[
-            &["app", "auth", "config", "lib", "logging", "main"],
+            &["app", "auth", "config", "lib", "logging", "main", "server"],
             &["mail", "password", "throttle"],
             WORDS,
         ],
@@ -55,8 +55,25 @@ const FORBIDDEN: [Rule; 12] = [
     ),
     (
         &[&["auth"], SIDE_ROOMS, WORDS],
-        &["app", "config"],
+        &["app", "config", "server"],
         "arrows point down",
+    ),
+    (
+        &[&["app"]],
+        &["crate::server", "TcpListener", "TcpStream"],
+        "only `server` knows sockets",
+    ),
+    (
+        &[&["server"]],
+        &[
+            "Auth",
+            "Db",
+            "Settings",
+            "crate::auth",
+            "crate::config",
+            "crate::db",
+        ],
+        "`server` serves any router",
     ),
     (&[SIDE_ROOMS, WORDS], &["auth"], "arrows point down"),
     (

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use bienvenue::app::ConnectionLimits;
+use bienvenue::server::ConnectionLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -19,14 +19,14 @@ use crate::support::raw::Raw;
 const HALF_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nX:";
 const HALF_BODY: &[u8] = b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nemail";
 
+const LONG: Duration = Duration::from_mins(10);
+
 /// No time limit ends a connection while a test runs: what ends, made room.
 fn at_most(connections: usize) -> ConnectionLimits {
-    let long = Duration::from_mins(10);
     ConnectionLimits {
-        head: long,
-        body: long,
-        keep_alive: long,
-        answer: long,
+        head: LONG,
+        keep_alive: LONG,
+        answer: LONG,
         connections,
     }
 }
@@ -45,7 +45,7 @@ async fn assert_is_served(raw: &mut Raw) {
 #[tokio::test]
 async fn the_connection_that_waited_longest_makes_room() {
     for said in [&b""[..], HALF_HEAD, HALF_BODY, GET_HOME] {
-        let (address, app, _) = serve_with(at_most(3)).await;
+        let (address, app, _) = serve_with(at_most(3), LONG).await;
         let before = app.inside.all_rows().await;
         let mut waiting = Vec::new();
         for _ in 0..3 {
@@ -70,7 +70,7 @@ async fn the_connection_that_waited_longest_makes_room() {
 
 #[tokio::test]
 async fn the_source_with_the_most_connections_makes_room_first() {
-    let (address, ..) = serve_with(at_most(6)).await;
+    let (address, ..) = serve_with(at_most(6), LONG).await;
     let mut owner = Raw::connect_from("127.0.0.2", &address).await;
     assert_is_served(&mut owner).await;
     let mut greedy = Vec::new();
@@ -167,7 +167,7 @@ async fn a_flood_from_the_same_address_keeps_nobody_out() {
         [&b""[..]; 3],
         [HALF_HEAD, HALF_BODY, GET_HOME],
     ] {
-        let (address, ..) = serve_with(at_most(50)).await;
+        let (address, ..) = serve_with(at_most(50), LONG).await;
         let flood = flood(&address, 100, said);
         for _ in 0..20 {
             let visit = timeout(PATIENCE, visit(&address));
@@ -179,7 +179,7 @@ async fn a_flood_from_the_same_address_keeps_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_requests_do_not_push_out_a_client_between_two_requests() {
-    let (address, ..) = serve_with(at_most(20)).await;
+    let (address, ..) = serve_with(at_most(20), LONG).await;
     let mut regular = Raw::connect_to(&address).await;
     assert_is_served(&mut regular).await;
     let mut unfinished = Vec::new();
@@ -199,7 +199,7 @@ async fn unfinished_requests_hold_so_much_together_and_the_oldest_makes_room() {
     const LENGTH: usize = 16 * 1024;
     const CLIENTS: usize = 400;
     const ROOM: usize = 4 * 1024 * 1024 / LENGTH;
-    let (address, app, _) = serve_with(at_most(10_000)).await;
+    let (address, app, _) = serve_with(at_most(10_000), LONG).await;
     let before = app.inside.all_rows().await;
     let head = format!("POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n");
     let nearly_all = [head.as_bytes(), &[b'x'; LENGTH - 1]].concat();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use bienvenue::app::{ConnectionLimits, DRAIN_DEADLINE, listen, serve};
+use bienvenue::server::{ConnectionLimits, DRAIN_DEADLINE, listen, serve};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 

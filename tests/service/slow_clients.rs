@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
-use bienvenue::app::{ConnectionLimits, Settings, app, serve};
+use bienvenue::app::{Settings, app};
+use bienvenue::server::{ConnectionLimits, serve};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -24,17 +25,21 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Little patience, but for what is set otherwise.
 const LIMITS: ConnectionLimits = ConnectionLimits {
     head: Duration::from_millis(300),
-    body: Duration::from_millis(300),
     keep_alive: Duration::from_mins(10),
     answer: Duration::from_millis(300),
     connections: 1000,
 };
 
+const BODY_TIMEOUT: Duration = Duration::from_millis(300);
+
 /// Serves the router of the service on a socket, whose address it returns.
-pub async fn serve_with(limits: ConnectionLimits) -> (String, TestApp, JoinHandle<()>) {
+pub async fn serve_with(
+    limits: ConnectionLimits,
+    body_timeout: Duration,
+) -> (String, TestApp, JoinHandle<()>) {
     let test_app = TestApp::new(Database::sqlite()).await;
     let settings = Settings {
-        connection_limits: limits,
+        body_timeout,
         ..Settings::default()
     };
     let router = app(test_app.auth.clone(), settings);
@@ -58,7 +63,7 @@ async fn assert_ends_after(limit: Duration, started: Instant, raw: Raw) {
 
 #[tokio::test]
 async fn who_says_nothing_is_cut_off() {
-    let (address, ..) = serve_with(LIMITS).await;
+    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
     let started = Instant::now();
     let raw = Raw::connect_to(&address).await;
     assert_ends_after(LIMITS.head, started, raw).await;
@@ -66,7 +71,7 @@ async fn who_says_nothing_is_cut_off() {
 
 #[tokio::test]
 async fn who_never_ends_the_head_is_cut_off_however_steadily_it_comes() {
-    let (address, ..) = serve_with(LIMITS).await;
+    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
     let started = Instant::now();
     let mut stream = TcpStream::connect(&address).await.unwrap();
     stream
@@ -82,7 +87,7 @@ async fn who_never_ends_the_head_is_cut_off_however_steadily_it_comes() {
 
 #[tokio::test]
 async fn so_is_who_never_ends_a_later_one() {
-    let (address, ..) = serve_with(LIMITS).await;
+    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
     let mut raw = Raw::connect_to(&address).await;
     raw.send(GET_HOME).await;
     assert_eq!(raw.reply().await.status, 200);
@@ -93,13 +98,13 @@ async fn so_is_who_never_ends_a_later_one() {
 
 #[tokio::test]
 async fn who_never_ends_the_body_is_told_so_and_cut_off() {
-    let (address, app, _) = serve_with(LIMITS).await;
+    let (address, app, _) = serve_with(LIMITS, BODY_TIMEOUT).await;
     let before = app.inside.all_rows().await;
     let started = Instant::now();
     let mut raw = Raw::connect_to(&address).await;
     let head = b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
     raw.send(head).await;
-    while started.elapsed() < LIMITS.body + Duration::from_millis(100) {
+    while started.elapsed() < BODY_TIMEOUT + Duration::from_millis(100) {
         raw.send(b"x").await;
         sleep(Duration::from_millis(20)).await;
     }
@@ -117,7 +122,7 @@ async fn a_connection_may_rest_between_requests_and_then_ends() {
         keep_alive: Duration::from_millis(600),
         ..LIMITS
     };
-    let (address, ..) = serve_with(limits).await;
+    let (address, ..) = serve_with(limits, BODY_TIMEOUT).await;
     let mut raw = Raw::connect_to(&address).await;
     let mut started = Instant::now();
     for _ in 0..3 {
@@ -131,7 +136,7 @@ async fn a_connection_may_rest_between_requests_and_then_ends() {
 
 #[tokio::test]
 async fn who_does_not_read_the_answers_is_cut_off() {
-    let (address, ..) = serve_with(LIMITS).await;
+    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
@@ -148,10 +153,9 @@ async fn who_does_not_read_the_answers_is_cut_off() {
 async fn a_good_client_does_not_notice_the_slow_ones() {
     let limits = ConnectionLimits {
         head: PATIENCE,
-        body: PATIENCE,
         ..LIMITS
     };
-    let (address, ..) = serve_with(limits).await;
+    let (address, ..) = serve_with(limits, PATIENCE).await;
     let mut stuck = Vec::new();
     for _ in 0..100 {
         for said in [

@@ -1,4 +1,6 @@
-//! Serving a router on a socket until told to stop.
+//! Sockets and connections: serves a router over HTTP/1.1 until told to stop.
+//!
+//! Knows no route, and of [`app`](crate::app) only how long a body is that it reads.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,9 +15,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
 
-use super::connections::{self, Connections};
-use super::limits::ConnectionLimits;
-use super::{connection, open_files};
+mod connection;
+mod connections;
+mod limits;
+mod open_files;
+mod wait;
+
+pub use limits::ConnectionLimits;
+
+use connections::Connections;
 
 /// How long requests that have arrived may take to be answered after the order to stop. A second less
 /// than whatever runs the service usually waits before it kills it, for the rest that is to be ended.

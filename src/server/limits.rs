@@ -8,8 +8,6 @@ use std::time::Duration;
 pub struct ConnectionLimits {
     /// From the connection, or the first byte of a later request, to the end of its header fields.
     pub head: Duration,
-    /// From the header fields of a request to the end of its body.
-    pub body: Duration,
     /// From an answer to the next request of the same client.
     pub keep_alive: Duration,
     /// From the first part of an answer that the client does not take to the last one.
@@ -23,7 +21,6 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
-            body: Duration::from_secs(30),
             // Longer than what proxies keep unused connections for (60 s in nginx and in the load
             // balancers of AWS): the one who closes must be the one who sends, or a request meets
             // a closing connection now and then.

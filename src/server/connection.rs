@@ -30,9 +30,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use super::body;
 use super::limits::ConnectionLimits;
 use super::wait::{Pause, Wait};
+use crate::app::MAX_BODY_BYTES;
 
 /// The longest request line with header fields, in bytes, that is read; more get 431. Browsers send
 /// a tenth of it.
@@ -223,7 +223,7 @@ impl Progress {
         match awaited {
             Awaited::Head(_) | Awaited::Body(_) => {
                 // What is received beyond that is thrown away.
-                let most = MAX_HEAD_BYTES + body::MAX_BYTES;
+                let most = MAX_HEAD_BYTES + MAX_BODY_BYTES;
                 self.received.load(Relaxed).min(most)
             }
             _ => 0,
