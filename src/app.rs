@@ -64,7 +64,8 @@ struct Edge {
     look: Look,
 }
 
-/// The service as a router. Binds nothing: tests call it as it is, [`serve`](crate::server::serve) puts it on a socket.
+/// The service as a router. Binds nothing: tests call it as it is, and
+/// [`serve`](crate::server::serve) puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {
     let look = Look::new(&settings.brand);
     let edge = Arc::new(Edge {
