@@ -1,249 +1,171 @@
-//! HTTP: which path and method asks for what, and what the answer looks like.
+//! HTTP: the routes, what stands around them, and who reads JSON and who a page.
 //!
-//! Handlers take a request apart, have it done (`actions`) and put a reply together. They decide
-//! nothing. Those here answer programs, in JSON; those in `pages` answer people in browsers, who
-//! are told apart in `negotiation`.
+//! ```text
+//! app.rs            the route table and the layers (this file)
+//!   routes/         a file for each path
+//!   middleware/     the layers: log, header fields, checks
+//!   refusal.rs      a refusal becomes JSON or a page
+//!   request/        what a request is taken apart into
+//!   response.rs     parts of responses
+//!   state.rs        what handlers can reach
+//!   settings.rs     how the service is reached
+//!   pages/          what pages are made of, rendered from data
+//!   error.rs        every refusal: status, text, header fields
+//! ```
+//!
+//! Each imports only from those below it.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::VARY;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use serde_json::json;
-use tower::ServiceBuilder;
-use tower::util::MapResponseLayer;
+use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument;
 
-use crate::auth::{Auth, Reset};
-use crate::source::Source;
-use crate::wait_budget;
+use crate::auth::Auth;
 
-mod actions;
-mod admission;
-mod body;
-mod brand;
-mod client_address;
-mod cross_site;
 mod error;
-mod fields;
-mod forwarded;
-mod headers;
-mod host;
-mod json;
-mod negotiation;
+mod middleware;
 mod pages;
-mod request_log;
-mod session;
+mod refusal;
+mod request;
+mod response;
+mod routes;
 mod settings;
+mod state;
 
 use error::Error;
-use fields::{Fields, Malformed};
-use json::Json;
-use pages::{Look, Pages};
-use request_log::Entry;
-use session::{CurrentUser, PresentedSession, forget_session};
+use middleware::{access_log, request_check, security_headers};
+use pages::View;
+use refusal::represent;
+use request::accept;
+use routes::{home, profile, reset_password, sessions, users};
+use state::AppState;
 
-pub use body::MAX_BODY_BYTES;
-pub use brand::{BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName};
-pub use client_address::{InvalidTrustedProxy, TrustedProxy};
-pub use session::SessionCookie;
-pub use settings::{Brand, Settings};
+pub use error::MAX_BODY_BYTES;
+pub use pages::{
+    Brand, BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName,
+};
+pub use settings::{InvalidTrustedProxy, SessionCookie, Settings, TrustedProxy};
 
-type Result<T> = std::result::Result<T, Error>;
-
-/// What every handler can reach: the rules, how the service shows itself, and what its pages look
-/// like.
-struct Edge {
-    auth: Auth,
-    settings: Settings,
-    look: Look,
-}
-
-/// The service as a router. Binds nothing: tests call it as it is, and
-/// [`serve`](crate::server::serve) puts it on a socket.
+/// The service as a router. Binds nothing: [`serve`](crate::server::serve) puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {
-    let look = Look::new(&settings.brand);
-    let edge = Arc::new(Edge {
-        auth,
-        settings,
-        look,
-    });
-    let routes = [
-        ("/", get(home)),
-        ("/users", post(register_user)),
-        ("/sessions", post(log_in).delete(log_out)),
-        ("/profile", get(profile)),
-        ("/reset_password", post(ask_for_reset).put(update_password)),
-    ];
-    let pages = Pages::new(Arc::clone(&edge));
-    let over_tls = edge.settings.is_over_tls();
-    let headers = MapResponseLayer::new(move |response| headers::add(response, over_tls));
-    // One layer for axum, which puts each into boxes of its own for every request.
+    let state = Arc::new(AppState::new(auth, settings));
+    // A request passes these from the first to the last, its response from the last to the first.
     let around_routes = ServiceBuilder::new()
-        .layer(headers.clone())
-        .layer(from_fn_with_state(Arc::new(pages), attend))
-        .layer(CatchPanicLayer::custom(error::from_panic));
-    let around_files = ServiceBuilder::new()
-        .layer(headers)
-        .layer(from_fn(attend_to_file));
-    with_routes(routes)
+        .layer(security_headers::layer(&state.settings))
+        .layer(from_fn_with_state(Arc::clone(&state), negotiate))
+        .layer(from_fn(access_log::log_request))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(Arc::clone(&state), request_check::check));
+    // Files are the same for every client and every site.
+    let around_assets = ServiceBuilder::new()
+        .layer(security_headers::layer(&state.settings))
+        .layer(from_fn(refuse_in_json))
+        .layer(from_fn(access_log::log_request))
+        .layer(from_fn(request_check::check_for_file));
+    route_table(&state)
         .layer(around_routes)
-        .merge(edge.look.files().layer(around_files))
-        // axum clones the state for every request, so it is one counter to count up.
-        .with_state(edge)
+        .merge(assets(&state).layer(around_assets))
 }
 
-/// What stands between every request and its handler.
-async fn attend(
-    State(pages): State<Arc<Pages>>,
-    matched: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let entry = Entry::begin(request.method(), matched);
-    let answer = wait_budget::of_request(answer(&pages, request, next));
-    let mut response = answer.instrument(entry.span()).await;
-    entry.end(&mut response);
-    response
-}
-
-/// Lets the pages answer those who would rather read HTML, and the contract's JSON everybody else.
-async fn answer(pages: &Pages, request: Request, next: Next) -> Response {
-    if negotiation::prefers_html(request.headers()) {
-        return Box::pin(pages.answer(request)).await;
-    }
-    let mut response = match admission::admit(pages.edge(), request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => refusal,
-    };
-    negotiation::mark(&mut response);
-    response
-}
-
-/// What stands before a file, which is the same for everybody.
-async fn attend_to_file(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let entry = Entry::begin(request.method(), matched);
-    let answer = async {
-        match admission::refuse_file(&request) {
-            None => next.run(request).await,
-            Some(refusal) => refusal,
-        }
-    };
-    let mut response = answer.instrument(entry.span()).await;
-    entry.end(&mut response);
-    response
-}
-
-/// A router with these routes that refuses everything else.
-fn with_routes<const N: usize>(
-    routes: [(&'static str, MethodRouter<Arc<Edge>>); N],
-) -> Router<Arc<Edge>> {
-    routes
+/// Each path, with its methods for programs, which read JSON, and for people, who read pages.
+fn route_table(state: &Arc<AppState>) -> Router {
+    let table = [
+        ("/", get(home::greet), get(home::home_page)),
+        (
+            "/users",
+            post(users::sign_up),
+            get(users::sign_up_page).post(users::sign_up_form),
+        ),
+        (
+            "/sessions",
+            post(sessions::log_in).delete(sessions::log_out),
+            get(sessions::log_in_page)
+                .post(sessions::log_in_form)
+                .delete(sessions::log_out_form),
+        ),
+        (
+            "/profile",
+            get(profile::profile),
+            get(profile::profile_page),
+        ),
+        (
+            "/reset_password",
+            post(reset_password::ask_for_reset).put(reset_password::update_password),
+            get(reset_password::reset_password_page)
+                .post(reset_password::ask_for_reset_form)
+                .put(reset_password::update_password_form),
+        ),
+    ];
+    let router = table
         .into_iter()
-        .fold(Router::new(), add_route)
-        .fallback(async || Error::NotFound)
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .fold(Router::new(), |router, (path, programs, people)| {
+            add_route(router, path, [programs, people], state)
+        });
+    router.fallback(async || Error::NotFound)
 }
 
-/// Serves a path with and without a slash at its end, as most of the original services do.
+/// Adds a path, with and without a slash at its end, as most of the original services serve it.
 fn add_route(
-    router: Router<Arc<Edge>>,
-    (path, methods): (&'static str, MethodRouter<Arc<Edge>>),
-) -> Router<Arc<Edge>> {
-    let router = router.route(path, methods.clone());
+    router: Router,
+    path: &str,
+    methods: [MethodRouter<Arc<AppState>>; 2],
+    state: &Arc<AppState>,
+) -> Router {
+    let [programs, people] = methods.map(|methods| {
+        let methods = methods.fallback(async || Error::MethodNotAllowed);
+        methods.with_state(Arc::clone(state))
+    });
+    let methods = Arc::new((programs, people));
+    let service = service_fn(move |request: Request| {
+        let (programs, people) = &*methods;
+        let view = View::of(request.extensions());
+        view.map_or(programs, |_| people).clone().call(request)
+    });
+    let router = router.route_service(path, service.clone());
     if path.ends_with('/') {
         router
     } else {
-        router.route(&format!("{path}/"), methods)
+        router.route_service(&format!("{path}/"), service)
     }
 }
 
-async fn home() -> impl IntoResponse {
-    Json(json!({ "message": "Bienvenue" }))
+/// The files of the pages.
+fn assets(state: &AppState) -> Router {
+    let router = state.theme.assets().fold(Router::new(), |router, asset| {
+        let file = asset.clone();
+        router.route(asset.path(), get(async move || file))
+    });
+    router.method_not_allowed_fallback(async || Error::MethodNotAllowed)
 }
 
-async fn register_user(
-    State(edge): State<Arc<Edge>>,
-    source: Source,
-    fields: Fields,
-) -> Result<impl IntoResponse> {
-    let email = actions::register(&edge, source, &fields).await?;
-    Ok(Json(json!({
-        "email": email.as_str(),
-        "message": "user created",
-    })))
+/// Chooses between JSON and pages, and in which language those are: the view in the extensions of a
+/// request is for a person, its absence for a program. Refusals are represented accordingly.
+async fn negotiate(
+    State(state): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if !accept::prefers_html(request.headers()) {
+        let mut response = refuse_in_json(request, next).await;
+        let by_accept = HeaderValue::from_static("accept");
+        response.headers_mut().append(VARY, by_accept);
+        return response;
+    }
+    let language = accept::language(request.headers());
+    let view = View::new(language, Arc::clone(&state.theme));
+    request.extensions_mut().insert(view.clone());
+    let method = request.method().clone();
+    represent(next.run(request).await, Some(&view), &method)
 }
 
-async fn log_in(
-    State(edge): State<Arc<Edge>>,
-    source: Source,
-    replaced: Option<PresentedSession>,
-    fields: Fields,
-) -> Result<impl IntoResponse> {
-    let logged_in = actions::log_in(&edge, source, replaced, &fields, Malformed::IsUnknown);
-    let (user, session_id) = logged_in.await?;
-    Ok((
-        [(SET_COOKIE, edge.settings.session_cookie.set(&session_id))],
-        Json(json!({
-            "email": user.email.as_str(),
-            "message": "logged in",
-        })),
-    ))
-}
-
-/// One reply for two kinds of client: those that follow the redirect to the home page, and those
-/// that read the body.
-async fn log_out(
-    State(edge): State<Arc<Edge>>,
-    source: Source,
-    PresentedSession(session_id): PresentedSession,
-) -> Result<impl IntoResponse> {
-    edge.auth.destroy_session(&session_id, source).await?;
-    Ok((
-        StatusCode::FOUND,
-        [(LOCATION, "/")],
-        forget_session(&edge),
-        Json(json!({ "message": "logged out" })),
-    ))
-}
-
-async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
-    Json(json!({ "email": user.email.as_str() }))
-}
-
-async fn ask_for_reset(
-    State(edge): State<Arc<Edge>>,
-    source: Source,
-    fields: Fields,
-) -> Result<impl IntoResponse> {
-    let asked = actions::ask_for_reset(&edge, source, &fields, Malformed::IsUnknown);
-    let (email, reset) = asked.await?;
-    Ok(Json(match reset {
-        Reset::Token(token) => json!({
-            "email": email,
-            "reset_token": token.reveal(),
-        }),
-        Reset::ByMail => json!({
-            "email": email,
-            "message": "if the address is registered, a reset link is on its way",
-        }),
-    }))
-}
-
-async fn update_password(
-    State(edge): State<Arc<Edge>>,
-    source: Source,
-    fields: Fields,
-) -> Result<impl IntoResponse> {
-    let updated = actions::update_password(&edge, source, &fields, Malformed::IsUnknown);
-    let email = updated.await?;
-    Ok(Json(json!({
-        "email": email.as_str(),
-        "message": "Password updated",
-    })))
+async fn refuse_in_json(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    represent(next.run(request).await, None, &method)
 }

@@ -44,6 +44,7 @@ pub mod config;
 pub mod db;
 pub mod email;
 pub mod error_chain;
+pub mod language;
 pub mod logging;
 pub mod mail;
 pub mod password;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use super::brand::{BrandColor, Logo, SiteName};
-use super::client_address::TrustedProxy;
-use super::session::SessionCookie;
+use super::pages::Brand;
 use crate::public_url::PublicUrl;
+
+mod session_cookie;
+mod trusted_proxy;
+
+pub use session_cookie::SessionCookie;
+pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
 
 /// How the service shows itself. The default is the local exposure: for clients on this machine.
 #[derive(Clone, Debug)]
@@ -36,18 +40,7 @@ impl Default for Settings {
 
 impl Settings {
     /// Whether clients come over TLS.
-    pub(super) fn is_over_tls(&self) -> bool {
+    pub fn is_over_tls(&self) -> bool {
         self.public_url.as_ref().is_some_and(PublicUrl::is_https)
     }
-}
-
-/// Whose pages they are, as people see it.
-#[derive(Clone, Debug, Default)]
-pub struct Brand {
-    /// The name on every page.
-    pub site_name: SiteName,
-    /// The colour of buttons and links.
-    pub color: BrandColor,
-    /// The picture in the place of the name; `None` for the name itself.
-    pub logo: Option<Logo>,
 }

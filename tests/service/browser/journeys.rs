@@ -61,7 +61,7 @@ async fn log_out_and_in(browser: &Browser, server: &Server) {
     assert!(browser.has("#password").await);
     browser.open(&format!("{}/profile", server.url)).await;
     let alert = browser.text_of("[role=alert]").await;
-    assert_eq!(alert, "You are not logged in. Log in to go on.");
+    assert_eq!(alert, "You are not logged in.");
 
     browser.fill("#email", EMAIL).await;
     browser.fill("#password", "forgotten").await;
@@ -82,7 +82,10 @@ async fn choose_another_password(browser: &Browser, server: &Server) {
     browser.fill("#email", "nobody@example.org").await;
     browser.click("button").await;
     let problem = browser.text_of("#email-problem").await;
-    assert!(problem.contains("No account has this address"), "{problem}");
+    assert!(
+        problem.contains("no account with this address"),
+        "{problem}"
+    );
     browser.fill("#email", EMAIL).await;
     browser.click("button").await;
     let link = browser.path().await;
@@ -106,7 +109,7 @@ async fn choose_another_password(browser: &Browser, server: &Server) {
     browser.fill("#new_password", "b4l0u").await;
     browser.click("button").await;
     let alert = browser.text_of("[role=alert]").await;
-    assert!(alert.contains("not valid any more"), "{alert}");
+    assert!(alert.contains("no longer works"), "{alert}");
     assert!(!server.can_log_in(EMAIL, "b4l0u").await);
 }
 
@@ -209,8 +212,8 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
     // Signs up, and learns what is asked of a password.
     browser.open(&format!("{}/users", server.url)).await;
     for (password, problem) in [
-        ("b4l0u", "too short: use 8 characters"),
-        ("password1", "one of the most used"),
+        ("b4l0u", "at least 8 characters"),
+        ("password1", "one of the most common"),
         (EMAIL, "your email address"),
     ] {
         browser.fill("#email", EMAIL).await;
@@ -232,7 +235,7 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
         browser.fill("#email", email).await;
         browser.click("button").await;
         assert_eq!(browser.path().await, "/reset_password?link=sent");
-        assert_eq!(browser.text_of("h1").await, "Check your mail");
+        assert_eq!(browser.text_of("h1").await, "Check your email");
     }
 
     // Follows the link in the mail, which leads to the public URL.
@@ -267,12 +270,12 @@ async fn a_person_reads_their_own_language() {
     let database = Database::sqlite();
     let server = Server::start(&database.url);
     browser.open(&server.url).await;
-    assert_eq!(browser.text_of("h1").await, "Bienvenue");
+    assert_eq!(browser.text_of("h1").await, "Bonjour");
     browser.fill("#email", EMAIL).await;
     browser.fill("#password", "b4l0u").await;
     browser.click("button").await;
     assert!(browser.title().await.starts_with("Erreur – "));
     let alert = browser.text_of("[role=alert]").await;
-    assert_eq!(alert, "Adresse e-mail ou mot de passe incorrect.");
+    assert_eq!(alert, "Adresse e‑mail ou mot de passe incorrect.");
     browser.close().await;
 }

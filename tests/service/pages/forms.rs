@@ -72,7 +72,7 @@ on_each_engine! {
         let ids = password.attr("aria-describedby").unwrap();
         let said: Vec<String> = ids.split(' ').map(|id| page.text(&format!("#{id}"))).collect();
         assert_eq!(said, [
-            "This password is too short: use 12 characters or more.",
+            "This password is too short. Use at least 12 characters.",
             "12 characters or more.",
         ]);
     }
@@ -89,12 +89,12 @@ on_each_engine! {
         ]);
         for (call, status, field, words) in [
             (app.register("bob", PASSWORD), 400, "email", "name@example.org"),
-            (app.register(EMAIL, PASSWORD), 400, "email", "already has an account"),
+            (app.register(EMAIL, PASSWORD), 400, "email", "already an account"),
             (app.register("", PASSWORD), 400, "email", "Enter your email address"),
             (app.register("new@example.org", ""), 400, "password", "Enter a password"),
             (app.register("new@example.org", &"x".repeat(1025)), 400, "password", "1024 characters"),
             (app.log_in(EMAIL, ""), 400, "password", "Enter a password"),
-            (app.ask_reset("nobody@example.org"), 403, "email", "No account has this address"),
+            (app.ask_reset("nobody@example.org"), 403, "email", "no account with this address"),
             (reset, 400, "new_password", "Enter a password"),
         ] {
             let page = call.by_browser().send().await.assert_page(status);

@@ -45,11 +45,11 @@ on_each_engine! {
     async fn the_language_is_the_one_that_the_browser_prefers(database: Database) {
         let app = TestApp::new(database).await;
         for (accept_language, language, heading) in [
-            ("fr", "fr", "Bienvenue"),
-            ("fr-CA,fr;q=0.9,en;q=0.8", "fr", "Bienvenue"),
+            ("fr", "fr", "Bonjour"),
+            ("fr-CA,fr;q=0.9,en;q=0.8", "fr", "Bonjour"),
             ("en-US,en;q=0.9,fr;q=0.8", "en", "Welcome"),
             ("de-DE,de;q=0.9", "en", "Welcome"),
-            ("de,fr;q=0.2,en;q=0.1", "fr", "Bienvenue"),
+            ("de,fr;q=0.2,en;q=0.1", "fr", "Bonjour"),
             ("", "en", "Welcome"),
         ] {
             let reply = app.get("/").in_language(accept_language).send().await;

@@ -4,7 +4,7 @@
 //! Links and the frame around what has the focus have it as it is if that is readable, else as much
 //! darker (in the light theme) or lighter (in the dark one) as it must be. So no colour is refused.
 
-use crate::app::brand::BrandColor;
+use super::brand::BrandColor;
 
 const BLACK: BrandColor = BrandColor { channels: [0; 3] };
 const WHITE: BrandColor = BrandColor { channels: [255; 3] };
@@ -35,7 +35,7 @@ const DARK: Grounds = Grounds {
 };
 
 /// The colours as custom properties of CSS, for `style.css` to use.
-pub(super) fn custom_properties(brand: BrandColor) -> String {
+pub fn custom_properties(brand: BrandColor) -> String {
     let on_brand = on(brand);
     let of_theme = |grounds: &Grounds, towards| {
         let accent = readable(brand, towards, grounds);
@@ -51,7 +51,7 @@ pub(super) fn custom_properties(brand: BrandColor) -> String {
 }
 
 /// Black or white, whichever is easier to read on a colour. One of them always is readable.
-pub(super) fn on(ground: BrandColor) -> BrandColor {
+pub fn on(ground: BrandColor) -> BrandColor {
     if contrast(ground, WHITE) >= contrast(ground, BLACK) {
         WHITE
     } else {

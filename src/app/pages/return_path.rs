@@ -1,37 +1,43 @@
-//! Where a person goes on after logging in.
+//! Where a person goes on to after logging in.
 
 use percent_encoding::percent_decode_str;
 use url::{Position, Url, form_urlencoded};
 
-/// A path of this site to go on to, `/` unless asked otherwise. Whoever writes a link to the log-in
-/// page can ask for any text, so only what every reader takes for a path here is one; all else is
-/// `/` (OWASP ASVS 3.7.2).
+/// A path of this site to go on to, `/` unless asked otherwise. Anyone can write a link to the log-in
+/// page with any text in it, so only what every browser and server takes for a path of this site is
+/// one; all else is `/` (OWASP ASVS 3.7.2).
 #[derive(Clone)]
-pub(super) struct Next(String);
+pub struct ReturnPath(String);
 
-impl Next {
+impl Default for ReturnPath {
+    fn default() -> Self {
+        Self::home()
+    }
+}
+
+impl ReturnPath {
     /// The home page.
-    pub(super) fn home() -> Self {
+    pub fn home() -> Self {
         Self("/".to_owned())
     }
 
     /// The path that a text asks for.
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         own_path(text).map_or_else(Self::home, Self)
     }
 
     /// The path, with its query.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether it is the home page, which nobody need ask for.
-    pub(super) fn is_home(&self) -> bool {
+    pub fn is_home(&self) -> bool {
         self.0 == "/"
     }
 
     /// A path of ours that leads on to this one.
-    pub(super) fn after(&self, path: &str) -> String {
+    pub fn after(&self, path: &str) -> String {
         if self.is_home() {
             return path.to_owned();
         }
@@ -75,7 +81,7 @@ mod tests {
             ("/?q=https://example.org", "/?q=https://example.org"),
             ("/@evil.example", "/@evil.example"),
         ] {
-            assert_eq!(Next::parse(text).as_str(), path);
+            assert_eq!(ReturnPath::parse(text).as_str(), path);
         }
     }
 
@@ -119,15 +125,15 @@ mod tests {
             "\u{FF0F}\u{FF0F}evil.example",
             "/\u{85}/evil.example",
         ] {
-            assert_eq!(Next::parse(text).as_str(), "/", "{text:?}");
+            assert_eq!(ReturnPath::parse(text).as_str(), "/", "{text:?}");
         }
     }
 
     #[test]
     fn a_path_that_leads_on_carries_where_to() {
-        assert_eq!(Next::parse("/").after("/users"), "/users");
+        assert_eq!(ReturnPath::parse("/").after("/users"), "/users");
         assert_eq!(
-            Next::parse("/a?b=c&d=e").after("/users"),
+            ReturnPath::parse("/a?b=c&d=e").after("/users"),
             "/users?next=%2Fa%3Fb%3Dc%26d%3De"
         );
     }

@@ -1,18 +1,18 @@
-//! Whether a client would rather read pages or JSON, and in which language: decided here alone.
+//! Whether a client prefers pages or JSON, and in which language.
 
-use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::response::Response;
+use axum::extract::FromRequestParts;
+use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 
-/// Marks an answer for programs: people would have got a page.
-pub(super) fn mark(response: &mut Response) {
-    let accept = HeaderValue::from_static("accept");
-    response.headers_mut().append(VARY, accept);
-}
+use crate::app::error::Error;
+use crate::app::pages::View;
+use crate::auth;
+use crate::language::Language;
 
 /// Whether `Accept` gives HTML more weight than JSON (RFC 9110, 12.5.1). Browsers name `text/html`;
 /// curl's `*/*` and a client that does not say give both the same.
-pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+pub fn prefers_html(headers: &HeaderMap) -> bool {
     weight_of(headers, "text", "html") > weight_of(headers, "application", "json")
 }
 
@@ -31,27 +31,35 @@ fn weight_of(headers: &HeaderMap, kind: &str, subtype: &str) -> u16 {
         .map_or(0, |(_, weight)| weight)
 }
 
-/// Picks what is in the language that the client likes best (RFC 9110, 12.5.4, looked up as by
-/// RFC 4647, 3.4, but that regions make no difference). The first is for those who like none.
-pub(super) fn in_preferred_language<'a, T>(
-    headers: &HeaderMap,
-    offered: &'a [T],
-    tag_of: impl Fn(&T) -> &str,
-) -> &'a T {
-    let in_language = |range: &str| {
-        let language = range.split('-').next().unwrap_or_default();
-        let is_it = |each: &&T| language == "*" || language.eq_ignore_ascii_case(tag_of(each));
-        offered.iter().find(is_it)
+/// The language that the client likes best (RFC 9110, 12.5.4, looked up as by RFC 4647, 3.4, but that
+/// regions make no difference); the first of all languages if it likes none of them.
+pub fn language(headers: &HeaderMap) -> Language {
+    let in_range = |range: &str| {
+        let wanted = range.split('-').next().unwrap_or_default();
+        let mut languages = Language::ALL.into_iter();
+        languages.find(|each| wanted == "*" || wanted.eq_ignore_ascii_case(each.tag()))
     };
-    let mut best = (&offered[0], 0);
+    let [default, ..] = Language::ALL;
+    let mut best = (default, 0);
     for (range, weight) in weighted(headers, &ACCEPT_LANGUAGE) {
-        if let Some(each) = in_language(range)
+        if let Some(language) = in_range(range)
             && weight > best.1
         {
-            best = (each, weight);
+            best = (language, weight);
         }
     }
     best.0
+}
+
+/// The view that was chosen for a request. Handlers for people have it always.
+impl<S: Send + Sync> FromRequestParts<S> for View {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        let view = Self::of(&parts.extensions).cloned();
+        let missing = || auth::Error::Internal("a page was asked for without a view".into());
+        Ok(view.ok_or_else(missing)?)
+    }
 }
 
 /// The members of a list with their weights in thousandths. Leaves out what nobody can read.
@@ -101,6 +109,8 @@ fn thousandths(text: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
@@ -195,8 +205,7 @@ mod tests {
             (&[], "en"),
         ] {
             let headers = headers(&ACCEPT_LANGUAGE, lines);
-            let picked = in_preferred_language(&headers, &["en", "fr"], |tag| tag);
-            assert_eq!(*picked, language, "{lines:?}");
+            assert_eq!(super::language(&headers).tag(), language, "{lines:?}");
         }
     }
 

@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderName, HeaderValue, Method};
 
-use super::error::Error;
-use super::host::Authority;
+use crate::app::error::Error;
+use crate::app::request::host::Authority;
 use crate::public_url::PublicUrl;
 
 /// Browsers set it themselves, on what they send over TLS and to this machine, and no page can.
@@ -63,7 +63,7 @@ impl<'a> Origin<'a> {
 /// # Errors
 ///
 /// [`Error::CrossSite`].
-pub(super) fn refuse(
+pub fn check(
     request: &Request,
     host: Option<Authority<'_>>,
     public_url: Option<&PublicUrl>,
@@ -142,7 +142,7 @@ mod tests {
             request.headers_mut().append(*name, value);
         }
         let public_url = public_url.map(|url| url.parse::<PublicUrl>().unwrap());
-        refuse(&request, Authority::parse(host), public_url.as_ref()).is_ok()
+        check(&request, Authority::parse(host), public_url.as_ref()).is_ok()
     }
 
     #[test]

@@ -1,19 +1,9 @@
-//! The session of a request: out of the cookie, into the cookie.
+//! The cookie that holds a session id.
 
-use std::convert::Infallible;
-use std::sync::Arc;
+use axum::http::HeaderMap;
+use axum::http::header::COOKIE;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum::http::header::{COOKIE, SET_COOKIE};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::response::IntoResponseParts;
-
-use super::Edge;
-use super::error::Error;
-use crate::auth;
 use crate::token::SessionId;
-use crate::user::SessionUser;
 
 /// Under which name, and on which terms, browsers keep a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +34,7 @@ impl SessionCookie {
 
     /// The value of `Set-Cookie` that hands over a session. It lasts as long as the browser runs;
     /// when the session itself ends is decided here.
-    pub(super) fn set(self, session_id: &SessionId) -> String {
+    pub fn set(self, session_id: &SessionId) -> String {
         format!(
             "{}={}; {}",
             self.name(),
@@ -54,7 +44,7 @@ impl SessionCookie {
     }
 
     /// The value of `Set-Cookie` that makes a client forget its session.
-    fn clear(self) -> String {
+    pub fn clear(self) -> String {
         format!("{}=; {}; Max-Age=0", self.name(), self.attributes())
     }
 
@@ -63,7 +53,7 @@ impl SessionCookie {
     ///
     /// Names are compared byte by byte. Cookie libraries trim them, of more kinds of white space
     /// than browsers do, and what they trim is a way around the rules for names (`__Host-`).
-    fn presented(self, headers: &HeaderMap) -> Option<SessionId> {
+    pub fn presented(self, headers: &HeaderMap) -> Option<SessionId> {
         let mut values = headers
             .get_all(COOKIE)
             .iter()
@@ -76,81 +66,6 @@ impl SessionCookie {
         match (values.next(), values.next()) {
             (Some(value), None) => SessionId::parse(std::str::from_utf8(value).ok()?),
             _ => None,
-        }
-    }
-}
-
-/// Browsers obey it over TLS only.
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
-
-/// What has been stored for our origin goes with the session (OWASP ASVS 14.3.1). The pages store
-/// nothing, but whatever else is served under the same name may. Not `"cookies"`: that would delete
-/// those of every host of the registered domain. Not `"cache"`: all that is about a user is
-/// `no-store`, and emptying the cache has taken Chrome seconds.
-const STORAGE: HeaderValue = HeaderValue::from_static("\"storage\"");
-
-/// The header fields by which a client forgets a session that has ended.
-pub(super) fn forget_session(edge: &Edge) -> impl IntoResponseParts + use<> {
-    let settings = &edge.settings;
-    (
-        [(SET_COOKIE, settings.session_cookie.clear())],
-        settings
-            .is_over_tls()
-            .then_some([(CLEAR_SITE_DATA, STORAGE)]),
-    )
-}
-
-/// The session id of a request, good or not.
-pub(super) struct PresentedSession(pub(super) SessionId);
-
-impl FromRequestParts<Arc<Edge>> for PresentedSession {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Error> {
-        let presented = edge.settings.session_cookie.presented(&parts.headers);
-        Ok(Self(presented.ok_or(auth::Error::NoSession)?))
-    }
-}
-
-/// `None` where there is none to be taken for one of ours.
-impl OptionalFromRequestParts<Arc<Edge>> for PresentedSession {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        edge: &Arc<Edge>,
-    ) -> Result<Option<Self>, Infallible> {
-        let presented = edge.settings.session_cookie.presented(&parts.headers);
-        Ok(presented.map(Self))
-    }
-}
-
-/// The user whose session a request presents. As an argument of a handler it means: only when
-/// logged in.
-pub(super) struct CurrentUser(pub(super) SessionUser);
-
-impl FromRequestParts<Arc<Edge>> for CurrentUser {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Error> {
-        let PresentedSession(session_id) =
-            <PresentedSession as FromRequestParts<_>>::from_request_parts(parts, edge).await?;
-        Ok(Self(edge.auth.get_user_from_session_id(&session_id).await?))
-    }
-}
-
-/// `None` for whoever is not logged in.
-impl OptionalFromRequestParts<Arc<Edge>> for CurrentUser {
-    type Rejection = Error;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        edge: &Arc<Edge>,
-    ) -> Result<Option<Self>, Error> {
-        match <Self as FromRequestParts<_>>::from_request_parts(parts, edge).await {
-            Ok(user) => Ok(Some(user)),
-            Err(Error::Auth(auth::Error::NoSession)) => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }

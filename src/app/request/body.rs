@@ -1,4 +1,4 @@
-//! Request bodies: read whole and within bounds before anybody looks at them.
+//! Request bodies: read whole and within bounds before a handler runs.
 
 use std::time::Duration;
 
@@ -8,24 +8,20 @@ use axum::http::header::EXPECT;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::Result;
-use super::error::Error;
+use crate::app::error::{Error, MAX_BODY_BYTES};
 
-/// The longest body that is read. The longest sensible one is a tenth of it.
-pub const MAX_BODY_BYTES: usize = 16 * 1024;
-
-/// How much of a body that is too long is received and thrown away, so that its sender gets to
-/// read the refusal: a connection that closes under a sender shows them an error of the network.
+/// How much of a body that is too long is received and discarded, so that its sender reads the
+/// refusal: to a client that is still sending, a closed connection is a network error.
 const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reads the body of a request. One that breaks off, is too long or takes too long goes nowhere.
-pub(super) async fn read_whole(request: Request, limit: Duration) -> Result<Request> {
+/// Reads the body of a request.
+pub async fn read_whole(request: Request, limit: Duration) -> Result<Request, Error> {
     let (parts, body) = request.into_parts();
-    // This client sends its body only when asked to, which reading it does.
-    let waits_to_be_asked = parts.headers.contains_key(EXPECT);
+    // Such a client sends its body after `100 Continue`, which reading the body makes hyper send.
+    let waits_for_continue = parts.headers.contains_key(EXPECT);
     let announced = body.size_hint().lower();
     let will_be_too_large = announced > MAX_BODY_BYTES as u64;
-    if will_be_too_large && (waits_to_be_asked || announced > MAX_DISCARDED_BYTES as u64) {
+    if will_be_too_large && (waits_for_continue || announced > MAX_DISCARDED_BYTES as u64) {
         return Err(Error::BodyTooLarge);
     }
     let received = timeout(limit, receive(body)).await;
@@ -33,7 +29,7 @@ pub(super) async fn read_whole(request: Request, limit: Duration) -> Result<Requ
     Ok(Request::from_parts(parts, body.into()))
 }
 
-async fn receive(mut body: Body) -> Result<Bytes> {
+async fn receive(mut body: Body) -> Result<Bytes, Error> {
     let mut kept = Vec::new();
     let mut received = 0;
     while let Some(frame) = body.frame().await {
@@ -45,7 +41,7 @@ async fn receive(mut body: Body) -> Result<Bytes> {
             break;
         }
         if received <= MAX_BODY_BYTES {
-            // No more than what has come: a body that stays unfinished holds no room for its rest.
+            // Exactly what has arrived: a body that stays unfinished reserves nothing for its rest.
             kept.reserve_exact(data.len());
             kept.extend_from_slice(&data);
         } else {

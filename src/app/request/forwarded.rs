@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 
 /// Whom a proxy was connected with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hop {
+pub enum Hop {
     /// A machine at this address.
     Address(IpAddr),
     /// The proxy does not say, or not so that we understand it.
@@ -35,12 +35,12 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED: &str = "forwarded";
 
 /// Whether there is anything about hops.
-pub(super) fn is_told(headers: &HeaderMap) -> bool {
+pub fn is_told(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
 /// The hops of `X-Forwarded-For`, that of the nearest proxy last; `None` without the header.
-pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Hop>> {
+pub fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Hop>> {
     hops(headers, X_FORWARDED_FOR, Hop::parse)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Hop>> {
 ///
 /// Cut at every comma and semicolon, even in quotes: no address has one, and a quote that a client
 /// leaves open must not swallow what a proxy adds behind it.
-pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Hop>> {
+pub fn forwarded(headers: &HeaderMap) -> Option<Vec<Hop>> {
     hops(headers, FORWARDED, hop_of_element)
 }
 

@@ -1,4 +1,4 @@
-//! The fields of a request body, whichever of three ways they came.
+//! The fields of a request body: from an HTML form, from JSON, or from `multipart/form-data`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,59 +12,28 @@ use percent_encoding::percent_decode;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::error::Error;
-use crate::email::{Email, InvalidEmail};
-use crate::password::{InvalidPassword, WeakPassword};
+use crate::app::error::{Error, FieldError, FieldProblem, MAX_FIELDS};
+use crate::email::Email;
 
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data";
 
-/// How many fields a body may have. No form of ours has more than four.
-pub(super) const MAX_FIELDS: usize = 32;
-
 /// Names with what was sent under them, in the order of the body. Holds passwords, so it has no
-/// `Debug`.
-pub(super) struct Fields(Vec<(String, Content)>);
+/// `Debug`. A clone is never made: the extensions of a request ask for the trait.
+#[derive(Clone)]
+pub struct Fields(Vec<(String, Content)>);
 
+#[derive(Clone)]
 enum Content {
     Text(String),
     /// A number, a list, … in JSON.
     Other,
 }
 
-/// What is wrong with a field; reads on after its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Problem {
-    /// No field has the name.
-    #[error("is missing")]
-    Missing,
-    /// Nothing was typed.
-    #[error("is empty")]
-    Empty,
-    /// Several fields have the name.
-    #[error("is given more than once")]
-    Repeated,
-    /// It is a number, a list, … in JSON.
-    #[error("is not a text")]
-    NotText,
-    /// A form stands for no such method.
-    #[error("is neither PUT nor DELETE")]
-    NotMethod,
-    /// It is no address.
-    #[error(transparent)]
-    Email(#[from] InvalidEmail),
-    /// It can be no password.
-    #[error(transparent)]
-    Password(#[from] InvalidPassword),
-    /// It is too weak a password to be chosen.
-    #[error(transparent)]
-    Weak(#[from] WeakPassword),
-}
-
-/// What becomes of a text that is not an email address where one is looked up.
+/// What becomes of a text that is not an address, where an address is looked up.
 #[derive(Clone, Copy)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// It is an address that no user has: the HTTP contract for programs.
     IsUnknown,
     /// It is refused by the name of its field, so that a person can correct it.
@@ -74,42 +43,55 @@ pub(super) enum Malformed {
 impl Fields {
     /// The text of a field.
     ///
-    /// Says no to a field that is missing, empty, repeated or not a text. A repeated one is not
-    /// settled by its first or last: what checked the request before us may have chosen the other
+    /// Refuses a field that is missing, empty, repeated or not a text. Of a repeated one neither the
+    /// first nor the last is taken: what checked the request before us may have taken the other
     /// (CVE-2023-7028).
-    pub(super) fn text(&self, name: &'static str) -> Result<&str, Error> {
-        let refuse = |problem| Err(Error::BadField { name, problem });
+    pub fn text(&self, name: &'static str) -> Result<&str, FieldError> {
+        let refuse = |problem| Err(FieldError { name, problem });
         let mut contents = self.0.iter().filter(|(other, _)| other == name);
         match (contents.next(), contents.next()) {
-            (None, _) => refuse(Problem::Missing),
-            (_, Some(_)) => refuse(Problem::Repeated),
-            (Some((_, Content::Other)), _) => refuse(Problem::NotText),
-            (Some((_, Content::Text(text))), _) if text.is_empty() => refuse(Problem::Empty),
+            (None, _) => refuse(FieldProblem::Missing),
+            (_, Some(_)) => refuse(FieldProblem::Repeated),
+            (Some((_, Content::Other)), _) => refuse(FieldProblem::NotText),
+            (Some((_, Content::Text(text))), _) if text.is_empty() => refuse(FieldProblem::Empty),
             (Some((_, Content::Text(text))), _) => Ok(text),
         }
     }
 
-    /// The text of a field as the type that knows its rules, whose error says what is wrong.
-    pub(super) fn parse<T>(&self, name: &'static str) -> Result<T, Error>
+    /// The text of a field as the type that knows its rules.
+    pub fn parse<T>(&self, name: &'static str) -> Result<T, FieldError>
     where
-        T: FromStr<Err: Into<Problem>>,
+        T: FromStr<Err: Into<FieldProblem>>,
     {
         self.text(name)?.parse().map_err(|error: T::Err| {
             let problem = error.into();
-            Error::BadField { name, problem }
+            FieldError { name, problem }
         })
     }
 
-    /// The address in a field; `None` for a malformed one where that is an unknown one.
-    pub(super) fn address(
-        &self,
-        name: &'static str,
-        malformed: Malformed,
-    ) -> Result<Option<Email>, Error> {
+    /// The address in the field `email`; `None` for a malformed one where that is an unknown one.
+    pub fn address(&self, malformed: Malformed) -> Result<Option<Email>, FieldError> {
         match malformed {
-            Malformed::IsUnknown => Ok(self.text(name)?.parse().ok()),
-            Malformed::IsRefused => self.parse(name).map(Some),
+            Malformed::IsUnknown => Ok(self.text("email")?.parse().ok()),
+            Malformed::IsRefused => self.parse("email").map(Some),
         }
+    }
+
+    /// The text of a field to show again; empty for one that cannot be used.
+    pub fn shown(&self, name: &'static str) -> String {
+        self.text(name).unwrap_or_default().to_owned()
+    }
+
+    /// Reads an HTML form.
+    pub fn of_form(body: &[u8]) -> Result<Self, Error> {
+        Self::from_form(body)?.within_bounds()
+    }
+
+    fn within_bounds(self) -> Result<Self, Error> {
+        if self.0.len() > MAX_FIELDS {
+            return Err(Error::TooManyFields);
+        }
+        Ok(self)
     }
 
     async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self, Error> {
@@ -131,7 +113,7 @@ impl Fields {
 
     /// Reads `name=value` pairs as the URL Standard says (5.1), but for one thing: bytes that are
     /// not UTF-8 are refused, not replaced. Replacing would make one password of many.
-    pub(super) fn from_form(body: &[u8]) -> Result<Self, Error> {
+    fn from_form(body: &[u8]) -> Result<Self, Error> {
         let decode = |text: &[u8]| -> Result<String, Error> {
             let spaced: Vec<u8> = text
                 .iter()
@@ -172,20 +154,20 @@ impl Fields {
     }
 }
 
+/// The fields that were read to find the method of a form, else those in the body.
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let fields = Self::read(request, state).await?;
-        if fields.0.len() > MAX_FIELDS {
-            return Err(Error::TooManyFields);
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Error> {
+        if let Some(fields) = request.extensions_mut().remove() {
+            return Ok(fields);
         }
-        Ok(fields)
+        Self::read(request, state).await?.within_bounds()
     }
 }
 
 /// The content type in lower case and without its parameters; `None` if there is not exactly one.
-pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
+pub fn content_type(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
@@ -194,8 +176,8 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     Some(essence.trim().to_ascii_lowercase())
 }
 
-fn malformed(form: &'static str) -> Error {
-    Error::MalformedBody { form }
+fn malformed(expected: &'static str) -> Error {
+    Error::MalformedBody { expected }
 }
 
 /// Reads a JSON object pair by pair, because a map would hide that a name is repeated.
@@ -334,7 +316,7 @@ mod tests {
         }
     }
 
-    fn problem(outcome: Result<&str, Error>) -> String {
+    fn problem(outcome: Result<&str, FieldError>) -> String {
         outcome.unwrap_err().to_string()
     }
 

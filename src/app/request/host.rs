@@ -6,11 +6,11 @@ use axum::extract::Request;
 use axum::http::Version;
 use axum::http::header::HOST;
 
-use super::error::Error;
+use crate::app::error::Error;
 
 /// A host and a port, as in `Host: auth.example.org:5000`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Authority<'a> {
+pub struct Authority<'a> {
     host: &'a str,
     port: Option<u16>,
 }
@@ -18,7 +18,7 @@ pub(super) struct Authority<'a> {
 impl<'a> Authority<'a> {
     /// `None` for what is no `uri-host [":" port]` (RFC 9110, 7.2), and for the letters in it that
     /// no real name has and that two readers may understand in two ways, such as `@` and `,`.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = match text.rfind(':') {
             Some(colon) if !text[colon..].contains(']') => {
                 (&text[..colon], Some(&text[colon + 1..]))
@@ -41,13 +41,13 @@ impl<'a> Authority<'a> {
     }
 
     /// Whether both are the same, if a missing port means this one.
-    pub(super) fn equals(self, other: Self, default_port: u16) -> bool {
+    pub fn equals(self, other: Self, default_port: u16) -> bool {
         self.host.eq_ignore_ascii_case(other.host)
             && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }
 
     /// Whether no name server has a say in where this leads: it is an address, or this machine.
-    pub(super) fn is_fixed(self) -> bool {
+    pub fn is_fixed(self) -> bool {
         let name = self.host.to_ascii_lowercase();
         name.starts_with('[')
             || name.parse::<Ipv4Addr>().is_ok()
@@ -62,7 +62,7 @@ impl<'a> Authority<'a> {
 ///
 /// [`Error::BadHost`] without exactly one well-formed `Host` (RFC 9112, 3.2): where a proxy before us
 /// believes another one than we do, they are two requests.
-pub(super) fn of(request: &Request) -> Result<Option<Authority<'_>>, Error> {
+pub fn of(request: &Request) -> Result<Option<Authority<'_>>, Error> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (None, _) if request.version() == Version::HTTP_10 => return Ok(None),

@@ -6,6 +6,9 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
+use tower::util::MapResponseLayer;
+
+use crate::app::settings::Settings;
 
 /// What a response says unless a handler has said otherwise.
 static ALWAYS: [(HeaderName, HeaderValue); 6] = [
@@ -41,12 +44,19 @@ static ALWAYS: [(HeaderName, HeaderValue); 6] = [
 static OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
 /// Adds the header fields that a response lacks.
-pub(super) fn add(mut response: Response, over_tls: bool) -> Response {
+pub fn layer(
+    settings: &Settings,
+) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
+    let is_over_tls = settings.is_over_tls();
+    MapResponseLayer::new(move |response| add(response, is_over_tls))
+}
+
+fn add(mut response: Response, is_over_tls: bool) -> Response {
     let headers = response.headers_mut();
     for (name, value) in &ALWAYS {
         headers.entry(name).or_insert_with(|| value.clone());
     }
-    if over_tls {
+    if is_over_tls {
         headers
             .entry(STRICT_TRANSPORT_SECURITY)
             .or_insert_with(|| OVER_TLS.clone());

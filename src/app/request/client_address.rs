@@ -4,85 +4,33 @@
 //! What a client writes into a header about itself counts for nothing, however it is written; so it
 //! can neither dodge a limit nor use up another's.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::sync::{Arc, Once};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use ipnet::{IpNet, Ipv4Net};
 use tracing::warn;
 
-use super::Edge;
-use super::error::Error;
 use super::forwarded::{self, Hop};
+use crate::app::error::Error;
+use crate::app::settings::TrustedProxy;
+use crate::app::state::AppState;
 use crate::auth;
 use crate::source::Source;
 
-/// Machines that are believed when they say for whom they forward a request: an address, or a
-/// network such as `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrustedProxy(IpNet);
-
-/// Why a text is not a [`TrustedProxy`], with what would be right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidTrustedProxy {
-    /// It is neither an address nor a network.
-    #[error("give an address or a network, such as 127.0.0.1 or 10.0.0.0/8")]
-    Malformed,
-    /// It is every machine there is.
-    #[error("this trusts everybody: give the addresses of your own proxies, such as 10.0.0.0/8")]
-    Everybody,
-}
-
-impl FromStr for TrustedProxy {
-    type Err = InvalidTrustedProxy;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTrustedProxy> {
-        let network: IpNet = text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| InvalidTrustedProxy::Malformed)?;
-        let network = canonical(network);
-        if network.prefix_len() == 0 {
-            return Err(InvalidTrustedProxy::Everybody);
-        }
-        Ok(Self(network))
-    }
-}
-
-/// IPv4 networks that are written as IPv6 ones (`::ffff:10.0.0.0/104`) are the IPv4 networks.
-fn canonical(network: IpNet) -> IpNet {
-    const MAPPED_BITS: u8 = 96;
-    let IpNet::V6(mapped) = network else {
-        return network;
-    };
-    let bits = mapped.prefix_len().checked_sub(MAPPED_BITS);
-    let ipv4 = mapped.addr().to_ipv4_mapped().zip(bits);
-    ipv4.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok())
-        .map_or(network, IpNet::V4)
-}
-
-impl fmt::Display for TrustedProxy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
 /// Refuses to go on if the server does not say who is connected: a limit that cannot tell one from
 /// another is none.
-impl FromRequestParts<Arc<Edge>> for Source {
+impl FromRequestParts<Arc<AppState>> for Source {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
         let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else {
             let reason = "the server does not say who is connected";
             return Err(auth::Error::Internal(reason.into()).into());
         };
-        let trusted = &edge.settings.trusted_proxies;
-        if edge.settings.public_url.is_some() {
+        let trusted = &state.settings.trusted_proxies;
+        if state.settings.public_url.is_some() {
             warn_of_proxy(peer.ip(), &parts.headers, trusted);
         }
         Ok(client_address(peer.ip(), &parts.headers, trusted).into())
@@ -131,9 +79,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -
 }
 
 fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
-    trusted
-        .iter()
-        .any(|TrustedProxy(net)| net.contains(&address))
+    trusted.iter().any(|proxy| proxy.contains(address))
 }
 
 /// Warns, of each once in the life of the process, of a proxy that is not trusted, and of one that
@@ -226,33 +172,6 @@ mod tests {
                 &["10.0.0.2", "::/1", "fd00::/8"],
             );
             assert_eq!(told, "10.0.0.1");
-        }
-    }
-
-    #[test]
-    fn trusted_proxies_are_addresses_and_networks() {
-        for (text, shown) in [
-            ("127.0.0.1", "127.0.0.1/32"),
-            ("::1", "::1/128"),
-            ("10.1.2.3/8", "10.1.2.3/8"),
-            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
-        ] {
-            assert_eq!(text.parse::<TrustedProxy>().unwrap().to_string(), shown);
-        }
-        for text in [
-            "",
-            "localhost",
-            "10.0.0.0/33",
-            "10.0.0",
-            "10.0.0.1:80",
-            " 10.0.0.1",
-        ] {
-            let refused = text.parse::<TrustedProxy>();
-            assert_eq!(refused, Err(InvalidTrustedProxy::Malformed), "{text:?}");
-        }
-        for text in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
-            let refused = text.parse::<TrustedProxy>();
-            assert_eq!(refused, Err(InvalidTrustedProxy::Everybody), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What an operator may choose about the looks of the pages.
+//! What an operator can choose about the looks of the pages.
 
 use std::fmt;
 use std::fs;
@@ -13,6 +13,17 @@ const MAX_NAME_CHARS: usize = 40;
 
 /// The largest logo, in bytes. It is part of every first visit.
 const MAX_LOGO_BYTES: u64 = 64 * 1024;
+
+/// What an operator chose about the looks of the pages.
+#[derive(Clone, Debug, Default)]
+pub struct Brand {
+    /// The name on every page.
+    pub site_name: SiteName,
+    /// The colour of buttons and links.
+    pub color: BrandColor,
+    /// The picture in the place of the name; `None` for the name itself.
+    pub logo: Option<Logo>,
+}
 
 /// The name of the site, in the head and the title of every page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +66,7 @@ impl FromStr for SiteName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrandColor {
     /// Red, green and blue.
-    pub(super) channels: [u8; 3],
+    pub channels: [u8; 3],
 }
 
 /// Why a text is not a [`BrandColor`], with what would be right.
@@ -112,7 +123,7 @@ pub struct Logo {
 
 /// The two formats that every browser shows at any size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogoKind {
+pub enum LogoKind {
     Svg,
     Png,
 }

@@ -1,0 +1,59 @@
+//! One line in the log for every request.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, error, info, info_span};
+
+use crate::app::error::Refused;
+use crate::wait_budget;
+
+/// Tells the client the id of its request, by which it is found in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An id for a request: 16 hexadecimal digits that count requests without showing the count. It is not
+/// a secret, so it needs no random numbers of the operating system.
+fn new_request_id() -> String {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{:016x}", KEY.hash_one(number))
+}
+
+/// Gives a request an id that everything logged about it carries, and a budget for waiting for the
+/// database; logs how it was answered, and tells the client the id.
+///
+/// An id that the client sends is not taken over, and the route is the pattern that matched, not the
+/// path: clients choose nothing that is logged.
+pub async fn log_request(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let request_id = new_request_id();
+    let span = info_span!("request", id = %request_id);
+    let handled = wait_budget::of_request(next.run(request));
+    let mut response = handled.instrument(span.clone()).await;
+
+    let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let _in_span = span.enter();
+    let refused = response.extensions().get::<Refused>();
+    if let Some(cause) = refused.and_then(Refused::cause) {
+        error!(%cause, "request failed");
+    }
+    info!(
+        %method,
+        route = route.as_ref().map_or("none", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        microseconds,
+        "answered"
+    );
+    if let Ok(id) = HeaderValue::try_from(request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}

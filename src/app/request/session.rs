@@ -1,0 +1,70 @@
+//! The session of a request.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+
+use crate::app::error::Error;
+use crate::app::state::AppState;
+use crate::auth;
+use crate::token::SessionId;
+use crate::user::SessionUser;
+
+/// The session id of a request, good or not.
+pub struct PresentedSession(pub SessionId);
+
+impl FromRequestParts<Arc<AppState>> for PresentedSession {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
+        let presented = state.settings.session_cookie.presented(&parts.headers);
+        Ok(Self(presented.ok_or(auth::Error::NoSession)?))
+    }
+}
+
+/// `None` where there is none to be taken for one of ours.
+impl OptionalFromRequestParts<Arc<AppState>> for PresentedSession {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Option<Self>, Infallible> {
+        let presented = state.settings.session_cookie.presented(&parts.headers);
+        Ok(presented.map(Self))
+    }
+}
+
+/// The user whose session a request presents. As an argument of a handler it means: only when
+/// logged in.
+pub struct CurrentUser(pub SessionUser);
+
+impl FromRequestParts<Arc<AppState>> for CurrentUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
+        let PresentedSession(session_id) =
+            <PresentedSession as FromRequestParts<_>>::from_request_parts(parts, state).await?;
+        Ok(Self(
+            state.auth.get_user_from_session_id(&session_id).await?,
+        ))
+    }
+}
+
+/// `None` for whoever is not logged in.
+impl OptionalFromRequestParts<Arc<AppState>> for CurrentUser {
+    type Rejection = Error;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Option<Self>, Error> {
+        match <Self as FromRequestParts<_>>::from_request_parts(parts, state).await {
+            Ok(user) => Ok(Some(user)),
+            Err(Error::Auth(auth::Error::NoSession)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

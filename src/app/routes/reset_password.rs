@@ -1,0 +1,255 @@
+//! `/reset_password`: asking for a reset token, and using it to set a new password.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use maud::html;
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::app::error::{Error, both};
+use crate::app::pages::form::{Field, Form, links, titled};
+use crate::app::pages::messages::Messages;
+use crate::app::pages::{Page, TO_HOME, View};
+use crate::app::refusal::FormRefusal;
+use crate::app::request::fields::{Fields, Malformed};
+use crate::app::request::query::Query;
+use crate::app::response::{Json, see_other};
+use crate::app::state::AppState;
+use crate::auth::{self, Reset};
+use crate::email::{self, Email};
+use crate::language::{Text, text};
+use crate::password::Password;
+use crate::source::Source;
+use crate::token::ResetToken;
+
+const ASK_TITLE: Text = text("Forgot your password?", "Mot de passe oublié\u{202F}?");
+const ASK_TEXT: Text = text(
+    "Enter the email address of your account to choose a new password.",
+    "Saisissez l’adresse de votre compte pour choisir un nouveau mot de passe.",
+);
+const CONTINUE: Text = text("Continue", "Continuer");
+const TO_SIGN_UP: Text = text(
+    "No account yet? Sign up",
+    "Pas encore de compte\u{202F}? Créez‑en un",
+);
+const SENT_TITLE: Text = text("Check your email", "Consultez vos e‑mails");
+const SENT_TEXT: Text = text(
+    "If the address is registered, a link to choose a new password is on its way. It works once, \
+         and not for long. Nothing there? Look in your spam folder.",
+    "Si l’adresse est enregistrée, un lien pour choisir un nouveau mot de passe est en route. Il \
+         sert une seule fois et expire vite. Rien reçu\u{202F}? Regardez parmi les indésirables.",
+);
+const UPDATE_TITLE: Text = text(
+    "Choose a new password",
+    "Choisissez un nouveau mot de passe",
+);
+const UPDATE_TEXT: Text = text(
+    "You will be logged out on all your devices.",
+    "Tous vos appareils seront déconnectés.",
+);
+const NEW_PASSWORD: Text = text("New password", "Nouveau mot de passe");
+const SAVE: Text = text("Save password", "Enregistrer le mot de passe");
+
+/// What asking for a reset takes.
+struct AskForReset {
+    /// `None` if it is an address that nobody can have.
+    email: Option<Email>,
+    /// The address as it is repeated to who asked.
+    shown: String,
+}
+
+impl AskForReset {
+    fn read(fields: &Fields, malformed: Malformed) -> Result<Self, Error> {
+        Ok(Self {
+            email: fields.address(malformed)?,
+            shown: email::spelled_as_address(fields.text("email")?),
+        })
+    }
+}
+
+/// What setting a new password takes.
+struct UpdatePassword {
+    /// `None` if it is an address that nobody can have.
+    email: Option<Email>,
+    /// `None` if it is not in the form of a token.
+    reset_token: Option<ResetToken>,
+    new_password: Password,
+}
+
+impl UpdatePassword {
+    fn read(fields: &Fields, malformed: Malformed) -> Result<Self, Error> {
+        let token = fields.text("reset_token").map(ResetToken::parse);
+        let email_and_token = both(fields.address(malformed), token);
+        let ((email, reset_token), new_password) =
+            both(email_and_token, fields.parse("new_password"))?;
+        Ok(Self {
+            email,
+            reset_token,
+            new_password,
+        })
+    }
+
+    /// Sets the password, and says whose.
+    async fn update(self, state: &AppState, source: Source) -> Result<Email, Error> {
+        let (Some(email), Some(token)) = (self.email, self.reset_token) else {
+            return Err(auth::Error::BadResetToken.into());
+        };
+        let updated = state
+            .auth
+            .update_password(&email, &token, &self.new_password, source);
+        updated
+            .await
+            .map_err(Error::of_new_password("new_password"))?;
+        Ok(email)
+    }
+}
+
+pub async fn ask_for_reset(
+    State(state): State<Arc<AppState>>,
+    source: Source,
+    fields: Fields,
+) -> Result<impl IntoResponse, Error> {
+    let AskForReset { email, shown } = AskForReset::read(&fields, Malformed::IsUnknown)?;
+    let reset = state.auth.ask_for_reset(email.as_ref(), source).await?;
+    Ok(Json(match reset {
+        Reset::Token(token) => json!({
+            "email": shown,
+            "reset_token": token.reveal(),
+        }),
+        Reset::ByMail => json!({
+            "email": shown,
+            "message": "if the address is registered, a reset link is on its way",
+        }),
+    }))
+}
+
+pub async fn update_password(
+    State(state): State<Arc<AppState>>,
+    source: Source,
+    fields: Fields,
+) -> Result<impl IntoResponse, Error> {
+    let request = UpdatePassword::read(&fields, Malformed::IsUnknown)?;
+    let email = request.update(&state, source).await?;
+    Ok(Json(json!({
+        "email": email.as_str(),
+        "message": "Password updated",
+    })))
+}
+
+/// Looks at no token: following the link, as mail scanners do, uses nothing up.
+pub async fn reset_password_page(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    query: Query,
+) -> Page {
+    match (query.text("email"), query.text("reset_token")) {
+        (Some(email), Some(reset_token)) => update_page(&view, &state, email, reset_token, None),
+        _ if query.text("link") == Some("sent") => sent_page(&view),
+        _ => ask_page(&view, "", None),
+    }
+}
+
+pub async fn ask_for_reset_form(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    source: Source,
+    fields: Fields,
+) -> Result<Response, FormRefusal> {
+    let asked = async {
+        let AskForReset { email, shown } = AskForReset::read(&fields, Malformed::IsRefused)?;
+        let reset = state.auth.ask_for_reset(email.as_ref(), source).await?;
+        Ok((shown, reset))
+    };
+    let (email, reset) = asked.await.map_err(|error| {
+        FormRefusal::new(error, &view, |messages| {
+            ask_page(&view, &fields.shown("email"), Some(messages))
+        })
+    })?;
+    Ok(match reset {
+        Reset::Token(reset_token) => {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("email", &email)
+                .append_pair("reset_token", &reset_token.reveal())
+                .finish();
+            see_other(&format!("/reset_password?{query}")).into_response()
+        }
+        Reset::ByMail => see_other("/reset_password?link=sent").into_response(),
+    })
+}
+
+pub async fn update_password_form(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    source: Source,
+    fields: Fields,
+) -> Result<impl IntoResponse, FormRefusal> {
+    let updated = async {
+        let request = UpdatePassword::read(&fields, Malformed::IsRefused)?;
+        request.update(&state, source).await
+    };
+    updated.await.map_err(|error| {
+        let email = fields.shown("email");
+        // With a token that is not valid, no other password helps.
+        let needs_new_token = matches!(error, Error::Auth(auth::Error::BadResetToken));
+        FormRefusal::new(error, &view, |messages| {
+            if needs_new_token {
+                ask_page(&view, &email, Some(messages))
+            } else {
+                let reset_token = fields.shown("reset_token");
+                update_page(&view, &state, &email, &reset_token, Some(messages))
+            }
+        })
+    })?;
+    Ok(see_other("/sessions?password=updated"))
+}
+
+fn ask_page(view: &View, email: &str, messages: Option<&Messages>) -> Page {
+    let form = Form {
+        action: "/reset_password",
+        hidden: &[],
+        fields: &[Field::email(email)],
+        button: CONTINUE,
+    };
+    let content = html! {
+        p { (view.text(ASK_TEXT)) }
+        (form.markup(view, messages))
+        (links(view, &[("/users", TO_SIGN_UP)]))
+    };
+    titled(view, ASK_TITLE, messages, &content)
+}
+
+/// What follows where the token goes by mail.
+fn sent_page(view: &View) -> Page {
+    let content = html! {
+        p { (view.text(SENT_TEXT)) }
+        (links(view, &[("/", TO_HOME)]))
+    };
+    titled(view, SENT_TITLE, None, &content)
+}
+
+fn update_page(
+    view: &View,
+    state: &AppState,
+    email: &str,
+    reset_token: &str,
+    messages: Option<&Messages>,
+) -> Page {
+    let least = state.min_password_characters();
+    let form = Form {
+        action: "/reset_password",
+        hidden: &[("_method", "PUT"), ("reset_token", reset_token)],
+        fields: &[
+            // Shown, so that people and password managers know whose password it will be.
+            Field::fixed_email(email),
+            Field::new_password(view, "new_password", NEW_PASSWORD, least),
+        ],
+        button: SAVE,
+    };
+    let content = html! {
+        p { (view.text(UPDATE_TEXT)) }
+        (form.markup(view, messages))
+    };
+    titled(view, UPDATE_TITLE, messages, &content).holding_token()
+}

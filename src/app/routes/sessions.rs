@@ -1,0 +1,254 @@
+//! `/sessions`: logging in and out.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::LOCATION;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
+use maud::{Markup, html};
+use serde_json::json;
+
+use crate::app::error::{Error, both};
+use crate::app::pages::form::{self, Field, links, titled};
+use crate::app::pages::messages::Messages;
+use crate::app::pages::{Page, ReturnPath, View};
+use crate::app::refusal::FormRefusal;
+use crate::app::request::fields::{Fields, Malformed};
+use crate::app::request::query::Query;
+use crate::app::request::session::{CurrentUser, PresentedSession};
+use crate::app::response::{Json, clear_session, see_other, set_session};
+use crate::app::state::AppState;
+use crate::auth;
+use crate::email::Email;
+use crate::language::{Text, text};
+use crate::password::Password;
+use crate::source::Source;
+use crate::token::SessionId;
+use crate::user::{SessionUser, User};
+
+const LOG_IN: Text = text("Log in", "Se connecter");
+const TITLE: Text = text("Log in", "Connexion");
+const TO_SIGN_UP: Text = text(
+    "No account yet? Sign up",
+    "Pas encore de compte\u{202F}? Créez‑en un",
+);
+const TO_RESET: Text = text("Forgot your password?", "Mot de passe oublié\u{202F}?");
+const LOG_OUT: Text = text("Log out", "Se déconnecter");
+const PASSWORD_UPDATED: Text = text(
+    "Your password has been changed. Log in with the new one.",
+    "Votre mot de passe a été changé. Connectez‑vous avec le nouveau.",
+);
+
+/// What logging in takes. The address is `None` if it is one that nobody can have.
+struct LogIn {
+    email: Option<Email>,
+    password: Password,
+}
+
+impl LogIn {
+    fn read(fields: &Fields, malformed: Malformed) -> Result<Self, Error> {
+        let (email, password) = both(fields.address(malformed), fields.parse("password"))?;
+        Ok(Self { email, password })
+    }
+
+    /// Begins a session in place of the one that is presented.
+    async fn begin_session(
+        self,
+        state: &AppState,
+        source: Source,
+        replaced: Option<PresentedSession>,
+    ) -> Result<(User, SessionId), auth::Error> {
+        let replaced = replaced.map(|session| session.0);
+        let user = state
+            .auth
+            .valid_login(self.email.as_ref(), &self.password, source)
+            .await?;
+        let session_id = state.auth.create_session(&user, replaced, source).await?;
+        Ok((user, session_id))
+    }
+}
+
+pub async fn log_in(
+    State(state): State<Arc<AppState>>,
+    source: Source,
+    replaced: Option<PresentedSession>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Error> {
+    let log_in = LogIn::read(&fields, Malformed::IsUnknown)?;
+    let (user, session_id) = log_in.begin_session(&state, source, replaced).await?;
+    Ok((
+        set_session(&state.settings, &session_id),
+        Json(json!({
+            "email": user.email.as_str(),
+            "message": "logged in",
+        })),
+    ))
+}
+
+/// One reply for two kinds of client: those that follow the redirect to the home page, and those
+/// that read the body.
+pub async fn log_out(
+    State(state): State<Arc<AppState>>,
+    source: Source,
+    PresentedSession(session_id): PresentedSession,
+) -> Result<impl IntoResponse, Error> {
+    state.auth.destroy_session(&session_id, source).await?;
+    Ok((
+        StatusCode::FOUND,
+        [(LOCATION, "/")],
+        clear_session(&state.settings),
+        Json(json!({ "message": "logged out" })),
+    ))
+}
+
+pub async fn log_in_page(view: View, query: Query) -> Page {
+    let form = Form {
+        email: String::new(),
+        next: query.next(),
+    };
+    form.page(&view, password_updated(&view, &query), None)
+}
+
+fn password_updated(view: &View, query: &Query) -> Option<Markup> {
+    (query.text("password") == Some("updated")).then(|| {
+        html! { p.success.notice role="status" { (view.text(PASSWORD_UPDATED)) } }
+    })
+}
+
+pub async fn log_in_form(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    source: Source,
+    replaced: Option<PresentedSession>,
+    fields: Fields,
+) -> Result<impl IntoResponse, FormRefusal> {
+    let form = Form {
+        email: fields.shown("email"),
+        next: ReturnPath::parse(&fields.shown("next")),
+    };
+    let begun = async {
+        let log_in = LogIn::read(&fields, Malformed::IsRefused)?;
+        Ok(log_in.begin_session(&state, source, replaced).await?)
+    };
+    let (_, session_id) = begun.await.map_err(|error| {
+        FormRefusal::new(error, &view, |messages| {
+            form.page(&view, None, Some(messages))
+        })
+    })?;
+    Ok((
+        set_session(&state.settings, &session_id),
+        see_other(form.next.as_str()),
+    ))
+}
+
+pub async fn log_out_form(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    source: Source,
+    presented: Option<PresentedSession>,
+) -> Result<impl IntoResponse, FormRefusal> {
+    let ended = async {
+        let PresentedSession(session_id) = presented.ok_or(auth::Error::NoSession)?;
+        state.auth.destroy_session(&session_id, source).await
+    };
+    let log_in_first = |error: auth::Error| log_in_first(error.into(), &view, ReturnPath::home());
+    ended.await.map_err(log_in_first)?;
+    Ok((clear_session(&state.settings), see_other("/")))
+}
+
+/// What was typed into the log-in form, but for the password.
+#[derive(Default)]
+pub struct Form {
+    email: String,
+    next: ReturnPath,
+}
+
+impl Form {
+    /// The form, and links to what else one may want.
+    pub fn markup(&self, view: &View, messages: Option<&Messages>) -> Markup {
+        let form = form::Form {
+            action: "/sessions",
+            hidden: &hidden_next(&self.next),
+            fields: &[Field::email(&self.email), Field::password()],
+            button: LOG_IN,
+        };
+        html! {
+            (form.markup(view, messages))
+            (links(view, &[
+                ("/reset_password", TO_RESET),
+                (&self.next.after("/users"), TO_SIGN_UP),
+            ]))
+        }
+    }
+
+    fn page(&self, view: &View, notice: Option<Markup>, messages: Option<&Messages>) -> Page {
+        let content = html! {
+            @if let Some(notice) = notice {
+                (notice)
+            }
+            (self.markup(view, messages))
+        };
+        titled(view, TITLE, messages, &content)
+    }
+}
+
+/// The hidden field that says where to go on to.
+pub fn hidden_next(next: &ReturnPath) -> Vec<(&str, &str)> {
+    if next.is_home() {
+        Vec::new()
+    } else {
+        vec![("next", next.as_str())]
+    }
+}
+
+pub fn log_out_button(view: &View) -> Markup {
+    let form = form::Form {
+        action: "/sessions",
+        hidden: &[("_method", "DELETE")],
+        fields: &[],
+        button: LOG_OUT,
+    };
+    form.markup(view, None)
+}
+
+/// The user of a page that is for users only. Others are shown the log-in form, and go on from there
+/// to what they asked for.
+pub struct LoggedIn(pub SessionUser);
+
+impl FromRequestParts<Arc<AppState>> for LoggedIn {
+    type Rejection = FormRefusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, FormRefusal> {
+        let user = <CurrentUser as FromRequestParts<_>>::from_request_parts(parts, state).await;
+        match (user, View::of(&parts.extensions)) {
+            (Ok(CurrentUser(user)), _) => Ok(Self(user)),
+            (Err(error @ Error::Auth(auth::Error::NoSession)), Some(view)) => {
+                Err(log_in_first(error, view, asked_for(parts)))
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+}
+
+fn log_in_first(error: Error, view: &View, next: ReturnPath) -> FormRefusal {
+    let form = Form {
+        next,
+        ..Form::default()
+    };
+    FormRefusal::new(error, view, |messages| {
+        form.page(view, None, Some(messages))
+    })
+}
+
+fn asked_for(parts: &Parts) -> ReturnPath {
+    match (&parts.method, parts.uri.path_and_query()) {
+        // Both, since they must be answered alike.
+        (&Method::GET | &Method::HEAD, Some(path)) => ReturnPath::parse(path.as_str()),
+        _ => ReturnPath::home(),
+    }
+}

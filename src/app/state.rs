@@ -1,0 +1,29 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use super::pages::Theme;
+use super::settings::Settings;
+use crate::auth::Auth;
+
+/// The rules, how the service is reached, and what its pages look like.
+pub struct AppState {
+    pub auth: Auth,
+    pub settings: Settings,
+    pub theme: Arc<Theme>,
+}
+
+impl AppState {
+    pub fn new(auth: Auth, settings: Settings) -> Self {
+        Self {
+            theme: Arc::new(Theme::new(&settings.brand)),
+            auth,
+            settings,
+        }
+    }
+
+    /// How many characters a new password needs; `None` if any number will do.
+    pub fn min_password_characters(&self) -> Option<usize> {
+        Some(self.auth.password_rule()?.min_characters())
+    }
+}
