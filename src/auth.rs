@@ -161,6 +161,11 @@ impl Auth {
         }
     }
 
+    /// How long things last.
+    pub fn lifetimes(&self) -> &Lifetimes {
+        &self.lifetimes
+    }
+
     /// What new passwords are measured by, to be told beforehand; `None` for nothing.
     #[must_use]
     pub fn password_rule(&self) -> Option<&PasswordRule> {
@@ -438,6 +443,21 @@ impl Auth {
             Ok(())
         })
         .await
+    }
+
+    /// Checks that a reset token can be used for this address. Uses nothing up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadResetToken`].
+    pub async fn check_reset_token(&self, email: &Email, token: &ResetToken) -> Result<()> {
+        let issued = Period::of_valid(self.clock.now(), self.lifetimes.reset_token);
+        let user = self.find_reset_token(token.digest(), issued).await?;
+        if user.email == *email {
+            Ok(())
+        } else {
+            Err(Error::BadResetToken)
+        }
     }
 
     /// Finds the user of a valid reset token. An expired one is deleted, so that it stays refused if

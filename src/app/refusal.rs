@@ -1,15 +1,15 @@
 //! A refusal becomes JSON or a page here, and nowhere else.
 
 use axum::body::{Body, HttpBody};
-use axum::http::Method;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::error::{Error, Refused};
 use super::pages::messages::Messages;
 use super::pages::{Page, View};
-use super::response::Json;
+use super::response::{Json, REQUEST_ID};
 
 /// A refusal with the page on which a person can put right what was wrong.
 pub struct FormRefusal {
@@ -51,9 +51,14 @@ pub fn represent(response: Response, view: Option<&View>, method: &Method) -> Re
     let (mut parts, _) = response.into_parts();
     let body = match view {
         Some(view) => {
-            let page = parts.extensions.remove::<Page>();
-            page.unwrap_or_else(|| Messages::new(&error, view).page(view))
-                .into_response()
+            let messages = Messages::new(&error, view);
+            let of_form = parts.extensions.remove::<Page>();
+            let page = match (error.is_internal(), of_form) {
+                (true, _) => messages.page(view, request_id(&parts.headers)),
+                (false, None) => messages.page(view, None),
+                (false, Some(page)) => page,
+            };
+            page.into_response()
         }
         None => Json(json!({ "message": error.to_string() })).into_response(),
     };
@@ -66,6 +71,10 @@ pub fn represent(response: Response, view: Option<&View>, method: &Method) -> Re
         return Response::from_parts(parts, Body::empty());
     }
     Response::from_parts(parts, body)
+}
+
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(REQUEST_ID)?.to_str().ok()
 }
 
 #[cfg(test)]

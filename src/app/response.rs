@@ -1,12 +1,18 @@
 //! Parts of responses: a JSON body, a redirect after a form, the session cookie.
 
+use std::time::Duration;
+
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Response};
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::settings::Settings;
 use crate::token::SessionId;
+
+/// Tells a client the id of its request, by which the request is found in the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -28,9 +34,27 @@ pub fn see_other(path: &str) -> impl IntoResponse + use<> {
     (StatusCode::SEE_OTHER, headers)
 }
 
-/// Gives a client its session.
-pub fn set_session(settings: &Settings, session_id: &SessionId) -> impl IntoResponseParts + use<> {
-    [(SET_COOKIE, settings.session_cookie.set(session_id))]
+/// The same, to a path with this query.
+pub fn see_other_with<const N: usize>(
+    path: &str,
+    query: [(&str, &str); N],
+) -> impl IntoResponse + use<N> {
+    let mut encoded = form_urlencoded::Serializer::new(String::new());
+    encoded.extend_pairs(query);
+    see_other(&format!("{path}?{}", encoded.finish()))
+}
+
+/// Gives a client its session. A browser keeps it for this long, `None` for as long as it runs; when
+/// the session itself ends is decided by `Auth`.
+pub fn set_session(
+    settings: &Settings,
+    session_id: &SessionId,
+    kept_for: Option<Duration>,
+) -> impl IntoResponseParts + use<> {
+    [(
+        SET_COOKIE,
+        settings.session_cookie.set(session_id, kept_for),
+    )]
 }
 
 /// Browsers obey it over TLS only.

@@ -31,6 +31,7 @@ on_each_engine! {
             }
             let page = app.log_in(EMAIL, "b4l0u").by_browser().send().await;
             assert!(page.assert_page(500).text("h1").contains("went wrong"), "{page:?}");
+            assert_eq!(page.assert_page(500).text("main code"), page.header("x-request-id").unwrap());
 
             // Whoever needs no token notices nothing.
             app.get("/").send().await.assert_is(200, &json!({ "message": "Bienvenue" }));

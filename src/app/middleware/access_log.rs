@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, error, info, info_span};
 
 use crate::app::error::Refused;
+use crate::app::response::REQUEST_ID;
 use crate::wait_budget;
-
-/// Tells the client the id of its request, by which it is found in the log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An id for a request: 16 hexadecimal digits that count requests without showing the count. It is not
 /// a secret, so it needs no random numbers of the operating system.

@@ -53,7 +53,17 @@ pub struct Form<'a> {
     /// Names and texts of what goes along unseen, `_method` among them.
     pub hidden: &'a [(&'a str, &'a str)],
     pub fields: &'a [Field<'a>],
-    pub button: Text,
+    /// Whether the first empty field has the focus from the start.
+    pub has_focus: bool,
+    pub button: Button,
+}
+
+/// The button that sends a form.
+pub enum Button {
+    /// What people come to a page for.
+    Primary(Text),
+    /// What they can also do.
+    Secondary(Text),
 }
 
 impl Form<'_> {
@@ -63,8 +73,9 @@ impl Form<'_> {
         let of_form = messages.and_then(Messages::about_form);
         let about = |field: &Field| messages.and_then(|messages| messages.about(field.name));
         let focus = (self.fields.iter().position(|field| about(field).is_some())).or_else(|| {
-            let first_empty = || self.fields.iter().position(|field| field.value.is_empty());
-            of_form.and_then(|_| first_empty())
+            let is_empty = |field: &Field| field.value.is_empty() && !field.is_checkbox();
+            let first_empty = || self.fields.iter().position(is_empty);
+            (self.has_focus || of_form.is_some()).then(first_empty)?
         });
         html! {
             form method="post" action=(self.action) novalidate {
@@ -74,7 +85,10 @@ impl Form<'_> {
                 @for (index, field) in self.fields.iter().enumerate() {
                     (field.markup(view, about(field), of_form.is_some(), focus == Some(index)))
                 }
-                button { (view.text(self.button)) }
+                @match self.button {
+                    Button::Primary(text) => button { (view.text(text)) },
+                    Button::Secondary(text) => button.secondary { (view.text(text)) },
+                }
             }
         }
     }
@@ -143,7 +157,31 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A box to tick.
+    pub fn checkbox(name: &'static str, label: Text, is_checked: bool) -> Self {
+        Self {
+            name,
+            label,
+            kind: "checkbox",
+            value: if is_checked { "on" } else { "" },
+            ..Self::password()
+        }
+    }
+
+    fn is_checkbox(&self) -> bool {
+        self.kind == "checkbox"
+    }
+
     fn markup(&self, view: &View, problem: Option<&str>, of_form: bool, focus: bool) -> Markup {
+        if self.is_checkbox() {
+            let is_checked = !self.value.is_empty();
+            return html! {
+                div.field.choice {
+                    input #(self.name) name=(self.name) type="checkbox" checked[is_checked];
+                    label for=(self.name) { (view.text(self.label)) }
+                }
+            };
+        }
         let is_email = self.kind == "email";
         let hint_id = self.hint.as_ref().map(|_| format!("{}-hint", self.name));
         let problem_id = match (problem, of_form) {

@@ -89,13 +89,16 @@ impl Messages {
         self.general.as_deref()
     }
 
-    /// The page of a refusal that no form shows.
-    pub fn page(&self, view: &View) -> Page {
+    /// The page of a refusal that no form shows, with the id by which a failure is found in the log.
+    pub fn page(&self, view: &View, request_id: Option<&str>) -> Page {
         let fields = self.fields.iter().map(|(_, text)| &**text);
         let content = html! {
             h1 { (self.title) }
             @for text in self.about_form().into_iter().chain(fields) {
                 p { (text) }
+            }
+            @if let Some(id) = request_id {
+                p { (view.text(texts::REPORT_ID)) " " code { (id) } }
             }
             p { a href="/" { (view.text(TO_HOME)) } }
         };

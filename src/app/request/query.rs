@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use url::form_urlencoded;
 
 use crate::app::pages::ReturnPath;
+use crate::email::Email;
 
 /// The names and texts of a query. It decides what a page shows, never what is done.
 pub struct Query(Vec<(String, String)>);
@@ -19,6 +20,12 @@ impl Query {
             (Some((_, text)), None) => Some(text),
             _ => None,
         }
+    }
+
+    /// The address in `email` to fill in; empty for a text that is none.
+    pub fn email(&self) -> String {
+        let email: Option<Email> = self.text("email").and_then(|text| text.parse().ok());
+        email.map_or_else(String::new, |email| email.to_string())
     }
 
     /// Where to go on to after logging in.

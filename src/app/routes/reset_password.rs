@@ -6,20 +6,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use serde_json::json;
-use url::form_urlencoded;
 
 use crate::app::error::{Error, both};
-use crate::app::pages::form::{Field, Form, links, titled};
+use crate::app::pages::form::{Button, Field, Form, links, titled};
 use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, TO_HOME, View};
 use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::{Fields, Malformed};
 use crate::app::request::query::Query;
-use crate::app::response::{Json, see_other};
+use crate::app::response::{Json, see_other_with};
 use crate::app::state::AppState;
-use crate::auth::{self, Reset};
+use crate::auth::{self, MAIL_PAUSE, Reset};
 use crate::email::{self, Email};
-use crate::language::{Text, text};
+use crate::language::{LENGTH_OF_TIME, Text, Translated, text};
 use crate::password::Password;
 use crate::source::Source;
 use crate::token::ResetToken;
@@ -35,12 +34,24 @@ const TO_SIGN_UP: Text = text(
     "Pas encore de compte\u{202F}? Créez‑en un",
 );
 const SENT_TITLE: Text = text("Check your email", "Consultez vos e‑mails");
-const SENT_TEXT: Text = text(
-    "If the address is registered, a link to choose a new password is on its way. It works once, \
-         and not for long. Nothing there? Look in your spam folder.",
-    "Si l’adresse est enregistrée, un lien pour choisir un nouveau mot de passe est en route. Il \
-         sert une seule fois et expire vite. Rien reçu\u{202F}? Regardez parmi les indésirables.",
-);
+/// The address, how long a link is valid, and how soon another can be asked for.
+const SENT_TEXT: Translated<fn(&str, &str, &str) -> String> = Translated {
+    en: |email, lifetime, pause| {
+        format!(
+            "If there is an account with {email}, a link to choose a new password is on its way. It \
+             works once, for {lifetime}. Nothing there? Look in your spam folder. You can ask for \
+             another link in {pause}."
+        )
+    },
+    fr: |email, lifetime, pause| {
+        format!(
+            "S’il existe un compte avec {email}, un lien pour choisir un nouveau mot de passe est en \
+             route. Il sert une seule fois, pendant {lifetime}. Rien reçu\u{202F}? Regardez parmi les \
+             indésirables. Vous pourrez demander un autre lien dans {pause}."
+        )
+    },
+};
+const THE_ADDRESS: Text = text("that address", "cette adresse");
 const UPDATE_TITLE: Text = text(
     "Choose a new password",
     "Choisissez un nouveau mot de passe",
@@ -138,16 +149,27 @@ pub async fn update_password(
     })))
 }
 
-/// Looks at no token: following the link, as mail scanners do, uses nothing up.
+/// Following the link, as mail scanners do, uses nothing up. A link that no longer works says so at once.
 pub async fn reset_password_page(
     State(state): State<Arc<AppState>>,
     view: View,
     query: Query,
-) -> Page {
-    match (query.text("email"), query.text("reset_token")) {
-        (Some(email), Some(reset_token)) => update_page(&view, &state, email, reset_token, None),
-        _ if query.text("link") == Some("sent") => sent_page(&view),
-        _ => ask_page(&view, "", None),
+) -> Result<Page, FormRefusal> {
+    let (Some(email), Some(reset_token)) = (query.text("email"), query.text("reset_token")) else {
+        return Ok(match query.text("link") {
+            Some("sent") => sent_page(&view, &state, &query.email()),
+            _ => ask_page(&view, "", None),
+        });
+    };
+    let checked = match (email.parse(), ResetToken::parse(reset_token)) {
+        (Ok(email), Some(token)) => state.auth.check_reset_token(&email, &token).await,
+        _ => Err(auth::Error::BadResetToken),
+    };
+    match checked {
+        Ok(()) => Ok(update_page(&view, &state, email, reset_token, None)),
+        Err(error) => Err(FormRefusal::new(error.into(), &view, |messages| {
+            ask_page(&view, &query.email(), Some(messages)).holding_token()
+        })),
     }
 }
 
@@ -169,13 +191,14 @@ pub async fn ask_for_reset_form(
     })?;
     Ok(match reset {
         Reset::Token(reset_token) => {
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("email", &email)
-                .append_pair("reset_token", &reset_token.reveal())
-                .finish();
-            see_other(&format!("/reset_password?{query}")).into_response()
+            let token = reset_token.reveal();
+            let query = [("email", email.as_str()), ("reset_token", token.as_str())];
+            see_other_with("/reset_password", query).into_response()
         }
-        Reset::ByMail => see_other("/reset_password?link=sent").into_response(),
+        Reset::ByMail => {
+            let query = [("link", "sent"), ("email", email.as_str())];
+            see_other_with("/reset_password", query).into_response()
+        }
     })
 }
 
@@ -189,7 +212,7 @@ pub async fn update_password_form(
         let request = UpdatePassword::read(&fields, Malformed::IsRefused)?;
         request.update(&state, source).await
     };
-    updated.await.map_err(|error| {
+    let email = updated.await.map_err(|error| {
         let email = fields.shown("email");
         // With a token that is not valid, no other password helps.
         let needs_new_token = matches!(error, Error::Auth(auth::Error::BadResetToken));
@@ -202,7 +225,8 @@ pub async fn update_password_form(
             }
         })
     })?;
-    Ok(see_other("/sessions?password=updated"))
+    let query = [("password", "updated"), ("email", email.as_str())];
+    Ok(see_other_with("/sessions", query))
 }
 
 fn ask_page(view: &View, email: &str, messages: Option<&Messages>) -> Page {
@@ -210,7 +234,8 @@ fn ask_page(view: &View, email: &str, messages: Option<&Messages>) -> Page {
         action: "/reset_password",
         hidden: &[],
         fields: &[Field::email(email)],
-        button: CONTINUE,
+        has_focus: false,
+        button: Button::Primary(CONTINUE),
     };
     let content = html! {
         p { (view.text(ASK_TEXT)) }
@@ -220,10 +245,17 @@ fn ask_page(view: &View, email: &str, messages: Option<&Messages>) -> Page {
     titled(view, ASK_TITLE, messages, &content)
 }
 
-/// What follows where the token goes by mail.
-fn sent_page(view: &View) -> Page {
+/// What follows where the token goes by mail. The same for every address, known or not.
+fn sent_page(view: &View, state: &AppState, email: &str) -> Page {
+    let email = if email.is_empty() {
+        view.text(THE_ADDRESS)
+    } else {
+        email
+    };
+    let told = view.text(LENGTH_OF_TIME);
+    let lifetime = told(state.auth.lifetimes().reset_token);
     let content = html! {
-        p { (view.text(SENT_TEXT)) }
+        p { (view.text(SENT_TEXT)(email, &lifetime, &told(MAIL_PAUSE))) }
         (links(view, &[("/", TO_HOME)]))
     };
     titled(view, SENT_TITLE, None, &content)
@@ -245,7 +277,8 @@ fn update_page(
             Field::fixed_email(email),
             Field::new_password(view, "new_password", NEW_PASSWORD, least),
         ],
-        button: SAVE,
+        has_focus: false,
+        button: Button::Primary(SAVE),
     };
     let content = html! {
         p { (view.text(UPDATE_TEXT)) }

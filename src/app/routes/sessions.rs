@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use crate::app::error::{Error, both};
-use crate::app::pages::form::{self, Field, links, titled};
+use crate::app::pages::form::{self, Button, Field, links, titled};
 use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, ReturnPath, View};
 use crate::app::refusal::FormRefusal;
@@ -36,21 +36,36 @@ const TO_SIGN_UP: Text = text(
 );
 const TO_RESET: Text = text("Forgot your password?", "Mot de passe oublié\u{202F}?");
 const LOG_OUT: Text = text("Log out", "Se déconnecter");
+const REMEMBER: Text = text("Stay logged in", "Rester connecté");
+/// The heading of the home page.
+pub const WELCOME: Text = text("Welcome", "Bonjour");
+/// Stands before the address.
+const LOGGED_IN_AS: Text = text("You are logged in as", "Vous êtes connecté avec l’adresse");
+/// The link to `/profile`, and its heading.
+pub const PROFILE: Text = text("Your profile", "Votre profil");
+const LOG_IN_FIRST: Text = text("Log in to continue.", "Connectez‑vous pour continuer.");
 const PASSWORD_UPDATED: Text = text(
     "Your password has been changed. Log in with the new one.",
     "Votre mot de passe a été changé. Connectez‑vous avec le nouveau.",
 );
 
-/// What logging in takes. The address is `None` if it is one that nobody can have.
+/// What logging in takes.
 struct LogIn {
+    /// `None` if it is an address that nobody can have.
     email: Option<Email>,
     password: Password,
+    /// Whether the browser keeps the session when it is closed.
+    remember: bool,
 }
 
 impl LogIn {
     fn read(fields: &Fields, malformed: Malformed) -> Result<Self, Error> {
         let (email, password) = both(fields.address(malformed), fields.parse("password"))?;
-        Ok(Self { email, password })
+        Ok(Self {
+            email,
+            password,
+            remember: is_remembered(fields),
+        })
     }
 
     /// Begins a session in place of the one that is presented.
@@ -70,6 +85,11 @@ impl LogIn {
     }
 }
 
+/// A ticked box is sent as `on`, one that is not ticked is not sent.
+fn is_remembered(fields: &Fields) -> bool {
+    fields.text("remember") == Ok("on")
+}
+
 pub async fn log_in(
     State(state): State<Arc<AppState>>,
     source: Source,
@@ -77,9 +97,10 @@ pub async fn log_in(
     fields: Fields,
 ) -> Result<impl IntoResponse, Error> {
     let log_in = LogIn::read(&fields, Malformed::IsUnknown)?;
+    let kept_for = log_in.remember.then(|| state.auth.lifetimes().session);
     let (user, session_id) = log_in.begin_session(&state, source, replaced).await?;
     Ok((
-        set_session(&state.settings, &session_id),
+        set_session(&state.settings, &session_id, kept_for),
         Json(json!({
             "email": user.email.as_str(),
             "message": "logged in",
@@ -103,18 +124,17 @@ pub async fn log_out(
     ))
 }
 
-pub async fn log_in_page(view: View, query: Query) -> Page {
+pub async fn log_in_page(view: View, user: Option<CurrentUser>, query: Query) -> Page {
+    if let Some(CurrentUser(user)) = user {
+        return who_you_are(&view, &user.email);
+    }
     let form = Form {
-        email: String::new(),
+        email: query.email(),
         next: query.next(),
+        is_remembered: false,
     };
-    form.page(&view, password_updated(&view, &query), None)
-}
-
-fn password_updated(view: &View, query: &Query) -> Option<Markup> {
-    (query.text("password") == Some("updated")).then(|| {
-        html! { p.success.notice role="status" { (view.text(PASSWORD_UPDATED)) } }
-    })
+    let is_updated = query.text("password") == Some("updated");
+    form.page(&view, is_updated.then_some(Notice::PasswordUpdated), None)
 }
 
 pub async fn log_in_form(
@@ -127,7 +147,9 @@ pub async fn log_in_form(
     let form = Form {
         email: fields.shown("email"),
         next: ReturnPath::parse(&fields.shown("next")),
+        is_remembered: is_remembered(&fields),
     };
+    let kept_for = (form.is_remembered).then(|| state.auth.lifetimes().session);
     let begun = async {
         let log_in = LogIn::read(&fields, Malformed::IsRefused)?;
         Ok(log_in.begin_session(&state, source, replaced).await?)
@@ -138,7 +160,7 @@ pub async fn log_in_form(
         })
     })?;
     Ok((
-        set_session(&state.settings, &session_id),
+        set_session(&state.settings, &session_id, kept_for),
         see_other(form.next.as_str()),
     ))
 }
@@ -163,16 +185,33 @@ pub async fn log_out_form(
 pub struct Form {
     email: String,
     next: ReturnPath,
+    is_remembered: bool,
+}
+
+/// What the log-in page says before anything is wrong.
+#[derive(Clone, Copy)]
+enum Notice {
+    LogInFirst,
+    PasswordUpdated,
 }
 
 impl Form {
     /// The form, and links to what else one may want.
     pub fn markup(&self, view: &View, messages: Option<&Messages>) -> Markup {
+        self.with_focus(view, false, messages)
+    }
+
+    fn with_focus(&self, view: &View, has_focus: bool, messages: Option<&Messages>) -> Markup {
         let form = form::Form {
             action: "/sessions",
             hidden: &hidden_next(&self.next),
-            fields: &[Field::email(&self.email), Field::password()],
-            button: LOG_IN,
+            fields: &[
+                Field::email(&self.email),
+                Field::password(),
+                Field::checkbox("remember", REMEMBER, self.is_remembered),
+            ],
+            has_focus,
+            button: Button::Primary(LOG_IN),
         };
         html! {
             (form.markup(view, messages))
@@ -183,12 +222,16 @@ impl Form {
         }
     }
 
-    fn page(&self, view: &View, notice: Option<Markup>, messages: Option<&Messages>) -> Page {
+    fn page(&self, view: &View, notice: Option<Notice>, messages: Option<&Messages>) -> Page {
         let content = html! {
-            @if let Some(notice) = notice {
-                (notice)
+            @match notice {
+                Some(Notice::LogInFirst) => p.notice role="status" { (view.text(LOG_IN_FIRST)) },
+                Some(Notice::PasswordUpdated) => {
+                    p.success.notice role="status" { (view.text(PASSWORD_UPDATED)) }
+                },
+                None => {},
             }
-            (self.markup(view, messages))
+            (self.with_focus(view, notice.is_some(), messages))
         };
         titled(view, TITLE, messages, &content)
     }
@@ -208,9 +251,20 @@ pub fn log_out_button(view: &View) -> Markup {
         action: "/sessions",
         hidden: &[("_method", "DELETE")],
         fields: &[],
-        button: LOG_OUT,
+        has_focus: false,
+        button: Button::Secondary(LOG_OUT),
     };
     form.markup(view, None)
+}
+
+/// The page of those who are logged in.
+pub fn who_you_are(view: &View, email: &Email) -> Page {
+    let content = html! {
+        p { (view.text(LOGGED_IN_AS)) " " strong { (email.as_str()) } }
+        (log_out_button(view))
+        (links(view, &[("/profile", PROFILE)]))
+    };
+    titled(view, WELCOME, None, &content)
 }
 
 /// The user of a page that is for users only. Others are shown the log-in form, and go on from there
@@ -240,8 +294,8 @@ fn log_in_first(error: Error, view: &View, next: ReturnPath) -> FormRefusal {
         next,
         ..Form::default()
     };
-    FormRefusal::new(error, view, |messages| {
-        form.page(view, None, Some(messages))
+    FormRefusal::new(error, view, |_| {
+        form.page(view, Some(Notice::LogInFirst), None)
     })
 }
 

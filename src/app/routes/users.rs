@@ -9,13 +9,13 @@ use serde_json::json;
 
 use super::sessions;
 use crate::app::error::{Error, FieldErrors, both};
-use crate::app::pages::form::{Field, Form, PASSWORD, links, titled};
+use crate::app::pages::form::{Button, Field, Form, PASSWORD, links, titled};
 use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, ReturnPath, View};
 use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::Fields;
 use crate::app::request::query::Query;
-use crate::app::request::session::PresentedSession;
+use crate::app::request::session::{CurrentUser, PresentedSession};
 use crate::app::response::{Json, see_other, set_session};
 use crate::app::state::AppState;
 use crate::email::Email;
@@ -57,8 +57,16 @@ pub async fn sign_up(
     })))
 }
 
-pub async fn sign_up_page(State(state): State<Arc<AppState>>, view: View, query: Query) -> Page {
-    page(&view, &state, "", &query.next(), None)
+pub async fn sign_up_page(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    user: Option<CurrentUser>,
+    query: Query,
+) -> Page {
+    match user {
+        Some(CurrentUser(user)) => sessions::who_you_are(&view, &user.email),
+        None => page(&view, &state, "", &query.next(), None),
+    }
 }
 
 /// People are logged in by signing up.
@@ -86,7 +94,7 @@ pub async fn sign_up_form(
     })?;
     Ok(match session_id {
         Some(session_id) => {
-            let session = set_session(&state.settings, &session_id);
+            let session = set_session(&state.settings, &session_id, None);
             (session, see_other(next.as_str())).into_response()
         }
         None => see_other(&next.after("/sessions")).into_response(),
@@ -107,7 +115,8 @@ fn page(
             Field::email(email),
             Field::new_password(view, "password", PASSWORD, state.min_password_characters()),
         ],
-        button: SIGN_UP,
+        has_focus: false,
+        button: Button::Primary(SIGN_UP),
     };
     let content = html! {
         (form.markup(view, messages))

@@ -1,5 +1,7 @@
 //! The cookie that holds a session id.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 
@@ -32,15 +34,15 @@ impl SessionCookie {
         }
     }
 
-    /// The value of `Set-Cookie` that hands over a session. It lasts as long as the browser runs;
-    /// when the session itself ends is decided here.
-    pub fn set(self, session_id: &SessionId) -> String {
-        format!(
-            "{}={}; {}",
-            self.name(),
-            session_id.reveal(),
-            self.attributes()
-        )
+    /// The value of `Set-Cookie` that gives a browser a session, to be kept for this long; `None` for
+    /// as long as the browser runs.
+    pub fn set(self, session_id: &SessionId, kept_for: Option<Duration>) -> String {
+        let (name, attributes) = (self.name(), self.attributes());
+        let session = format!("{name}={}; {attributes}", session_id.reveal());
+        match kept_for {
+            Some(time) => format!("{session}; Max-Age={}", time.as_secs()),
+            None => session,
+        }
     }
 
     /// The value of `Set-Cookie` that makes a client forget its session.

@@ -60,8 +60,9 @@ async fn log_out_and_in(browser: &Browser, server: &Server) {
     assert_eq!(browser.path().await, "/");
     assert!(browser.has("#password").await);
     browser.open(&format!("{}/profile", server.url)).await;
-    let alert = browser.text_of("[role=alert]").await;
-    assert_eq!(alert, "You are not logged in.");
+    let notice = browser.text_of("[role=status]").await;
+    assert_eq!(notice, "Log in to continue.");
+    assert_eq!(browser.focus().await, "email");
 
     browser.fill("#email", EMAIL).await;
     browser.fill("#password", "forgotten").await;
@@ -106,8 +107,6 @@ async fn choose_another_password(browser: &Browser, server: &Server) {
     assert_eq!(browser.text_of("strong").await, EMAIL);
 
     browser.open(&format!("{}{link}", server.url)).await;
-    browser.fill("#new_password", "b4l0u").await;
-    browser.click("button").await;
     let alert = browser.text_of("[role=alert]").await;
     assert!(alert.contains("no longer works"), "{alert}");
     assert!(!server.can_log_in(EMAIL, "b4l0u").await);
@@ -135,6 +134,7 @@ async fn a_person_needs_nothing_but_the_keyboard() {
         "Bienvenue",
         "email",
         "password",
+        "remember",
         "Log in",
         "Forgot your password?",
         "No account yet? Sign up",
@@ -158,6 +158,7 @@ async fn a_person_needs_nothing_but_the_keyboard() {
         "Bienvenue",
         "email",
         "password",
+        "remember",
         "Log in",
         "Forgot your password?",
     ])
@@ -177,9 +178,8 @@ async fn a_person_needs_nothing_but_the_keyboard() {
             .await
             .contains("has been changed")
     );
-    walk(&["Bienvenue", "email"]).await;
-    browser.press(EMAIL).await;
-    walk(&["password"]).await;
+    // The address is filled in.
+    assert_eq!(browser.focus().await, "password");
     browser.press("wrong").await;
     browser.press_enter().await;
     // At the place to go on from.
@@ -234,8 +234,17 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
             .await;
         browser.fill("#email", email).await;
         browser.click("button").await;
-        assert_eq!(browser.path().await, "/reset_password?link=sent");
+        assert!(
+            browser
+                .path()
+                .await
+                .starts_with("/reset_password?link=sent&")
+        );
         assert_eq!(browser.text_of("h1").await, "Check your email");
+        let text = browser.text_of("main p").await;
+        for told in [email, "for 30 minutes", "in 5 minutes"] {
+            assert!(text.contains(told), "{text}");
+        }
     }
 
     // Follows the link in the mail, which leads to the public URL.

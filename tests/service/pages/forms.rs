@@ -29,13 +29,17 @@ on_each_engine! {
         let app = TestApp::new(database).await;
         let email = "email: email username email";
         let password = "password: password current-password -";
+        let remember = "remember: checkbox - -";
+        app.registered(EMAIL, PASSWORD).await;
+        let token = app.reset_token(EMAIL).await;
+        let link = format!("/reset_password?email={EMAIL}&reset_token={token}");
         for (path, kinds) in [
-            ("/", vec![email, password]),
-            ("/sessions", vec![email, password]),
+            ("/", vec![email, password, remember]),
+            ("/sessions", vec![email, password, remember]),
             ("/users", vec![email, "password: password new-password -"]),
             ("/reset_password", vec![email]),
             (
-                "/reset_password?email=a@b&reset_token=x",
+                &link,
                 vec!["email: email username email", "new_password: password new-password -"],
             ),
         ] {
@@ -47,7 +51,9 @@ on_each_engine! {
 
     async fn what_is_asked_of_a_new_password_is_said_beforehand(database: Database) {
         let app = TestApp::new(database).await;
-        let reset = "/reset_password?email=a@b&reset_token=x";
+        app.registered(EMAIL, PASSWORD).await;
+        let token = app.reset_token(EMAIL).await;
+        let reset = &*format!("/reset_password?email={EMAIL}&reset_token={token}");
         for path in ["/users", "/sessions", reset] {
             let page = app.get(path).by_browser().send().await.assert_page(200);
             assert_eq!(page.all(".hint, [aria-describedby]").len(), 0, "{path}");
@@ -109,6 +115,27 @@ on_each_engine! {
             assert_eq!(page.one("[autofocus]"), input);
             assert!(page.text("title").starts_with("Error – "), "{}", page.text("title"));
         }
+    }
+
+    async fn all_that_is_wrong_with_a_form_is_said_at_once(database: Database) {
+        let app = TestApp::new(database).await;
+        let reset = app.post("/reset_password", &[
+            ("_method", "PUT"),
+            ("email", "bob"),
+            ("reset_token", "a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44"),
+            ("new_password", ""),
+        ]);
+        for call in [app.register("bob", ""), app.log_in("bob", ""), reset] {
+            let page = call.by_browser().send().await.assert_page(400);
+            let problems: Vec<_> = page.all("[role=alert]").iter().map(|alert| alert.attr("id").unwrap()).collect();
+            assert_eq!(problems.len(), 2, "{problems:?}");
+            assert_eq!(problems[0], "email-problem");
+            assert!(problems[1].ends_with("password-problem"));
+            assert_eq!(page.one("[autofocus]").attr("id"), Some("email"));
+        }
+        // Programs are told of the first, as ever.
+        let call = app.register("bob", "");
+        app.assert_refused(call, 400, "email is not an email address").await;
     }
 
     async fn what_is_wrong_with_the_whole_form_is_said_above_it(database: Database) {

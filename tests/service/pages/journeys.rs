@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{BROWSER, EMAIL, PASSWORD};
 use crate::on_each_engine;
-use crate::support::{StuckTokens, TestApp};
+use crate::support::{LIFETIMES, StuckTokens, TestApp};
 
 on_each_engine! {
     async fn signing_up_logs_in(database: Database) {
@@ -78,7 +78,7 @@ on_each_engine! {
         app.log_out(&session).by_browser().send().await.assert_leads_to("/");
         let token = app.reset_token(EMAIL).await;
         let reply = app.reset(EMAIL, &token, "new").by_browser().send().await;
-        reply.assert_leads_to("/sessions?password=updated");
+        reply.assert_leads_to("/sessions?password=updated&email=bob%40example.org");
     }
 
     async fn the_cookie_is_of_the_kind_that_is_set(database: Database) {
@@ -148,18 +148,78 @@ on_each_engine! {
         ];
         assert_eq!(form[1].1, EMAIL);
         let reply = app.post("/reset_password", &form).by_browser().send().await;
-        reply.assert_leads_to("/sessions?password=updated");
+        reply.assert_leads_to("/sessions?password=updated&email=bob%40example.org");
         assert_eq!(reply.header("set-cookie"), None, "nobody is logged in by a reset");
         assert!(!app.is_logged_in(&session).await);
         assert!(app.can_log_in(EMAIL, "t4rt1fl3tt3").await);
 
-        let page = app.get("/sessions?password=updated").by_browser().send().await.assert_page(200);
+        let page = app.get(reply.header("location").unwrap()).by_browser().send().await.assert_page(200);
         assert!(page.text("[role=status]").contains("changed"));
+        assert_eq!(page.attribute("#email", "value").unwrap(), EMAIL);
+        assert_eq!(page.one("[autofocus]").attr("id"), Some("password"));
 
         let page = app.post("/reset_password", &form).by_browser().send().await.assert_page(403);
         assert!(page.text("[role=alert]").contains("link"), "{}", page.text("main"));
         assert_eq!(page.attribute("#email", "value").unwrap(), EMAIL, "to ask for a new one");
         assert_eq!(page.all("input[name=reset_token]").len(), 0);
+    }
+
+    async fn a_link_that_no_longer_works_says_so_at_once(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        app.registered("other@example.org", PASSWORD).await;
+        let superseded = app.reset_token(EMAIL).await;
+        let of_another = app.reset_token("other@example.org").await;
+        let expired = app.reset_token(EMAIL).await;
+        app.clock.turn(LIFETIMES.reset_token);
+        for token in [&*superseded, &of_another, &expired, "x", ""] {
+            let link = format!("/reset_password?email={EMAIL}&reset_token={token}");
+            let page = app.get(&link).by_browser().send().await.assert_page(403);
+            assert!(page.text("[role=alert]").contains("no longer works"));
+            assert_eq!(page.attribute("#email", "value").unwrap(), EMAIL, "to ask for a new one");
+            assert_eq!(page.all("input[name=reset_token]").len(), 0);
+        }
+    }
+
+    async fn people_who_are_logged_in_see_who_they_are_in_place_of_a_form(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let session = app.logged_in(EMAIL, PASSWORD).await;
+        for path in ["/", "/users", "/sessions"] {
+            let page = app.get(path).session(&session).by_browser().send().await.assert_page(200);
+            assert_eq!(page.text("main strong"), EMAIL, "{path}");
+            assert_eq!(page.all("input[type=password]").len(), 0, "{path}");
+        }
+    }
+
+    async fn a_person_who_is_not_logged_in_is_asked_to_without_an_alarm(database: Database) {
+        let app = TestApp::new(database).await;
+        let page = app.get("/profile").by_browser().send().await.assert_page(403);
+        assert_eq!(page.text("[role=status]"), "Log in to continue.");
+        assert_eq!(page.all("[role=alert], .problem").len(), 0);
+        assert_eq!(page.one("[autofocus]").attr("id"), Some("email"));
+        assert!(page.text("title").starts_with("Log in"));
+    }
+
+    async fn a_session_outlives_the_browser_only_if_asked_to(database: Database) {
+        let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let lifetime = format!("; Max-Age={}", LIFETIMES.session.as_secs());
+        let form = [("email", EMAIL), ("password", PASSWORD)];
+        for (remember, is_kept) in [(None, false), (Some("on"), true), (Some("off"), false)] {
+            let remember = remember.map(|value| ("remember", value));
+            let form: Vec<_> = form.into_iter().chain(remember).collect();
+            for call in [app.post("/sessions", &form), app.post("/sessions", &form).by_browser()] {
+                let reply = call.send().await;
+                let cookie = reply.header("set-cookie").unwrap();
+                assert_eq!(cookie.ends_with(&lifetime), is_kept, "{cookie}");
+                assert_eq!(cookie.contains("Max-Age"), is_kept, "{cookie}");
+            }
+        }
+        // What was ticked stays so when the form is shown again.
+        let form = [("email", EMAIL), ("password", "wrong"), ("remember", "on")];
+        let page = app.post("/sessions", &form).by_browser().send().await.assert_page(401);
+        assert!(page.one("#remember").attr("checked").is_some());
     }
 
     async fn a_link_that_is_looked_at_is_not_used_up(database: Database) {

@@ -34,6 +34,7 @@ on_each_engine! {
             let reply = app.get(path).session(&session).by_browser().send().await;
             reply.assert_page(200);
             assert_eq!(reply.header("vary"), Some("accept, accept-language"), "{path}");
+            assert_eq!(reply.header("allow"), None, "{path}");
             // Who is not logged in is told so, or finds a page too.
             for session in [Some(&session), None] {
                 let ask = |method| {

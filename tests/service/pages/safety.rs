@@ -81,13 +81,16 @@ on_each_engine! {
         for query in [
             format!("email={EMAIL}&reset_token={token}"),
             format!("reset_token={token}&email=bob%40example.org"),
-            format!("email=x&reset_token={token}"),
         ] {
             let reply = app.get(&format!("/reset_password?{query}")).by_browser().send().await;
             let page = reply.assert_page(200);
             assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
             assert_eq!(page.attribute("input[name=reset_token]", "value").unwrap(), token);
         }
+        let query = format!("email=x&reset_token={token}");
+        let reply = app.get(&format!("/reset_password?{query}")).by_browser().send().await;
+        reply.assert_page(403);
+        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
     }
 
     async fn markup_is_a_text_like_any_other(database: Database) {
@@ -138,6 +141,6 @@ on_each_engine! {
             assert_inert(&reply);
             shown += usize::from(reply.text().contains("&lt;b id=injected"));
         }
-        assert!(shown > 5, "some pages show what they were given: {shown}");
+        assert!(shown > 3, "some pages show what they were given: {shown}");
     }
 }

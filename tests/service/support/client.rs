@@ -1,5 +1,6 @@
 //! A client of the service, whether the service is a router in this process or a program on a socket.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
@@ -240,11 +241,20 @@ impl Call {
 }
 
 /// What came back.
-#[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status, headers, ..
+        } = self;
+        let body = String::from_utf8_lossy(&self.body);
+        write!(formatter, "{status} {headers:?}\n{body}")
+    }
 }
 
 impl Reply {

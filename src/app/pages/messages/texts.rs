@@ -144,6 +144,12 @@ pub const INTERNAL: Text = text(
     "L’erreur vient de nous et a été enregistrée. Réessayez plus tard.",
 );
 
+/// Stands before the id.
+pub const REPORT_ID: Text = text(
+    "If you report it, mention the number",
+    "Si vous la signalez, indiquez le numéro",
+);
+
 /// A wait in seconds or, if it is longer than two minutes, in minutes, rounded up: how many, and
 /// whether they are minutes.
 fn rounded(time: Duration) -> (u64, bool) {
