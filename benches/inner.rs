@@ -122,10 +122,10 @@ impl Home {
                     .parse()
                     .expect("an address");
                 let hash = HashedPassword::new("none".to_owned());
-                let user = db.add_user(&email, &hash, NOW, None).await;
+                let user = db.users.add(&email, &hash, NOW, None).await;
                 users.push(user.expect("an answer").expect("a new user"));
             }
-            let added = db.add_session(&users[0], session, NOW, u32::MAX).await;
+            let added = db.sessions.add(&users[0], session, NOW, u32::MAX).await;
             assert!(added.expect("an answer"));
             (db, users)
         });
@@ -180,7 +180,7 @@ mod session_checks {
             at_once(count, |_| {
                 let (db, session) = (home.db.clone(), home.session);
                 async move {
-                    let found = db.find_user_by_session(session, ALIVE).await;
+                    let found = db.sessions.find_user(session, ALIVE).await;
                     assert!(matches!(found, Ok(Found::Valid(_))));
                 }
             });
@@ -227,7 +227,7 @@ mod new_sessions {
                 let (db, user) = (home.db.clone(), home.users[number].clone());
                 async move {
                     let digest = SessionId::new(&OsRandom).digest();
-                    let added = db.add_session(&user, digest, NOW, u32::MAX).await;
+                    let added = db.sessions.add(&user, digest, NOW, u32::MAX).await;
                     assert!(added.expect("an answer"));
                 }
             });

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, warn};
 
 use crate::clock::{CLOCK_TOLERANCE, Clock, UnixTime};
-use crate::db::{self, Change, Db, Found, Period, SessionCutoffs};
+use crate::db::{self, Db, Found, PasswordChange, Period, SessionCutoffs};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::password::{self, Password, PasswordRule, Passwords, Verdict, WeakPassword};
@@ -198,7 +198,7 @@ impl Auth {
         to_its_end(async move {
             let now = auth.clock.now();
             let proof = auth.throttle.proof(&email, source);
-            let added = auth.db.add_user(&email, &hashed_password, now, proof);
+            let added = auth.db.users.add(&email, &hashed_password, now, proof);
             let user = added.await?.ok_or(Error::EmailTaken)?;
             Event::SignUp.log(source, Some(user.id));
             Ok(user)
@@ -267,7 +267,7 @@ impl Auth {
             return Err(Error::BadCredentials);
         };
         if let Some(stronger) = stronger {
-            self.db.update_user(&user, Change::Rehash(stronger)).await?;
+            self.db.users.replace_hash(&user, &stronger).await?;
         }
         Ok(user)
     }
@@ -275,7 +275,7 @@ impl Auth {
     /// Finds the user with this address; none without one.
     async fn find_user(&self, email: Option<&Email>) -> Result<Option<User>> {
         match email {
-            Some(email) => Ok(self.db.find_user_by_email(email).await?),
+            Some(email) => Ok(self.db.users.find_by_email(email).await?),
             None => Ok(None),
         }
     }
@@ -300,7 +300,8 @@ impl Auth {
             let (digest, now) = (session_id.digest(), auth.clock.now());
             let begun = auth
                 .db
-                .add_session(&user, digest, now, MAX_SESSIONS_PER_USER);
+                .sessions
+                .add(&user, digest, now, MAX_SESSIONS_PER_USER);
             if !begun.await? {
                 return Err(Error::BadCredentials);
             }
@@ -330,7 +331,7 @@ impl Auth {
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
         let latest = now.after(CLOCK_TOLERANCE);
         if user.last_seen_at <= stale || user.last_seen_at > latest {
-            let touch = self.db.touch_session(digest, now, latest);
+            let touch = self.db.sessions.touch(digest, now, latest);
             // In a box, as below: what few checks need takes no room in the future of every one.
             Box::pin(try_to_write("note that a session is in use", touch)).await;
         }
@@ -344,10 +345,10 @@ impl Auth {
         digest: SessionDigest,
         cutoffs: SessionCutoffs,
     ) -> Result<Found<SessionUser>> {
-        let found = self.db.find_user_by_session(digest, cutoffs).await?;
+        let found = self.db.sessions.find_user(digest, cutoffs).await?;
         if let Found::Expired = found {
             let db = self.db.clone();
-            let delete = async move { db.delete_expired_session(digest, cutoffs).await };
+            let delete = async move { db.sessions.delete_expired(digest, cutoffs).await };
             let delete = try_to_write("delete an expired session", to_its_end(delete));
             Box::pin(delete).await;
         }
@@ -370,7 +371,7 @@ impl Auth {
         };
         let auth = self.clone();
         to_its_end(async move {
-            if !auth.db.delete_session(digest, cutoffs).await? {
+            if !auth.db.sessions.delete(digest, cutoffs).await? {
                 return Err(Error::NoSession);
             }
             Event::Logout.log(source, Some(user.id));
@@ -394,8 +395,8 @@ impl Auth {
         Event::ResetAsked.log(source, user.as_ref().map(|user| user.id));
         let user = user.ok_or(Error::UnknownEmail)?;
         let token = ResetToken::new(&*self.tokens);
-        let change = Change::ResetToken(token.digest(), self.clock.now());
-        if self.db.update_user(&user, change).await? {
+        let now = self.clock.now();
+        if self.db.reset_tokens.set(&user, token.digest(), now).await? {
             Ok(token)
         } else {
             Err(Error::UnknownEmail)
@@ -426,7 +427,7 @@ impl Auth {
             return Err(Error::BadResetToken);
         }
         let hashed_password = self.passwords.hash(new_password, source).await?;
-        let change = Change::Password {
+        let change = PasswordChange {
             hashed_password,
             reset_token: digest,
             issued,
@@ -435,7 +436,7 @@ impl Auth {
         };
         let auth = self.clone();
         to_its_end(async move {
-            if !auth.db.update_user(&user, change).await? {
+            if !auth.db.users.set_password(&user, &change).await? {
                 return Err(Error::BadResetToken);
             }
             Event::ResetDone.log(source, Some(user.id));
@@ -463,11 +464,11 @@ impl Auth {
     /// Finds the user of a valid reset token. An expired one is deleted, so that it stays refused if
     /// the clock is turned back.
     async fn find_reset_token(&self, digest: ResetTokenDigest, issued: Period) -> Result<User> {
-        match self.db.find_user_by_reset_token(digest, issued).await? {
+        match self.db.reset_tokens.find_user(digest, issued).await? {
             Found::Valid(user) => Ok(user),
             Found::Expired => {
                 let db = self.db.clone();
-                let delete = async move { db.delete_expired_reset_token(digest, issued).await };
+                let delete = async move { db.reset_tokens.delete_expired(digest, issued).await };
                 try_to_write("delete an expired reset token", to_its_end(delete)).await;
                 Err(Error::BadResetToken)
             }
@@ -494,9 +495,10 @@ impl Auth {
         let now = self.clock.now();
         let seen_before = self.session_cutoffs(now).last_seen_after;
         let issued_before = now.before(self.lifetimes.reset_token);
-        let purged = self.db.purge(seen_before, issued_before).await?;
+        let sessions = self.db.sessions.purge(seen_before).await?;
+        let tokens = self.db.reset_tokens.purge(issued_before).await?;
         let mails = self.purge_mails().await?;
-        Ok(purged + mails + self.throttle.purge().await?)
+        Ok(sessions + tokens + mails + self.throttle.purge().await?)
     }
 
     fn session_cutoffs(&self, now: UnixTime) -> SessionCutoffs {

@@ -42,7 +42,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::db::{self, Bucket, Db, Period, Proof, Taken};
+use crate::db::{self, Db, Outcome, Period, Proof, TokenBucket};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::source::Source;
@@ -84,9 +84,9 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Attempt {
     /// Given back unless it was a wrong guess.
-    of_guess: Vec<Bucket>,
+    of_guess: Vec<TokenBucket>,
     /// Given back unless it succeeds.
-    of_success: Vec<Bucket>,
+    of_success: Vec<TokenBucket>,
     source: Source,
 }
 
@@ -140,8 +140,8 @@ impl Throttle {
             self.bucket_of_network(Limit::SuccessfulLoginsPerNetwork, source)
                 .filter(|_| !is_familiar),
         ];
-        let of_guess: Vec<Bucket> = of_guess.into_iter().flatten().collect();
-        let of_success: Vec<Bucket> = of_success.into_iter().flatten().collect();
+        let of_guess: Vec<TokenBucket> = of_guess.into_iter().flatten().collect();
+        let of_success: Vec<TokenBucket> = of_success.into_iter().flatten().collect();
         self.take([&of_guess[..], &of_success].concat()).await?;
         Ok(Attempt {
             of_guess,
@@ -220,14 +220,17 @@ impl Throttle {
         let now = self.clock.now();
         self.whole.failed_logins.look(now);
         self.whole.sign_ups.look(now);
-        self.db.purge_throttles(now, now.before(FAMILIAR_FOR)).await
+        self.db
+            .rate_limits
+            .purge(now, now.before(FAMILIAR_FOR))
+            .await
     }
 
-    fn bucket_of_source(&self, limit: Limit, source: Source) -> Option<Bucket> {
+    fn bucket_of_source(&self, limit: Limit, source: Source) -> Option<TokenBucket> {
         limit.bucket(self.limits.rate(limit), &[&source.to_string()])
     }
 
-    fn bucket_of_network(&self, limit: Limit, source: Source) -> Option<Bucket> {
+    fn bucket_of_network(&self, limit: Limit, source: Source) -> Option<TokenBucket> {
         limit.bucket(self.limits.rate(limit), &[&source.network().to_string()])
     }
 
@@ -239,7 +242,7 @@ impl Throttle {
         email: Option<&Email>,
         source: Source,
         is_familiar: bool,
-    ) -> Option<Bucket> {
+    ) -> Option<TokenBucket> {
         let (rate, email) = (self.limits.rate(limit), email?.as_str());
         if is_familiar {
             limit.bucket(rate, &[email, &source.to_string()])
@@ -254,18 +257,21 @@ impl Throttle {
             return Ok(false);
         };
         let given = Period::of_valid(self.clock.now(), FAMILIAR_FOR);
-        self.db.has_proof(proof_digest(email, source), given).await
+        self.db
+            .rate_limits
+            .has_proof(proof_digest(email, source), given)
+            .await
     }
 
     /// Takes a token of each bucket, or none of any.
-    async fn take(&self, buckets: Vec<Bucket>) -> Result<(), Error> {
+    async fn take(&self, buckets: Vec<TokenBucket>) -> Result<(), Error> {
         if buckets.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
-        match self.db.take_tokens(buckets, now).await? {
-            Taken::All => Ok(()),
-            Taken::None { rank, retry_after } => {
+        match self.db.rate_limits.take_tokens(buckets, now).await? {
+            Outcome::Taken => Ok(()),
+            Outcome::Refused { rank, retry_after } => {
                 let limit = Limit::ALL[usize::from(rank)].name();
                 Err(Error::TooMany { limit, retry_after })
             }
@@ -274,11 +280,11 @@ impl Throttle {
 
     /// Gives tokens back and remembers a proof. Who has the right to an answer gets it, whether or
     /// not this can be written down.
-    async fn settle(&self, buckets: Vec<Bucket>, proof: Option<(&User, Proof)>) {
+    async fn settle(&self, buckets: Vec<TokenBucket>, proof: Option<(&User, Proof)>) {
         if buckets.is_empty() && proof.is_none() {
             return;
         }
-        if let Err(error) = self.db.give_tokens_back(buckets, proof).await {
+        if let Err(error) = self.db.rate_limits.refund_tokens(buckets, proof).await {
             warn!(error = %ErrorChain(&error), "cannot note how an attempt ended");
         }
     }

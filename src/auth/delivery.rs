@@ -200,7 +200,7 @@ impl<'a> Delivery<'a> {
             known_of_any_turn: places.saturating_sub(RESERVED_PLACES),
         };
         let new_token = || ResetToken::new(tokens);
-        let claimed = db.claim_mails(claim, &self.settlements, new_token).await?;
+        let claimed = db.outbox.claim(claim, &self.settlements, new_token).await?;
         if claimed.count == 0 {
             if self.settle_at.is_some_and(|at| at <= Instant::now()) {
                 self.settle().await?;
@@ -281,7 +281,7 @@ impl<'a> Delivery<'a> {
     /// Writes down what became of mails.
     async fn settle(&mut self) -> Result<()> {
         if !self.settlements.is_empty() {
-            self.auth.db.settle_mails(&self.settlements).await?;
+            self.auth.db.outbox.settle(&self.settlements).await?;
             self.settlements.clear();
         }
         Ok(())
@@ -292,7 +292,7 @@ impl<'a> Delivery<'a> {
         if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
             return Ok(());
         }
-        let is_full = self.auth.db.are_mails_waiting(MOST_OF_ALL).await?;
+        let is_full = self.auth.db.outbox.are_waiting(MOST_OF_ALL).await?;
         self.counted_at = Some(Instant::now());
         let was_full = self.post.is_full.swap(is_full, Ordering::Relaxed);
         if is_full && !was_full {

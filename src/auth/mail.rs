@@ -106,7 +106,7 @@ impl Auth {
                 latest_claim: now.after(CLAIM + CLOCK_TOLERANCE),
                 most_of_network: MOST_OF_NETWORK,
             };
-            if self.db.ask_for_mail(request).await? == MailRequestOutcome::TooManyWait {
+            if self.db.outbox.ask(request).await? == MailRequestOutcome::TooManyWait {
                 return Err(too_many_wait(source, "mails waiting of one network"));
             }
             post.asked.notify_one();
@@ -130,7 +130,7 @@ impl Auth {
     /// Deletes the notes of mails whose pause is over. Returns how many.
     pub(super) async fn purge_mails(&self) -> Result<u64> {
         let now = self.clock.now();
-        Ok(self.db.purge_mails(now, self.latest_quiet_until()).await?)
+        Ok(self.db.outbox.purge(now, self.latest_quiet_until()).await?)
     }
 
     /// A pause that ends later than this was recorded while a clock was wrong.

@@ -12,13 +12,13 @@ use super::error::Error;
 use crate::wait_budget;
 
 /// The most jobs that are done together.
-pub(super) const MAX_BATCH: usize = 64;
+pub const MAX_BATCH: usize = 64;
 
 /// How many jobs may wait; what comes then waits to be let in.
 const MAX_WAITING: usize = 4096;
 
 /// Does jobs in batches.
-pub(super) trait Worker<Job, Answer>: Send + 'static {
+pub trait Worker<Job, Answer>: Send + 'static {
     /// Does at least one and at most [`MAX_BATCH`] jobs, and returns an answer to each, in their
     /// order.
     ///
@@ -39,7 +39,7 @@ struct Waiting<Job, Answer> {
 
 /// A bounded queue whose worker takes whatever waits as one batch. When little waits, a batch is one
 /// job, and nobody waits longer than they would alone.
-pub(super) struct Batcher<Job, Answer> {
+pub struct Batcher<Job, Answer> {
     queue: mpsc::Sender<Waiting<Job, Answer>>,
     stop: watch::Sender<bool>,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -47,7 +47,7 @@ pub(super) struct Batcher<Job, Answer> {
 
 impl<Job: Send + 'static, Answer: Send + 'static> Batcher<Job, Answer> {
     /// Starts the worker.
-    pub(super) fn start(worker: impl Worker<Job, Answer>) -> Self {
+    pub fn start(worker: impl Worker<Job, Answer>) -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
         let (stop, stopped) = watch::channel(false);
         Self {
@@ -58,7 +58,7 @@ impl<Job: Send + 'static, Answer: Send + 'static> Batcher<Job, Answer> {
     }
 
     /// Has a job done. It is not begun if its request has ended, or waited too long, by then.
-    pub(super) async fn ask(&self, job: Job) -> Result<Answer, Error> {
+    pub async fn ask(&self, job: Job) -> Result<Answer, Error> {
         let (asker, answer) = oneshot::channel();
         let until = Instant::now() + wait_budget::left();
         let answered = wait_budget::spend(async {
@@ -70,7 +70,7 @@ impl<Job: Send + 'static, Answer: Send + 'static> Batcher<Job, Answer> {
     }
 
     /// Waits for the batch under way and ends the worker.
-    pub(super) async fn close(&self) {
+    pub async fn close(&self) {
         self.stop.send_replace(true);
         if let Some(worker) = self.worker.lock().await.take() {
             // If it has panicked, it has ended too.

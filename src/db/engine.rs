@@ -6,10 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 
-use super::file;
-use super::url::{DatabaseUrl, Place};
+mod file;
+pub mod file_watch;
+pub mod open;
+pub mod url;
+
+use url::{DatabaseUrl, Place};
 
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,7 +37,7 @@ const SQLITE_SETTINGS: &str = "
 
 /// How long the log of an SQLite database may stay, in bytes: twice what it comes to between two
 /// checkpoints. Beside a long reader it grows beyond that, until the reader has ended.
-pub(super) const LOG_LIMIT: u64 = 8 * 1024 * 1024;
+pub const LOG_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// Set on every connection to PostgreSQL: a server that was told not to wait for the disk would
 /// lose acknowledged commits. Any stronger setting is left as it is. And it need not tell us that
@@ -59,13 +63,13 @@ pub const POSTGRES_SERVING_SETTINGS: &str = "
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Engine {
+pub enum Engine {
     Sqlite,
     Postgres,
 }
 
 impl Engine {
-    pub(super) fn of(url: &DatabaseUrl) -> Self {
+    pub fn of(url: &DatabaseUrl) -> Self {
         match url.0 {
             Place::Sqlite(_) => Self::Sqlite,
             Place::Postgres(_) => Self::Postgres,
@@ -74,7 +78,7 @@ impl Engine {
 
     /// Fills in the words of the schema in which the databases differ. What stands between
     /// `{only_sqlite}` and `{/only_sqlite}` is a comment to PostgreSQL.
-    pub(super) fn translate(self, schema: &str) -> String {
+    pub fn translate(self, schema: &str) -> String {
         let (id_primary_key, bytes, keyed_by_primary_key) = match self {
             Self::Sqlite => ("INTEGER PRIMARY KEY", "BLOB", "WITHOUT ROWID"),
             Self::Postgres => (
@@ -97,10 +101,24 @@ impl Engine {
 
     /// What begins a transaction that makes others wait from its first moment; `None` where
     /// migrations lock by themselves.
-    pub(super) fn begin_exclusive(self) -> Option<&'static str> {
+    pub fn begin_exclusive(self) -> Option<&'static str> {
         match self {
             Self::Sqlite => Some("BEGIN IMMEDIATE"),
             Self::Postgres => None,
+        }
+    }
+
+    /// Finds the names of all tables, but for those of PostgreSQL's extensions.
+    pub fn find_tables(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+            Self::Postgres => {
+                "SELECT c.relname::text AS name FROM pg_class AS c
+                 WHERE c.relkind IN ('r', 'p')
+                   AND c.relnamespace = to_regnamespace(current_schema()::text)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')"
+            }
         }
     }
 
@@ -112,7 +130,7 @@ impl Engine {
     }
 
     /// Makes a fresh connection fit for use.
-    pub(super) async fn configure(self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+    pub async fn configure(self, connection: &mut AnyConnection) -> sqlx::Result<()> {
         connection.execute(self.settings()).await?;
         Ok(())
     }
@@ -130,7 +148,7 @@ impl Engine {
     ///
     /// SQLite lets one connection write at a time: with a single one of our own to queue for,
     /// nobody is ever told that the database is locked. PostgreSQL has one pool for both.
-    pub(super) fn pools(self, url: &str) -> sqlx::Result<(AnyPool, AnyPool)> {
+    pub fn pools(self, url: &str) -> sqlx::Result<(AnyPool, AnyPool)> {
         let pool = |connections| {
             AnyPoolOptions::new()
                 .max_connections(connections)
@@ -153,7 +171,7 @@ impl Engine {
 /// Creates the file of an SQLite database that is not there yet, readable by its owner alone
 /// from its first moment; false if it is there. SQLite gives the same rights to the files that it puts
 /// beside it.
-pub(super) fn create_file(path: &Path) -> io::Result<bool> {
+pub fn create_file(path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -173,7 +191,7 @@ pub(super) fn create_file(path: &Path) -> io::Result<bool> {
 }
 
 /// Takes the files of an SQLite database from everybody but their owner.
-pub(super) fn close_to_others(path: &Path) -> io::Result<()> {
+pub fn close_to_others(path: &Path) -> io::Result<()> {
     for file in file::names(path) {
         match fs::metadata(&file) {
             Ok(metadata) => {
@@ -200,24 +218,15 @@ fn owner_only(metadata: &fs::Metadata) -> fs::Permissions {
     permissions
 }
 
-/// Whether an SQLite database holds the tables of some other program. Only reads.
-pub(super) async fn is_foreign(connection: &mut AnyConnection) -> sqlx::Result<bool> {
-    let tables = sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table'")
-        .fetch_all(connection)
-        .await?;
-    let is_ours = tables
-        .iter()
-        .any(|table| table.get::<String, _>(0) == "_sqlx_migrations");
-    Ok(!tables.is_empty() && !is_ours)
-}
-
 /// Opens one connection, not yet configured.
-pub(super) async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
+pub async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
     AnyConnection::connect(url).await
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Row;
+
     use super::*;
 
     #[tokio::test]

@@ -1,13 +1,14 @@
 //! What can go wrong in the database, told apart by what the asker can do about it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
-use super::file_watch::LostDatabase;
-
 /// PostgreSQL's name for it. SQLite has no deadlocks: it lets one write at a time.
 const DEADLOCK: &str = "40P01";
+
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why the database did not do what it was asked. Clones go to all who asked together.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,9 +33,29 @@ pub enum Error {
     Panicked,
 }
 
+/// How the file of a database was lost while the service ran.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LostDatabase {
+    /// A name leads to no file any more, or to another one.
+    #[error(
+        "{} was removed, moved or replaced while the service ran: put the same file back, together \
+         with its -wal, or stop the service and restore a backup",
+        .0.display()
+    )]
+    Gone(PathBuf),
+    /// The file is shorter than the database in it.
+    #[error("{missing} bytes are missing at the end of {}: restore a backup", .path.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it lacks.
+        missing: u64,
+    },
+}
+
 impl Error {
     /// Whether a row was refused because a row that it belongs to is not there.
-    pub(super) fn is_foreign_key_violation(&self) -> bool {
+    pub fn is_foreign_key_violation(&self) -> bool {
         matches!(
             self,
             Self::Failed(error)
@@ -44,7 +65,7 @@ impl Error {
 
     /// Whether a transaction was undone because it and another waited for each other: the server's
     /// advice is to repeat it.
-    pub(super) fn is_deadlock(&self) -> bool {
+    pub fn is_deadlock(&self) -> bool {
         matches!(
             self,
             Self::Unavailable(error)
@@ -55,7 +76,6 @@ impl Error {
     }
 
     /// Whether the same request may succeed later.
-    #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -109,15 +129,15 @@ fn is_temporary_sqlstate(code: &str) -> bool {
 
 // Primary result codes of <https://www.sqlite.org/rescode.html>; extended ones carry them in their
 // lowest byte.
-pub(super) const BUSY: i32 = 5;
+pub const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const NO_MEMORY: i32 = 7;
-pub(super) const READ_ONLY: i32 = 8;
+pub const READ_ONLY: i32 = 8;
 const IO_ERROR: i32 = 10;
-pub(super) const CORRUPT: i32 = 11;
+pub const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
-pub(super) const CANNOT_OPEN: i32 = 14;
-pub(super) const NOT_A_DATABASE: i32 = 26;
+pub const CANNOT_OPEN: i32 = 14;
+pub const NOT_A_DATABASE: i32 = 26;
 
 fn is_temporary_sqlite_code(code: i32) -> bool {
     [
@@ -133,12 +153,12 @@ fn is_temporary_sqlite_code(code: i32) -> bool {
 }
 
 /// Whether SQLite found its file to contradict itself: <https://www.sqlite.org/rescode.html#corrupt>.
-pub(super) fn is_corrupt(error: &sqlx::Error) -> bool {
+pub fn is_corrupt(error: &sqlx::Error) -> bool {
     sqlite_code(error) == Some(CORRUPT)
 }
 
 /// The primary result code of SQLite's error; `None` for what is none.
-pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+pub fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error()?.code()?;
     let code: i32 = if is_sqlstate(&code) {
         return None;

@@ -3,15 +3,141 @@
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Connection, Row};
+use tokio::time::sleep;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::loan::{self, lend};
-use super::{Db, Result, email_in, sql};
+use super::connection::{Connections, REPEAT_PAUSES};
+use super::error::Result;
+use super::reset_tokens;
+use super::row::email_in;
+use super::statement::statements;
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::source::Network;
 use crate::token::ResetToken;
+use crate::user::UserId;
+
+statements! {
+    /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` network, `$6` the
+    /// most rows of a network that may wait, `$7` the latest end of a pause and `$8` of a claim that are
+    /// possible.
+    ///
+    /// Changes nothing in the pause after the last one, while one is being sent, and if too many wait.
+    /// In the pause it does bring one forward that still waits in a later turn: whoever floods the
+    /// outbox cannot make an owner wait with the flood by asking for the owner's mail, too.
+    ASK = "
+        INSERT INTO outbox
+            (kind, email, asked_at, due_at, quiet_until, attempts, claim, network, turn)
+        SELECT $1, $2, $3, $3, $4, 0, NULL, $5, count(*)
+        FROM (SELECT id FROM outbox WHERE network = $5 AND due_at IS NOT NULL LIMIT $6) AS waiting
+        HAVING count(*) < $6
+        ON CONFLICT (kind, email) DO UPDATE SET
+            asked_at = excluded.asked_at,
+            due_at = excluded.due_at,
+            quiet_until = excluded.quiet_until,
+            attempts = 0,
+            claim = NULL,
+            network = excluded.network,
+            turn = excluded.turn
+        WHERE (outbox.claim IS NULL OR outbox.due_at <= excluded.asked_at OR outbox.due_at > $8)
+          AND (outbox.quiet_until <= excluded.asked_at OR outbox.quiet_until > $7
+               OR (outbox.due_at IS NOT NULL AND outbox.attempts = 0
+                   AND excluded.turn < outbox.turn))";
+
+    /// `$1` network; counts up to `$2`.
+    COUNT_WAITING_OF_NETWORK = "
+        SELECT count(*) AS waiting FROM (
+            SELECT id FROM outbox WHERE network = $1 AND due_at IS NOT NULL LIMIT $2) AS waiting";
+
+    /// Counts up to `$1`. Every turn is at least 0: here and below, that is only to say which index to
+    /// read.
+    COUNT_WAITING = "
+        SELECT count(*) AS waiting FROM (
+            SELECT id FROM outbox WHERE turn >= 0 AND due_at IS NOT NULL LIMIT $1) AS waiting";
+
+    /// `$1` kind, `$2` address, `$3` now. Knows no pause. Of two events before either could be told,
+    /// the later one is.
+    ADD_NOTICE = "
+        INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim)
+        VALUES ($1, $2, $3, $3, $3, 0, NULL)
+        ON CONFLICT (kind, email) DO UPDATE SET
+            asked_at = excluded.asked_at,
+            due_at = excluded.due_at,
+            quiet_until = excluded.quiet_until,
+            attempts = 0,
+            claim = NULL";
+
+    /// `$1` claim, `$2` its end, `$3` now, `$4` the latest moment at which a mail can be due, `$5` the
+    /// latest at which one can have been asked for, `$6` how many rows to look at; claims as many of
+    /// these as are to unknown addresses, and `$7` to known ones, but only `$8` of a later turn than the
+    /// first.
+    ///
+    /// What is due later than possible, or was asked for later, counts as due or asked for now: a clock
+    /// was wrong.
+    ///
+    /// SQLite reads tables that are joined by `CROSS JOIN` in this order, so not all users.
+    ///
+    /// The condition stands inside and outside: the inner one chooses, and the outer one is looked at
+    /// again when the row is changed, so that of two who choose the same mail one goes without.
+    CLAIM = "
+        WITH
+            head AS (
+                SELECT id, email, turn, due_at FROM outbox
+                WHERE turn >= 0 AND due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
+                ORDER BY turn, due_at
+                LIMIT $6),
+            known AS (
+                SELECT head.id, head.turn, head.due_at
+                FROM head CROSS JOIN users
+                WHERE users.email = head.email),
+            chosen AS (
+                SELECT id FROM head
+                WHERE NOT EXISTS (SELECT 1 FROM users WHERE users.email = head.email)
+                UNION ALL
+                SELECT id FROM (
+                    SELECT id FROM known WHERE turn = 0 ORDER BY due_at LIMIT $7) AS first_of_network
+                UNION ALL
+                SELECT id FROM (
+                    SELECT id FROM known ORDER BY turn, due_at LIMIT $8) AS of_any_turn)
+        UPDATE outbox SET
+            claim = $1,
+            due_at = $2,
+            asked_at = CASE WHEN asked_at > $5 THEN $3 ELSE asked_at END
+        WHERE due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
+          AND id IN (SELECT id FROM chosen)";
+
+    /// `$1` claim. Only those to known addresses.
+    FIND_CLAIMED = "
+        SELECT o.id, o.kind, o.email, o.asked_at, o.attempts, u.id AS user_id, u.password_version
+        FROM outbox AS o
+        JOIN users AS u ON u.email = o.email
+        WHERE o.claim = $1";
+
+    /// `$1` claim, `$2` the end of the pause. All those to unknown addresses.
+    FINISH_UNKNOWN = "
+        UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
+        WHERE claim = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE users.email = outbox.email)";
+
+    /// `$1` claim, `$2` the end of the pause, `$3` mail. Not if the claim has passed to another worker.
+    FINISH = "
+        UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
+        WHERE id = $3 AND claim = $1";
+
+    /// `$1` claim, `$2` when it is due again, `$3` mail.
+    POSTPONE = "
+        UPDATE outbox SET due_at = $2, claim = NULL, attempts = attempts + 1
+        WHERE id = $3 AND claim = $1";
+
+    /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
+    /// than possible, after `$2`.
+    PURGE = "
+        DELETE FROM outbox
+        WHERE due_at IS NULL AND (quiet_until <= $1 OR quiet_until > $2) AND id IN (
+            SELECT id FROM outbox
+            WHERE due_at IS NULL AND (quiet_until <= $1 OR quiet_until > $2)
+            LIMIT $3)";
+}
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +152,6 @@ impl MailKind {
     const ALL: [Self; 2] = [Self::ResetLink, Self::PasswordChanged];
 
     /// The name under which it is stored and logged.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::ResetLink => "reset_link",
@@ -99,10 +224,9 @@ pub struct ClaimedMails {
 
 impl ClaimedMails {
     /// Nothing is left to do for those to unknown addresses.
-    #[must_use]
     pub fn unknown_done(&self, quiet_until: UnixTime) -> Settlement {
         Settlement {
-            statement: sql::FINISH_UNKNOWN_MAILS,
+            statement: FINISH_UNKNOWN,
             claim: self.claim,
             moment: quiet_until,
             id: None,
@@ -129,15 +253,13 @@ pub struct ClaimedMail {
 
 impl ClaimedMail {
     /// Nothing is left to do. Asking for another before `quiet_until` changes nothing.
-    #[must_use]
     pub fn done(&self, quiet_until: UnixTime) -> Settlement {
-        self.settlement(sql::FINISH_MAIL, quiet_until)
+        self.settlement(FINISH, quiet_until)
     }
 
     /// It could not be sent and is due again at this moment.
-    #[must_use]
     pub fn postponed(&self, due_at: UnixTime) -> Settlement {
-        self.settlement(sql::POSTPONE_MAIL, due_at)
+        self.settlement(POSTPONE, due_at)
     }
 
     fn settlement(&self, statement: &'static str, moment: UnixTime) -> Settlement {
@@ -175,17 +297,23 @@ impl Settlement {
     }
 }
 
-impl Db {
+/// The table of mails to be sent.
+#[derive(Clone)]
+pub struct Outbox {
+    connections: Connections,
+}
+
+impl Outbox {
+    pub(super) fn new(connections: Connections) -> Self {
+        Self { connections }
+    }
+
     /// Records that a mail is asked for. In the pause after the last one, and while one is being sent,
     /// this changes nothing, which is not told.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`](super::Error), here and below.
-    pub async fn ask_for_mail(&self, request: MailRequest<'_>) -> Result<MailRequestOutcome> {
+    pub async fn ask(&self, request: MailRequest<'_>) -> Result<MailRequestOutcome> {
         let network = request.network.to_string();
         let most = i64::from(request.most_of_network);
-        let ask = sqlx::query(sql::ASK_FOR_MAIL)
+        let ask = sqlx::query(ASK)
             .bind(request.kind.name())
             .bind(request.email.as_str())
             .bind(request.now.0)
@@ -194,10 +322,10 @@ impl Db {
             .bind(most)
             .bind(request.latest_quiet_until.0)
             .bind(request.latest_claim.0);
-        if self.change(ask).await? {
+        if self.connections.execute(ask).await? > 0 {
             return Ok(MailRequestOutcome::Accepted);
         }
-        let count = sqlx::query(sql::COUNT_WAITING_MAILS_OF_NETWORK)
+        let count = sqlx::query(COUNT_WAITING_OF_NETWORK)
             .bind(network)
             .bind(most);
         Ok(if self.count(count).await? < most {
@@ -208,18 +336,14 @@ impl Db {
     }
 
     /// Whether at least so many mails wait.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`](super::Error).
-    pub async fn are_mails_waiting(&self, count: u32) -> Result<bool> {
+    pub async fn are_waiting(&self, count: u32) -> Result<bool> {
         let most = i64::from(count);
-        let count = sqlx::query(sql::COUNT_WAITING_MAILS).bind(most);
+        let count = sqlx::query(COUNT_WAITING).bind(most);
         Ok(self.count(count).await? >= most)
     }
 
     async fn count(&self, count: Query<'static, Any, AnyArguments>) -> Result<i64> {
-        let row = loan::fetch_optional(&self.readers, count).await?;
+        let row = self.connections.fetch_optional(count).await?;
         Ok(row.map_or(Ok(0), |row| row.try_get("waiting"))?)
     }
 
@@ -231,21 +355,22 @@ impl Db {
     ///
     /// Nothing has changed then, or, after [`Error::TimedOut`](super::Error::TimedOut), perhaps all of
     /// it; mails claimed so fall due again when the claim ends.
-    pub async fn claim_mails(
+    pub async fn claim(
         &self,
         claim: MailClaim,
         earlier: &[Settlement],
         new_token: impl Fn() -> ResetToken,
     ) -> Result<ClaimedMails> {
-        let claim_once = || {
-            lend(&self.writer, async |connection| {
+        let mut pauses = REPEAT_PAUSES.into_iter();
+        loop {
+            let claimed = self.connections.write(async |connection| {
                 claim_mails(connection, claim, earlier, &new_token).await
-            })
-        };
-        match claim_once().await {
-            // With another worker, which takes the same rows in another order.
-            Err(error) if error.is_deadlock() => claim_once().await,
-            claimed => claimed,
+            });
+            match (claimed.await, pauses.next()) {
+                // With another worker, which locks the same rows in another order.
+                (Err(error), Some(pause)) if error.is_deadlock() => sleep(pause).await,
+                (claimed, _) => return claimed,
+            }
         }
     }
 
@@ -253,16 +378,17 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// See [`Error`](super::Error); the mails fall due again when their claims end.
-    pub async fn settle_mails(&self, settlements: &[Settlement]) -> Result<()> {
-        lend(&self.writer, async |connection| {
-            let mut transaction = connection.begin().await?;
-            for settlement in settlements {
-                settlement.write(&mut transaction).await?;
-            }
-            transaction.commit().await
-        })
-        .await
+    /// The mails fall due again when their claims end.
+    pub async fn settle(&self, settlements: &[Settlement]) -> Result<()> {
+        self.connections
+            .write(async |connection| {
+                let mut transaction = connection.begin().await?;
+                for settlement in settlements {
+                    settlement.write(&mut transaction).await?;
+                }
+                transaction.commit().await
+            })
+            .await
     }
 
     /// Deletes the mails with nothing left to do whose pause ended at `now` or before, or ends after
@@ -270,10 +396,24 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// See [`Error`](super::Error); what was deleted until then stays deleted.
-    pub async fn purge_mails(&self, now: UnixTime, latest: UnixTime) -> Result<u64> {
-        self.purge_by(sql::PURGE_MAILS, [now.0, latest.0]).await
+    /// What was deleted until then stays deleted.
+    pub async fn purge(&self, now: UnixTime, latest: UnixTime) -> Result<u64> {
+        self.connections.purge(PURGE, [now.0, latest.0]).await
     }
+}
+
+/// Records that the password of the user with this address was changed, to be told by mail.
+pub async fn add_password_changed(
+    connection: &mut AnyConnection,
+    email: &Email,
+    now: UnixTime,
+) -> sqlx::Result<()> {
+    let add = sqlx::query(ADD_NOTICE)
+        .bind(MailKind::PasswordChanged.name())
+        .bind(email.as_str())
+        .bind(now.0);
+    add.execute(connection).await?;
+    Ok(())
 }
 
 async fn claim_mails(
@@ -284,7 +424,7 @@ async fn claim_mails(
 ) -> sqlx::Result<ClaimedMails> {
     let id = claim.id.as_bytes().as_slice();
     let mut transaction = connection.begin().await?;
-    let update = sqlx::query(sql::CLAIM_MAILS)
+    let update = sqlx::query(CLAIM)
         .bind(id)
         .bind(claim.until.0)
         .bind(claim.now.0)
@@ -296,7 +436,7 @@ async fn claim_mails(
     let count = update.execute(&mut *transaction).await?.rows_affected();
     let mut known = Vec::new();
     if count > 0 {
-        let find = sqlx::query(sql::FIND_CLAIMED_MAILS).bind(id);
+        let find = sqlx::query(FIND_CLAIMED).bind(id);
         for row in find.fetch_all(&mut *transaction).await? {
             let mut claimed = match claimed_mail_in(&row, claim.id) {
                 Ok(claimed) => claimed,
@@ -308,13 +448,10 @@ async fn claim_mails(
             };
             if claimed.kind == MailKind::ResetLink {
                 let token = new_token();
-                sqlx::query(sql::SET_RESET_TOKEN)
-                    .bind(row.try_get::<i64, _>("user_id")?)
-                    .bind(token.digest().as_bytes())
-                    .bind(row.try_get::<i64, _>("password_version")?)
-                    .bind(claim.now.0)
-                    .execute(&mut *transaction)
-                    .await?;
+                let user = UserId(row.try_get("user_id")?);
+                let version = row.try_get("password_version")?;
+                let digest = token.digest();
+                reset_tokens::set(&mut transaction, user, version, digest, claim.now).await?;
                 claimed.token = Some(token);
             }
             known.push(claimed);

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::rate::Rate;
-use crate::db::Bucket;
+use crate::db::TokenBucket;
 
 /// How much more often than one source a whole network may try.
 ///
@@ -148,9 +148,9 @@ impl Limit {
     }
 
     /// The bucket of a subject; `None` without limit.
-    pub(super) fn bucket(self, rate: Rate, subject: &[&str]) -> Option<Bucket> {
+    pub(super) fn bucket(self, rate: Rate, subject: &[&str]) -> Option<TokenBucket> {
         let (tokens, refill) = rate.tokens()?;
-        Some(Bucket {
+        Some(TokenBucket {
             rank: self as u8,
             digest: digest(self.name(), subject),
             tokens,

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bienvenue::db::{Db, LostDatabase, OpenError};
@@ -262,6 +262,21 @@ async fn a_symbolic_link_leads_to_the_file_or_is_refused() {
     symlink(&other, &link).unwrap();
     let reply = server.register("new@example.org", "b4l0u").send().await;
     reply.assert_refusal(503, UNAVAILABLE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_refused_and_its_rights_stay() {
+    let database = Database::sqlite();
+    let pipe = file_of(&database);
+    let made = Command::new("mkfifo")
+        .args(["-m", "666"])
+        .arg(&pipe)
+        .status();
+    assert!(made.unwrap().success());
+    let before = fs::metadata(&pipe).unwrap().permissions();
+    let refusal = refused_start(&database);
+    assert!(refusal.contains("not a file"), "{refusal}");
+    assert_eq!(fs::metadata(&pipe).unwrap().permissions(), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

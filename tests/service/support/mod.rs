@@ -205,6 +205,12 @@ impl Inside {
         enough.expect("statements that wait for a lock");
     }
 
+    /// The number that a query finds.
+    pub async fn number(&self, query: &str) -> i64 {
+        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(&self.0);
+        row.await.unwrap().try_get(0).unwrap()
+    }
+
     /// Runs a statement that the service has not.
     pub async fn execute(&self, statement: &str) {
         self.try_execute(statement).await.unwrap();
@@ -477,7 +483,7 @@ impl TestApp {
             known_of_any_turn: 1000,
         };
         let new_token = || ResetToken::new(&*self.tokens);
-        let claimed = self.db.claim_mails(claim, &[], new_token).await;
+        let claimed = self.db.outbox.claim(claim, &[], new_token).await;
         claimed.unwrap().count
     }
 

@@ -129,12 +129,12 @@ on_each_engine! {
     async fn a_login_by_the_old_password_that_a_reset_overtakes_makes_no_source_familiar(database: Database) {
         let app = app_with(per_account("5/h"), database).await;
         let email: Email = EMAIL.parse().unwrap();
-        let user = app.db.find_user_by_email(&email).await.unwrap().unwrap();
+        let user = app.db.users.find_by_email(&email).await.unwrap().unwrap();
         let token = app.reset_token(EMAIL).await;
         assert_eq!(app.reset(EMAIL, &token, "t4rt1fl3tt3").from(HOME).send().await.status, 200);
         let before = app.inside.all_rows().await;
         let proof = Proof { digest: [7; 32], given_at: app.clock.now() };
-        app.db.give_tokens_back(Vec::new(), Some((&user, proof))).await.unwrap();
+        app.db.rate_limits.refund_tokens(Vec::new(), Some((&user, proof))).await.unwrap();
         assert_eq!(app.inside.all_rows().await, before);
         // Nor if the reset has missed it.
         app.inside.execute("UPDATE users SET password_version = password_version + 1").await;

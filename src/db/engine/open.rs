@@ -9,43 +9,42 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row, SqlSafeStr};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::engine::{self, Engine};
-use super::error;
-use super::file;
 use super::file_watch::FileWatch;
 use super::url::{DatabaseUrl, Place};
+use super::{Engine, close_to_others, connect, create_file, file};
+use crate::db::error;
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "users, sessions, reset tokens",
-        include_str!("../../migrations/0001_users_sessions_reset_tokens.sql"),
+        include_str!("../../../migrations/0001_users_sessions_reset_tokens.sql"),
     ),
     (
         2,
         "throttles",
-        include_str!("../../migrations/0002_throttles.sql"),
+        include_str!("../../../migrations/0002_throttles.sql"),
     ),
     (
         3,
         "outbox",
-        include_str!("../../migrations/0003_outbox.sql"),
+        include_str!("../../../migrations/0003_outbox.sql"),
     ),
     (
         4,
         "user ids once",
-        include_str!("../../migrations/0004_user_ids_once.sql"),
+        include_str!("../../../migrations/0004_user_ids_once.sql"),
     ),
     (
         5,
         "familiar sources",
-        include_str!("../../migrations/0005_familiar_sources.sql"),
+        include_str!("../../../migrations/0005_familiar_sources.sql"),
     ),
     (
         6,
         "outbox in turns",
-        include_str!("../../migrations/0006_outbox_in_turns.sql"),
+        include_str!("../../../migrations/0006_outbox_in_turns.sql"),
     ),
 ];
 
@@ -92,7 +91,7 @@ pub enum OpenError {
     #[error("cannot read {0}: it is not an SQLite database, or damaged")]
     NotADatabase(DatabaseUrl, #[source] sqlx::Error),
     /// It holds another program's tables.
-    #[error("{0} belongs to another program: choose a file of its own for bienvenue")]
+    #[error("{0} belongs to another program: choose a database of its own for bienvenue")]
     Foreign(DatabaseUrl),
     /// It was written by a newer version of this program.
     #[error(
@@ -144,7 +143,7 @@ impl OpenError {
 
 /// Opens the database, once, to prepare it for the pools. Returns the watch over its file, if it is
 /// one.
-pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
+pub async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
     let mut has_content = false;
     if let Place::Sqlite(path) = &url.0 {
         has_content = file::length(path).is_ok_and(|length| length > 0);
@@ -175,24 +174,28 @@ pub(super) async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, Open
 async fn open(url: &DatabaseUrl, has_content: bool) -> Result<Option<FileWatch>, OpenError> {
     let engine = Engine::of(url);
     let cannot_connect = |error| OpenError::connect(url, error);
-    let connected = engine::connect(&url.to_connect_url()).await;
+    let connected = connect(&url.to_connect_url()).await;
     let mut connection = connected.map_err(cannot_connect)?;
     if let Place::Sqlite(path) = &url.0 {
         connection = refuse_if_cut(url, path, connection).await?;
-        let is_foreign = engine::is_foreign(&mut connection).await;
-        if is_foreign.map_err(cannot_connect)? {
+        let is_others = is_foreign(engine, &mut connection).await;
+        if is_others.map_err(cannot_connect)? {
             return Err(OpenError::Foreign(url.clone()));
         }
         // Before the schema is changed, which an earlier version of the program cannot undo.
-        engine::close_to_others(path).map_err(|error| OpenError::Rights(url.clone(), error))?;
+        close_to_others(path).map_err(|error| OpenError::Rights(url.clone(), error))?;
     }
     let configured = engine.configure(&mut connection).await;
     configured.map_err(cannot_connect)?;
     let migrated = migrate(engine, &mut connection).await;
-    let (before, now) = migrated.map_err(|error| OpenError::migrate(url, error))?;
+    let Some((before, now)) = migrated.map_err(|error| OpenError::migrate(url, error))? else {
+        return Err(OpenError::Foreign(url.clone()));
+    };
     if before == 0 && has_content {
         // Such as the file alone of a database whose tables were still in its log.
         warn!(database = %url, "there were no tables in the database: created them, without users");
+    } else if before == 0 && engine == Engine::Postgres {
+        info!(database = %url, "there were no tables in the database: created them, without users");
     }
     if (1..now).contains(&before) {
         info!(
@@ -224,11 +227,16 @@ fn find_or_create_file(url: &DatabaseUrl, path: &Path) -> io::Result<bool> {
         // SQLite would remove the log.
         return Ok(false);
     }
+    if path.exists() && !path.is_file() && !path.is_dir() {
+        // Its rights would be taken from all others, such as those of `/dev/null`.
+        let reason = "it is a device, a pipe or a socket, and not a file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
     if path.is_symlink() && !path.exists() {
         let reason = "it is a symbolic link that leads to no file";
         return Err(io::Error::new(io::ErrorKind::NotFound, reason));
     }
-    if engine::create_file(path)? {
+    if create_file(path)? {
         info!(database = %url, "there was no database: created an empty one");
     } else if is_empty {
         warn!(database = %url, "the file of the database was there and empty: there are no users in it");
@@ -262,11 +270,34 @@ async fn refuse_if_cut(
     }
 }
 
-/// Brings the schema up to date. Returns the number of the last migration before and after.
+/// Whether a database holds the tables of another program: there are tables, and the first migration
+/// of this program was not applied. Only reads.
+async fn is_foreign(engine: Engine, connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+    let tables = sqlx::query(engine.find_tables());
+    let tables = tables.fetch_all(&mut *connection).await?;
+    let names = tables.iter().map(|table| table.try_get::<&str, _>("name"));
+    let names: Vec<&str> = names.collect::<sqlx::Result<_>>()?;
+    if !names.contains(&MIGRATIONS_TABLE) {
+        return Ok(!names.is_empty());
+    }
+    let applied = sqlx::query("SELECT version, description FROM _sqlx_migrations ORDER BY version");
+    let applied = applied.fetch_all(connection).await?;
+    let Some(first) = applied.first() else {
+        // A first start that was killed leaves the empty table behind.
+        return Ok(names.len() > 1);
+    };
+    let (version, name, _) = MIGRATIONS[0];
+    Ok(first.try_get::<i64, _>("version")? != version
+        || first.try_get::<&str, _>("description")? != name)
+}
+
+/// Brings the schema up to date. Returns the number of the last migration before and after; `None`, with
+/// nothing done, if a PostgreSQL database holds the tables of another program.
 async fn migrate(
     engine: Engine,
     connection: &mut AnyConnection,
-) -> Result<(i64, i64), MigrateError> {
+) -> Result<Option<(i64, i64)>, MigrateError> {
     let migrations = MIGRATIONS.iter().map(|(version, name, text)| {
         let sql = AssertSqlSafe(engine.translate(text)).into_sql_str();
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
@@ -277,10 +308,15 @@ async fn migrate(
         // The lock that the migrator takes too, and more than once if need be: without it two first
         // starts create the table of migrations at the same moment, and one fails.
         connection.lock().await?;
+        // Not before: another process may be creating the tables.
+        if is_foreign(engine, connection).await? {
+            connection.unlock().await?;
+            return Ok(None);
+        }
         let before = last_applied(&migrator, connection).await?;
         migrator.run(&mut *connection).await?;
         connection.unlock().await?;
-        return Ok((before, last));
+        return Ok(Some((before, last)));
     };
     // A table that is rebuilt is dropped in between, and nothing that refers to it may go with it.
     // Cannot be turned off inside of a transaction.
@@ -301,7 +337,7 @@ async fn migrate(
         return Err(sqlx::Error::Protocol(error.to_owned()).into());
     }
     transaction.commit().await?;
-    Ok((before, last))
+    Ok(Some((before, last)))
 }
 
 /// The number of the last migration that was applied; 0 for none.

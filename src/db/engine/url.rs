@@ -12,10 +12,10 @@ use url::Url;
 /// The place of a database: an SQLite file or a PostgreSQL server. Shows itself without its
 /// password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(pub(super) Place);
+pub struct DatabaseUrl(pub Place);
 
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     Sqlite(PathBuf),
     Postgres(Url),
 }
@@ -50,7 +50,6 @@ pub enum InvalidDatabaseUrl {
 impl DatabaseUrl {
     /// Whether somebody between us and the database could read along or pose as it: it is a server on
     /// another machine, and nothing asks for its certificate to be checked.
-    #[must_use]
     pub fn is_exposed_on_the_way(&self) -> bool {
         let Place::Postgres(url) = &self.0 else {
             return false;
@@ -74,7 +73,7 @@ impl DatabaseUrl {
 
     /// The URL by which `sqlx` connects. Never creates a file: a database that is removed under a
     /// running service must be missed, not replaced by an empty one.
-    pub(super) fn to_connect_url(&self) -> String {
+    pub fn to_connect_url(&self) -> String {
         const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
             .remove(b'/')
             .remove(b'.')

@@ -21,7 +21,7 @@ type Identity = ();
 
 /// The names of a database's files: the database, its write-ahead log, the index of that. SQLite puts
 /// the other two beside the file itself, not beside a symbolic link that leads to it.
-pub(super) fn names(database: &Path) -> [PathBuf; 3] {
+pub fn names(database: &Path) -> [PathBuf; 3] {
     let file = fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
     let beside = |suffix| {
         let mut name = file.clone().into_os_string();
@@ -32,24 +32,24 @@ pub(super) fn names(database: &Path) -> [PathBuf; 3] {
 }
 
 /// The files of a database that is open, as they were when it was opened.
-pub(super) struct OpenFiles([(PathBuf, Identity); 3]);
+pub struct OpenFiles([(PathBuf, Identity); 3]);
 
 impl OpenFiles {
     /// Takes note of the files. SQLite must hold them open from now on.
-    pub(super) fn of(database: &Path) -> io::Result<Self> {
+    pub fn of(database: &Path) -> io::Result<Self> {
         let [database, log, index] = names(database);
         let noted = |name: PathBuf| identity(&name).map(|identity| (name, identity));
         Ok(Self([noted(database)?, noted(log)?, noted(index)?]))
     }
 
     /// The first name that leads to no file any more, or to another one.
-    pub(super) fn first_gone(&self) -> Option<&Path> {
+    pub fn first_gone(&self) -> Option<&Path> {
         let gone = self.0.iter().find(|noted| !is_there(noted));
         gone.map(|(name, _)| &**name)
     }
 
     /// Whether the name of the database leads to its file.
-    pub(super) fn has_database(&self) -> bool {
+    pub fn has_database(&self) -> bool {
         is_there(&self.0[0])
     }
 }
@@ -72,7 +72,7 @@ fn identity(name: &Path) -> io::Result<Identity> {
 }
 
 /// How long a file is, in bytes; 0 if it is not there.
-pub(super) fn length(name: &Path) -> io::Result<u64> {
+pub fn length(name: &Path) -> io::Result<u64> {
     match fs::metadata(name) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
@@ -86,10 +86,7 @@ pub(super) fn length(name: &Path) -> io::Result<u64> {
 /// # Errors
 ///
 /// SQLite refuses by itself to read a file that lacks whole pages, if it has no log.
-pub(super) async fn missing_bytes(
-    connection: &mut AnyConnection,
-    database: &Path,
-) -> sqlx::Result<u64> {
+pub async fn missing_bytes(connection: &mut AnyConnection, database: &Path) -> sqlx::Result<u64> {
     // What a reading transaction sees stays in the file or in the log until it ends.
     let mut transaction = connection.begin().await?;
     let mut sizes = [0; 2];
@@ -145,7 +142,7 @@ fn read_whole(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 
 /// How many bytes are missing at the end of a database file by its own header. Only for a file that
 /// this process has not open.
-pub(super) fn bytes_missing_by_header(database: &Path) -> io::Result<u64> {
+pub fn bytes_missing_by_header(database: &Path) -> io::Result<u64> {
     let mut file = File::open(database)?;
     let mut header = [0; 100];
     if !read_whole(&mut file, &mut header)? {

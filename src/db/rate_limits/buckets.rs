@@ -1,4 +1,4 @@
-//! Buckets of tokens, taken from and given back to by many at once.
+//! Token buckets, from which many requests take, and to which they refund, in one transaction.
 //!
 //! A bucket is one number: the moment at which it will be full again. A token taken moves it on by
 //! the time that a token takes to come back, and is refused if that would move it beyond the time
@@ -6,21 +6,57 @@
 //! number the theoretical arrival time.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection, Row};
+use tokio::time::sleep;
 
-use super::batch::{MAX_BATCH, Worker};
 use super::familiar_sources::FamiliarSource;
-use super::loan::{Pool, lend};
-use super::{Result, sql};
 use crate::clock::UnixTime;
+use crate::db::batch::{MAX_BATCH, Worker};
+use crate::db::connection::{Connections, REPEAT_PAUSES};
+use crate::db::error::Result;
+use crate::db::statement::{Widths, statements};
+
+statements! {
+    /// `$1` digest, `$2` now, `$3` and `$4` when a bucket is full again of which one token and all
+    /// tokens were just taken. No row if no token is left.
+    ///
+    /// A bucket that will not be full before `$5`, a whole bucket later than any can be, was taken
+    /// from by a clock that has been turned back since, or under a slower rate. It counts as empty,
+    /// from now on: nobody waits until a wrong clock is right. Up to there, clocks that differ from
+    /// machine to machine cannot be played off against each other.
+    TAKE_TOKEN = "
+        INSERT INTO throttles (digest, full_at) VALUES ($1, $3)
+        ON CONFLICT (digest) DO UPDATE SET full_at = CASE
+            WHEN throttles.full_at <= $2 THEN excluded.full_at
+            WHEN throttles.full_at <= $4 THEN throttles.full_at + excluded.full_at - $2
+            ELSE $4 END
+        WHERE throttles.full_at + excluded.full_at - $2 <= $4 OR throttles.full_at > $5";
+
+    /// `$1` digest, `$2` the microseconds that a token takes to come back.
+    REFUND_TOKEN = "
+        UPDATE throttles SET full_at = full_at - $2 WHERE digest = $1";
+
+    /// At most `$2` buckets that are full at `$1`.
+    PURGE = "
+        DELETE FROM throttles WHERE full_at <= $1 AND digest IN (
+            SELECT digest FROM throttles WHERE full_at <= $1 LIMIT $2)";
+}
+
+/// `$1`, … digests.
+pub static FIND: LazyLock<Widths> = LazyLock::new(|| {
+    Widths::new(1, |digests| {
+        format!("SELECT digest, full_at FROM throttles WHERE digest IN ({digests})")
+    })
+});
 
 type Digest = [u8; 32];
 
 /// A bucket of tokens. It comes into being full, when it is first taken from.
 #[derive(Clone, Copy, Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     /// Where it stands among the buckets of a request: tokens of a lower rank are taken first, and
     /// who is refused one takes none of a higher rank.
     pub rank: u8,
@@ -32,7 +68,7 @@ pub struct Bucket {
     pub refill: Duration,
 }
 
-impl Bucket {
+impl TokenBucket {
     fn refill_micros(&self) -> i64 {
         micros(self.refill)
     }
@@ -42,7 +78,7 @@ impl Bucket {
     }
 
     /// One that will not be full before this, a whole bucket later than any can be, is a wrong clock's
-    /// doing or a slower rate's, and the next one may take from it (see [`sql::TAKE_TOKEN`]).
+    /// doing or a slower rate's, and the next one may take from it (see [`TAKE_TOKEN`]).
     fn implausible_after(&self, now: i64) -> i64 {
         now + 2 * self.size_micros()
     }
@@ -65,13 +101,13 @@ impl Bucket {
     }
 }
 
-/// What came of taking tokens.
+/// Whether tokens were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum Outcome {
     /// A token of each bucket.
-    All,
+    Taken,
     /// No token of any bucket.
-    None {
+    Refused {
         /// The rank of the bucket that had none.
         rank: u8,
         /// When all buckets have one, if nobody else takes it.
@@ -79,96 +115,95 @@ pub enum Taken {
     },
 }
 
-/// Something to do with some buckets.
-pub(super) enum Errand {
+/// What to do with some buckets.
+pub enum Job {
     /// Take a token of each, or none of any.
-    Take { buckets: Vec<Bucket>, now: UnixTime },
-    /// Give a token back to each, and remember a source.
-    GiveBack {
-        buckets: Vec<Bucket>,
+    Take {
+        buckets: Vec<TokenBucket>,
+        now: UnixTime,
+    },
+    /// Refund a token to each, and add a familiar source.
+    Refund {
+        buckets: Vec<TokenBucket>,
         familiar: Option<FamiliarSource>,
     },
 }
 
-impl Errand {
-    fn buckets(&self) -> &[Bucket] {
+impl Job {
+    fn buckets(&self) -> &[TokenBucket] {
         match self {
-            Self::Take { buckets, .. } | Self::GiveBack { buckets, .. } => buckets,
+            Self::Take { buckets, .. } | Self::Refund { buckets, .. } => buckets,
         }
     }
 
     /// The buckets that tokens are taken of, and when; `None` if none are.
-    fn takes(&self) -> Option<(&[Bucket], UnixTime)> {
+    fn takes(&self) -> Option<(&[TokenBucket], UnixTime)> {
         match self {
             Self::Take { buckets, now } => Some((buckets, *now)),
-            Self::GiveBack { .. } => None,
+            Self::Refund { .. } => None,
         }
     }
 }
 
-/// Refuses what has no token by what it reads, and runs the rest of the errands that wait in one
-/// transaction with one durable commit. A refusal writes nothing.
-pub(super) struct Keeper {
-    pub(super) readers: Pool,
-    pub(super) writer: Pool,
-}
+/// Refuses the jobs whose buckets it reads to be empty, which writes nothing, and runs the rest in one
+/// transaction with one durable commit.
+pub struct TokenWorker(pub Connections);
 
-impl Keeper {
-    /// The outcomes of those errands that are refused for certain; `None` for the others, of which the
+impl TokenWorker {
+    /// The outcomes of those jobs that are refused for certain; `None` for the others, of which the
     /// transaction decides.
-    async fn refuse(&self, errands: &[Errand]) -> Result<Vec<Option<Taken>>> {
-        let taken_from = errands
-            .iter()
-            .filter_map(Errand::takes)
-            .flat_map(|take| take.0);
+    async fn refuse(&self, jobs: &[Job]) -> Result<Vec<Option<Outcome>>> {
+        let taken_from = jobs.iter().filter_map(Job::takes).flat_map(|take| take.0);
         let mut digests: Vec<Digest> = taken_from.map(|bucket| bucket.digest).collect();
         if digests.is_empty() {
-            return Ok(vec![None; errands.len()]);
+            return Ok(vec![None; jobs.len()]);
         }
-        let mut full_at = lend(&self.readers, async |connection| {
-            find_full_at(connection, &mut digests).await
-        })
-        .await?;
-        // What comes back is there for whoever takes in the same batch.
-        for errand in errands {
-            if let Errand::GiveBack { buckets, .. } = errand {
+        let find = self
+            .0
+            .read(async |connection| find_full_at(connection, &mut digests).await);
+        let mut full_at = find.await?;
+        // What is refunded can be taken in the same batch.
+        for job in jobs {
+            if let Job::Refund { buckets, .. } = job {
                 for bucket in buckets {
                     full_at.remove(&bucket.digest);
                 }
             }
         }
-        let refusal = |errand: &Errand| {
-            let (buckets, now) = errand.takes()?;
+        let refusal = |job: &Job| {
+            let (buckets, now) = job.takes()?;
             refusal(buckets, now, &full_at)
         };
-        Ok(errands.iter().map(refusal).collect())
+        Ok(jobs.iter().map(refusal).collect())
     }
 
-    /// Runs errands in one transaction.
-    async fn run(&self, errands: &[&Errand]) -> Result<Vec<Taken>> {
-        lend(&self.writer, async |connection| {
-            run(connection, errands).await
-        })
-        .await
+    /// Runs jobs in one transaction. It is repeated after a deadlock with the purge, which locks its rows
+    /// in no order, and if a user was deleted while a source of theirs was added.
+    async fn run(&self, jobs: &[&Job]) -> Result<Vec<Outcome>> {
+        let mut pauses = REPEAT_PAUSES.into_iter();
+        loop {
+            let done = self.0.write(async |connection| run(connection, jobs).await);
+            match (done.await, pauses.next()) {
+                (Err(error), Some(pause))
+                    if error.is_deadlock() || error.is_foreign_key_violation() =>
+                {
+                    sleep(pause).await;
+                }
+                (outcomes, _) => return outcomes,
+            }
+        }
     }
 
-    async fn refuse_or_run(&self, errands: &[Errand]) -> Result<Vec<Taken>> {
-        let refusals = self.refuse(errands).await?;
-        let rest = errands.iter().zip(&refusals);
-        let rest: Vec<&Errand> = rest
-            .filter_map(|(errand, refusal)| refusal.is_none().then_some(errand))
+    async fn refuse_or_run(&self, jobs: &[Job]) -> Result<Vec<Outcome>> {
+        let refusals = self.refuse(jobs).await?;
+        let rest = jobs.iter().zip(&refusals);
+        let rest: Vec<&Job> = rest
+            .filter_map(|(job, refusal)| refusal.is_none().then_some(job))
             .collect();
         let run = if rest.is_empty() {
             Vec::new()
         } else {
-            match self.run(&rest).await {
-                // With the purge, which takes its rows as they come; or a user was deleted while a
-                // source of theirs was added.
-                Err(error) if error.is_deadlock() || error.is_foreign_key_violation() => {
-                    self.run(&rest).await?
-                }
-                outcomes => outcomes?,
-            }
+            self.run(&rest).await?
         };
         let mut run = run.into_iter();
         let outcomes = refusals
@@ -178,49 +213,48 @@ impl Keeper {
     }
 }
 
-/// Runs errands in one transaction.
-async fn run(connection: &mut AnyConnection, errands: &[&Errand]) -> sqlx::Result<Vec<Taken>> {
-    let mut outcomes = vec![Taken::All; errands.len()];
-    let mut steps: Vec<(usize, &Bucket)> = Vec::new();
-    for (number, errand) in errands.iter().enumerate() {
-        steps.extend(errand.buckets().iter().map(|bucket| (number, bucket)));
+/// Runs jobs in one transaction.
+async fn run(connection: &mut AnyConnection, jobs: &[&Job]) -> sqlx::Result<Vec<Outcome>> {
+    let mut outcomes = vec![Outcome::Taken; jobs.len()];
+    let mut steps: Vec<(usize, &TokenBucket)> = Vec::new();
+    for (number, job) in jobs.iter().enumerate() {
+        steps.extend(job.buckets().iter().map(|bucket| (number, bucket)));
     }
-    // What comes back is there for whoever takes in the same batch.
-    steps.sort_by_key(|(number, bucket)| (bucket.order(), errands[*number].takes().is_some()));
+    // What is refunded can be taken in the same batch.
+    steps.sort_by_key(|(number, bucket)| (bucket.order(), jobs[*number].takes().is_some()));
 
     let mut transaction = connection.begin().await?;
     for (number, bucket) in steps {
-        match errands[number] {
-            Errand::GiveBack { .. } => give_back(&mut transaction, bucket).await?,
-            Errand::Take { buckets, now } => {
-                let is_refused = outcomes[number] != Taken::All;
+        match jobs[number] {
+            Job::Refund { .. } => refund(&mut transaction, bucket).await?,
+            Job::Take { buckets, now } => {
+                let is_refused = outcomes[number] != Outcome::Taken;
                 if is_refused || take(&mut transaction, bucket, *now).await? {
                     continue;
                 }
                 for taken in buckets {
                     if taken.order() < bucket.order() {
-                        give_back(&mut transaction, taken).await?;
+                        refund(&mut transaction, taken).await?;
                     }
                 }
-                outcomes[number] = Taken::None {
+                outcomes[number] = Outcome::Refused {
                     rank: bucket.rank,
                     retry_after: Duration::ZERO,
                 };
             }
         }
     }
-    let familiar = errands.iter().filter_map(|errand| match errand {
-        Errand::GiveBack { familiar, .. } => *familiar,
-        Errand::Take { .. } => None,
+    let familiar = jobs.iter().filter_map(|job| match job {
+        Job::Refund { familiar, .. } => *familiar,
+        Job::Take { .. } => None,
     });
     let mut familiar: Vec<FamiliarSource> = familiar.collect();
     familiar.sort_unstable_by_key(|source| (source.user.0, source.proof.digest));
     for source in familiar {
-        source.remember(&mut transaction).await?;
+        source.add(&mut transaction).await?;
     }
-    for (errand, outcome) in errands.iter().zip(&mut outcomes) {
-        if let (Errand::Take { buckets, now }, Taken::None { retry_after, .. }) = (errand, outcome)
-        {
+    for (job, outcome) in jobs.iter().zip(&mut outcomes) {
+        if let (Job::Take { buckets, now }, Outcome::Refused { retry_after, .. }) = (job, outcome) {
             let mut digests = buckets.iter().map(|bucket| bucket.digest).collect();
             let full_at = find_full_at(&mut transaction, &mut digests).await?;
             *retry_after = time_to_tokens(buckets, *now, &full_at);
@@ -230,12 +264,12 @@ async fn run(connection: &mut AnyConnection, errands: &[&Errand]) -> sqlx::Resul
     Ok(outcomes)
 }
 
-impl Worker<Errand, Result<Taken>> for Keeper {
-    async fn work(&mut self, errands: &[Errand]) -> Vec<Result<Taken>> {
-        match self.refuse_or_run(errands).await {
+impl Worker<Job, Result<Outcome>> for TokenWorker {
+    async fn work(&mut self, jobs: &[Job]) -> Vec<Result<Outcome>> {
+        match self.refuse_or_run(jobs).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            // No errand can spoil it for another: the database is at fault.
-            Err(error) => errands.iter().map(|_| Err(error.clone())).collect(),
+            // Each alone would fail too.
+            Err(error) => jobs.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 
@@ -245,11 +279,11 @@ impl Worker<Errand, Result<Taken>> for Keeper {
 /// Takes a token; false if there is none.
 async fn take(
     connection: &mut AnyConnection,
-    bucket: &Bucket,
+    bucket: &TokenBucket,
     now: UnixTime,
 ) -> sqlx::Result<bool> {
     let now = unix_micros(now);
-    let take = sqlx::query(sql::TAKE_TOKEN)
+    let take = sqlx::query(TAKE_TOKEN)
         .bind(bucket.digest.to_vec())
         .bind(now)
         .bind(now + bucket.refill_micros())
@@ -258,11 +292,11 @@ async fn take(
     Ok(take.execute(connection).await?.rows_affected() > 0)
 }
 
-async fn give_back(connection: &mut AnyConnection, bucket: &Bucket) -> sqlx::Result<()> {
-    let give_back = sqlx::query(sql::GIVE_TOKEN_BACK)
+async fn refund(connection: &mut AnyConnection, bucket: &TokenBucket) -> sqlx::Result<()> {
+    let refund = sqlx::query(REFUND_TOKEN)
         .bind(bucket.digest.to_vec())
         .bind(bucket.refill_micros());
-    give_back.execute(connection).await?;
+    refund.execute(connection).await?;
     Ok(())
 }
 
@@ -275,7 +309,7 @@ async fn find_full_at(
     digests.dedup();
     let mut found = HashMap::with_capacity(digests.len());
     for digests in digests.chunks(MAX_BATCH) {
-        let (text, width) = sql::find_throttles(digests.len());
+        let (text, width) = FIND.for_keys(digests.len());
         let mut find = sqlx::query(text);
         for number in 0..width {
             find = find.bind(digests[number.min(digests.len() - 1)].to_vec());
@@ -291,25 +325,38 @@ async fn find_full_at(
 }
 
 /// The refusal of a request for a token of each of these buckets; `None` if all have one.
-fn refusal(buckets: &[Bucket], now: UnixTime, full_at: &HashMap<Digest, i64>) -> Option<Taken> {
+fn refusal(
+    buckets: &[TokenBucket],
+    now: UnixTime,
+    full_at: &HashMap<Digest, i64>,
+) -> Option<Outcome> {
     let empty = buckets
         .iter()
         .filter(|bucket| bucket.time_to_token(now, full_at) > Duration::ZERO);
-    Some(Taken::None {
+    Some(Outcome::Refused {
         rank: empty.map(|bucket| bucket.rank).min()?,
         retry_after: time_to_tokens(buckets, now, full_at),
     })
 }
 
 /// How long until all buckets have a token.
-fn time_to_tokens(buckets: &[Bucket], now: UnixTime, full_at: &HashMap<Digest, i64>) -> Duration {
+fn time_to_tokens(
+    buckets: &[TokenBucket],
+    now: UnixTime,
+    full_at: &HashMap<Digest, i64>,
+) -> Duration {
     let waits = buckets
         .iter()
         .map(|bucket| bucket.time_to_token(now, full_at));
     waits.max().unwrap_or_default()
 }
 
-pub(super) fn unix_micros(moment: UnixTime) -> i64 {
+/// Deletes the buckets that are full again, a few at a time. Returns how many.
+pub async fn purge(connections: &Connections, now: UnixTime) -> Result<u64> {
+    connections.purge(PURGE, [unix_micros(now)]).await
+}
+
+fn unix_micros(moment: UnixTime) -> i64 {
     moment.0.saturating_mul(1_000_000)
 }
 
@@ -324,8 +371,8 @@ mod tests {
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
-    fn bucket(rank: u8) -> Bucket {
-        Bucket {
+    fn bucket(rank: u8) -> TokenBucket {
+        TokenBucket {
             rank,
             digest: [rank; 32],
             tokens: 1,
@@ -333,9 +380,9 @@ mod tests {
         }
     }
 
-    fn take(buckets: &[Bucket]) -> Errand {
+    fn take(buckets: &[TokenBucket]) -> Job {
         let buckets = buckets.to_vec();
-        Errand::Take { buckets, now: NOW }
+        Job::Take { buckets, now: NOW }
     }
 
     #[tokio::test]
@@ -345,44 +392,41 @@ mod tests {
         let db = Db::open(&url.parse::<DatabaseUrl>().unwrap())
             .await
             .unwrap();
-        let mut keeper = Keeper {
-            readers: db.readers.clone(),
-            writer: db.writer.clone(),
-        };
-        let mut outcomes = async |errands: &[Errand]| -> Vec<Taken> {
-            let outcomes = keeper.work(errands).await;
+        let mut worker = TokenWorker(db.connections.clone());
+        let mut outcomes = async |jobs: &[Job]| -> Vec<Outcome> {
+            let outcomes = worker.work(jobs).await;
             outcomes.into_iter().map(Result::unwrap).collect()
         };
-        let refused = |rank| Taken::None {
+        let refused = |rank| Outcome::Refused {
             rank,
             retry_after: Duration::from_mins(1),
         };
         let all = outcomes(&[take(&[bucket(1)]), take(&[bucket(3)])]).await;
-        assert_eq!(all, [Taken::All, Taken::All]);
-        let give_back = Errand::GiveBack {
+        assert_eq!(all, [Outcome::Taken, Outcome::Taken]);
+        let refund = Job::Refund {
             buckets: vec![bucket(1)],
             familiar: None,
         };
-        let errands = [
+        let jobs = [
             take(&[bucket(0), bucket(3)]),
             take(&[bucket(1)]),
             take(&[bucket(1), bucket(3)]),
-            give_back,
+            refund,
             take(&[bucket(1)]),
             take(&[bucket(0)]),
             take(&[bucket(2)]),
         ];
         assert_eq!(
-            outcomes(&errands).await,
+            outcomes(&jobs).await,
             [
                 refused(3),
-                Taken::All,
+                Outcome::Taken,
                 refused(3),
-                Taken::All,
+                Outcome::Taken,
                 refused(1),
                 // The one that was refused before it has taken nothing.
-                Taken::All,
-                Taken::All,
+                Outcome::Taken,
+                Outcome::Taken,
             ]
         );
         db.close().await;

@@ -15,10 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::Result;
-use super::engine::{self, Engine, LOG_LIMIT};
-use super::error::{self, Error};
 use super::file::{self, OpenFiles};
+use super::{Engine, LOG_LIMIT};
+use crate::db::error::{self, Error, LostDatabase, Result};
 use crate::error_chain::ErrorChain;
 
 /// How often the files are looked at.
@@ -34,26 +33,6 @@ const TRUNCATION_SETTINGS: &str = "PRAGMA busy_timeout = 20";
 /// How many pages the truncation may have to write into the database first, while other writes wait.
 const MOST_LEFT_TO_TRUNCATION: i64 = 1000;
 
-/// How the file of a database was lost while the service ran.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LostDatabase {
-    /// A name leads to no file any more, or to another one.
-    #[error(
-        "{} was removed, moved or replaced while the service ran: put the same file back, together \
-         with its -wal, or stop the service and restore a backup",
-        .0.display()
-    )]
-    Gone(PathBuf),
-    /// The file is shorter than the database in it.
-    #[error("{missing} bytes are missing at the end of {}: restore a backup", .path.display())]
-    Cut {
-        /// The file.
-        path: PathBuf,
-        /// How many bytes it lacks.
-        missing: u64,
-    },
-}
-
 /// What was last noted of the files.
 #[derive(Clone, Debug)]
 enum Noted {
@@ -65,7 +44,7 @@ enum Noted {
 }
 
 /// The files of a database that is being served.
-pub(super) struct WatchedFile {
+pub struct WatchedFile {
     path: PathBuf,
     files: OpenFiles,
     noted: watch::Sender<Noted>,
@@ -77,7 +56,7 @@ impl WatchedFile {
     /// # Errors
     ///
     /// [`Error::Lost`]; what was just written may be lost.
-    pub(super) fn ensure_present(&self) -> Result<()> {
+    pub fn ensure_present(&self) -> Result<()> {
         self.ensure_noted_present()?;
         self.gone().map_or(Ok(()), |lost| Err(Error::Lost(lost)))
     }
@@ -87,7 +66,7 @@ impl WatchedFile {
     /// # Errors
     ///
     /// [`Error::Lost`].
-    pub(super) fn ensure_same(&self) -> Result<()> {
+    pub fn ensure_same(&self) -> Result<()> {
         self.ensure_noted_present()?;
         if self.files.has_database() {
             Ok(())
@@ -101,7 +80,7 @@ impl WatchedFile {
     /// # Errors
     ///
     /// [`Error::Lost`].
-    pub(super) fn ensure_noted_present(&self) -> Result<()> {
+    pub fn ensure_noted_present(&self) -> Result<()> {
         match &*self.noted.borrow() {
             Noted::Present => Ok(()),
             Noted::Gone(lost, _) | Noted::Lost(lost) => Err(Error::Lost(lost.clone())),
@@ -144,7 +123,7 @@ impl WatchedFile {
 }
 
 /// A watch over the files of a database.
-pub(super) struct FileWatch {
+pub struct FileWatch {
     file: Arc<WatchedFile>,
     eye: Arc<Mutex<Eye>>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -160,7 +139,7 @@ struct Eye {
 
 impl FileWatch {
     /// Begins to watch a database.
-    pub(super) async fn start(url: &str, path: &Path) -> sqlx::Result<Self> {
+    pub async fn start(url: &str, path: &Path) -> sqlx::Result<Self> {
         let connection = connect(url).await?;
         let file = Arc::new(WatchedFile {
             path: path.to_path_buf(),
@@ -181,17 +160,17 @@ impl FileWatch {
     }
 
     /// The files that are watched.
-    pub(super) fn file(&self) -> Arc<WatchedFile> {
+    pub fn file(&self) -> Arc<WatchedFile> {
         Arc::clone(&self.file)
     }
 
     /// Looks at the files once.
-    pub(super) async fn look(&self) {
+    pub async fn look(&self) {
         self.eye.lock().await.look(&self.file).await;
     }
 
     /// How the database was lost, if it is lost now.
-    pub(super) fn lost(&self) -> Option<LostDatabase> {
+    pub fn lost(&self) -> Option<LostDatabase> {
         match &*self.file.noted.borrow() {
             Noted::Present => self.file.gone(),
             Noted::Gone(lost, _) | Noted::Lost(lost) => Some(lost.clone()),
@@ -199,7 +178,7 @@ impl FileWatch {
     }
 
     /// Completes when the database is lost and does not come back.
-    pub(super) async fn lost_for_good(&self) {
+    pub async fn lost_for_good(&self) {
         let mut noted = self.file.noted.subscribe();
         let is_lost = |noted: &Noted| matches!(noted, Noted::Lost(_));
         // The sender is ours.
@@ -207,7 +186,7 @@ impl FileWatch {
     }
 
     /// Ends the watch and its connection.
-    pub(super) async fn close(&self) {
+    pub async fn close(&self) {
         if let Some(task) = self.task.lock().await.take() {
             task.abort();
             // Ended, one way or the other.
@@ -221,7 +200,7 @@ impl FileWatch {
 }
 
 async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
-    let mut connection = engine::connect(url).await?;
+    let mut connection = super::connect(url).await?;
     Engine::Sqlite.configure(&mut connection).await?;
     connection.execute(TRUNCATION_SETTINGS).await?;
     // The first reading opens the log and its index.

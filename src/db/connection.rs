@@ -1,0 +1,273 @@
+//! Connections of a pool, used for one piece of work at a time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::pool::PoolConnection;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool};
+
+use super::engine::file_watch::WatchedFile;
+use super::error::{Error, Result};
+use crate::wait_budget;
+
+/// How many rows one statement purges, so that no other write waits long behind it.
+const PURGE_BATCH: i64 = 500;
+
+type Statement<'a> = Query<'a, Any, AnyArguments>;
+
+/// The pools of connections, and the file that they lead to, if the database is one.
+#[derive(Clone)]
+pub struct Connections(Arc<Pools>);
+
+struct Pools {
+    reader: AnyPool,
+    writer: AnyPool,
+    file: Option<Arc<WatchedFile>>,
+}
+
+impl Connections {
+    pub fn new(reader: AnyPool, writer: AnyPool, file: Option<Arc<WatchedFile>>) -> Self {
+        Self(Arc::new(Pools {
+            reader,
+            writer,
+            file,
+        }))
+    }
+
+    /// The pool to read from.
+    pub fn reader(&self) -> &AnyPool {
+        &self.0.reader
+    }
+
+    pub async fn close(&self) {
+        self.0.reader.close().await;
+        self.0.writer.close().await;
+    }
+
+    /// Checks that new connections lead to the file that was opened.
+    pub fn ensure_same_file(&self) -> Result<()> {
+        let file = self.0.file.as_ref();
+        file.map_or(Ok(()), |file| file.ensure_same())
+    }
+
+    /// Checks that what was written is found after a restart.
+    fn ensure_files_present(&self) -> Result<()> {
+        let file = self.0.file.as_ref();
+        file.map_or(Ok(()), |file| file.ensure_present())
+    }
+
+    /// Checks that the files were there when they were last looked at, which takes no time.
+    pub fn ensure_noted_present(&self) -> Result<()> {
+        let file = self.0.file.as_ref();
+        file.map_or(Ok(()), |file| file.ensure_noted_present())
+    }
+
+    /// Reads, on a connection of its own.
+    pub async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> Result<T> {
+        self.with_connection(&self.0.reader, work).await
+    }
+
+    /// Writes, on a connection of its own.
+    pub async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> Result<T> {
+        self.with_connection(&self.0.writer, work).await
+    }
+
+    /// Does work on a connection of a pool. Waits for both no longer than the request may still wait.
+    /// If the file is gone, nothing is done; if it is gone by the end of the work, what was done is
+    /// lost.
+    ///
+    /// The work must return the first error that it meets: what PostgreSQL commits of a transaction in
+    /// which a statement failed is nothing, and no error.
+    async fn with_connection<T>(
+        &self,
+        pool: &AnyPool,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> Result<T> {
+        self.ensure_same_file()?;
+        let done = within_budget(async {
+            let mut guard = ConnectionGuard {
+                connection: pool.acquire().await?,
+                has_succeeded: false,
+            };
+            let done = work(&mut guard.connection).await?;
+            guard.has_succeeded = true;
+            Ok(done)
+        })
+        .await?;
+        self.ensure_files_present()?;
+        Ok(done)
+    }
+
+    /// Runs one statement to its end and returns how many rows it changed.
+    ///
+    /// To its end: statements that return a row are not used to write, because `sqlx` stops after
+    /// the row it wants, before SQLite commits, and does not hear if the commit then fails.
+    pub async fn execute(&self, statement: Statement<'_>) -> Result<u64> {
+        let done = self.write(async |connection| statement.execute(connection).await);
+        Ok(done.await?.rows_affected())
+    }
+
+    /// Reads one row, if there is one.
+    pub async fn fetch_optional(&self, statement: Statement<'_>) -> Result<Option<AnyRow>> {
+        self.read(async |connection| statement.fetch_optional(connection).await)
+            .await
+    }
+
+    /// Reads all rows.
+    pub async fn fetch_all(&self, statement: Statement<'_>) -> Result<Vec<AnyRow>> {
+        self.read(async |connection| statement.fetch_all(connection).await)
+            .await
+    }
+
+    /// Repeats a statement that purges a few rows, by these bounds, until there are none.
+    pub async fn purge<const N: usize>(
+        &self,
+        statement: &'static str,
+        bounds: [i64; N],
+    ) -> Result<u64> {
+        let mut purged = 0;
+        loop {
+            let mut purge = sqlx::query(statement);
+            for bound in bounds {
+                purge = purge.bind(bound);
+            }
+            let rows = self.execute(purge.bind(PURGE_BATCH)).await?;
+            purged += rows;
+            if rows == 0 {
+                return Ok(purged);
+            }
+        }
+    }
+}
+
+/// A connection that goes back to its pool if all work on it succeeded, and is closed otherwise.
+///
+/// After an error its state is unknown. A transaction may be open that `sqlx` does not count, or
+/// closed that it does: when SQLite has rolled a failed `COMMIT` back by itself, the `ROLLBACK` that
+/// follows fails too, and from then on `sqlx` takes each `BEGIN` for a savepoint, whose commit is none.
+/// The same goes for work that is dropped before its end, because the time is up, the client has gone
+/// or the work has panicked. What the next one did there would be acknowledged and lost.
+struct ConnectionGuard {
+    connection: PoolConnection<Any>,
+    has_succeeded: bool,
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        if !self.has_succeeded {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+/// The pauses before a transaction is repeated that was undone because of another: long enough that the
+/// other one, which waited for the same rows, has them.
+pub const REPEAT_PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+
+/// Waits for the database no longer than the request may still wait.
+///
+/// # Errors
+///
+/// [`Error::TimedOut`], with the work dropped where it was.
+pub async fn within_budget<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    let done = wait_budget::spend(work).await;
+    Ok(done.map_err(|_| Error::TimedOut)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use sqlx::Connection;
+    use sqlx::any::AnyPoolOptions;
+
+    use super::*;
+
+    /// A pool of one connection.
+    async fn pool(folder: &std::path::Path) -> Connections {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite:{}?mode=rwc", folder.join("b.db").display());
+        let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await;
+        let pool = pool.unwrap();
+        Connections::new(pool.clone(), pool, None)
+    }
+
+    /// Whether the pool's connection is the one that was marked.
+    async fn is_marked(pool: &Connections) -> bool {
+        let look = sqlx::query("SELECT id FROM mark");
+        pool.fetch_all(look).await.is_ok()
+    }
+
+    /// Marks the pool's connection in a way that only this very one knows.
+    async fn mark(pool: &Connections) {
+        let mark = sqlx::query("CREATE TEMP TABLE mark (id INTEGER)");
+        pool.execute(mark).await.unwrap();
+        assert!(is_marked(pool).await, "not given back after a success");
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_work_failed_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path()).await;
+        mark(&pool).await;
+        let failing = sqlx::query("SELECT nothing FROM nowhere");
+        assert!(pool.execute(failing).await.is_err());
+        assert!(!is_marked(&pool).await);
+
+        // Also if the error is only met when the work is almost done.
+        mark(&pool).await;
+        let failing = pool.write(async |connection| {
+            connection.begin().await?.commit().await?;
+            Err::<(), _>(sqlx::Error::RowNotFound)
+        });
+        assert!(failing.await.is_err());
+        assert!(!is_marked(&pool).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_work_is_cut_off_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path()).await;
+        mark(&pool).await;
+        let cut_off = wait_budget::with(Duration::from_millis(50), async {
+            pool.write(async |connection| {
+                let transaction = connection.begin().await?;
+                std::mem::forget(transaction);
+                pending::<sqlx::Result<()>>().await
+            })
+            .await
+        });
+        assert!(matches!(cut_off.await, Err(Error::TimedOut)));
+        assert!(!is_marked(&pool).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_work_panics_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path()).await;
+        mark(&pool).await;
+        let panicking = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                pool.write(async |connection| {
+                    std::mem::forget(connection.begin().await?);
+                    panic!("on purpose");
+                    #[expect(unreachable_code)]
+                    Ok(())
+                })
+                .await
+            }
+        });
+        assert!(panicking.await.is_err());
+        assert!(!is_marked(&pool).await);
+    }
+}

@@ -1,0 +1,183 @@
+//! Users: their addresses and password hashes.
+
+use sqlx::{AnyConnection, Connection};
+
+use super::connection::Connections;
+use super::error::Result;
+use super::rate_limits::Proof;
+use super::row::user_in;
+use super::statement::statements;
+use super::validity::Period;
+use super::{outbox, rate_limits, reset_tokens};
+use crate::clock::UnixTime;
+use crate::email::Email;
+use crate::token::ResetTokenDigest;
+use crate::user::{HashedPassword, User};
+
+statements! {
+    /// `$1` address, `$2` hash, `$3` now. No row if the address is taken.
+    ADD = "
+        INSERT INTO users (email, hashed_password, password_version, created_at)
+        VALUES ($1, $2, 1, $3)
+        ON CONFLICT (email) DO NOTHING";
+
+    /// `$1` address.
+    FIND_BY_EMAIL = "
+        SELECT id, email, hashed_password, password_version
+        FROM users
+        WHERE email = $1";
+
+    /// `$1` user, `$2` the hash that was checked, `$3` its successor. Not if the hash has changed.
+    REPLACE_HASH = "
+        UPDATE users SET hashed_password = $3
+        WHERE id = $1 AND hashed_password = $2";
+
+    /// `$1` user, `$2` hash, `$3` digest of a reset token issued after `$4` and not after `$5`.
+    ///
+    /// Decides a race for one token: the version that it sets voids the token, and the database
+    /// lets only one request at a time change the row.
+    SET_PASSWORD = "
+        UPDATE users SET hashed_password = $2, password_version = password_version + 1
+        WHERE id = $1 AND EXISTS (
+            SELECT 1 FROM reset_tokens AS t
+            WHERE t.user_id = users.id AND t.digest = $3
+              AND t.created_at > $4 AND t.created_at <= $5
+              AND t.password_version = users.password_version)";
+}
+
+/// A new password, set by a reset token.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// The new hash.
+    pub hashed_password: HashedPassword,
+    /// The token that allows it.
+    pub reset_token: ResetTokenDigest,
+    /// When the token must have been issued.
+    pub issued: Period,
+    /// The moment of the change if the user is to be told by mail. The change and the mail are
+    /// recorded together or not at all.
+    pub told_by_mail: Option<UnixTime>,
+    /// The source of the change, which is then the only familiar source of the user.
+    pub proof: Option<Proof>,
+}
+
+/// The table of users.
+#[derive(Clone)]
+pub struct Users {
+    connections: Connections,
+}
+
+impl Users {
+    pub(super) fn new(connections: Connections) -> Self {
+        Self { connections }
+    }
+
+    /// Adds a user, to whom the source of the proof is familiar; `None` if the address is taken.
+    pub async fn add(
+        &self,
+        email: &Email,
+        hashed_password: &HashedPassword,
+        now: UnixTime,
+        proof: Option<Proof>,
+    ) -> Result<Option<User>> {
+        self.connections
+            .write(async |connection| add(connection, email, hashed_password, now, proof).await)
+            .await
+    }
+
+    /// Finds the user with this address; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Also if what is stored is not a user.
+    pub async fn find_by_email(&self, email: &Email) -> Result<Option<User>> {
+        let find = sqlx::query(FIND_BY_EMAIL).bind(email.as_str());
+        let row = self.connections.fetch_optional(find).await?;
+        Ok(row.as_ref().map(user_in).transpose()?)
+    }
+
+    /// Stores another hash of the same password, if the user's hash is still the one that was read.
+    pub async fn replace_hash(&self, user: &User, hashed_password: &HashedPassword) -> Result<()> {
+        let replace = sqlx::query(REPLACE_HASH)
+            .bind(user.id.0)
+            .bind(user.hashed_password.as_str())
+            .bind(hashed_password.as_str());
+        self.connections.execute(replace).await?;
+        Ok(())
+    }
+
+    /// Sets a new password if the reset token is the user's and valid, which it is no more by this.
+    /// Voids every session, every reset token and every familiar source of the user. False if the
+    /// token is not valid, and then nothing was changed.
+    ///
+    /// # Errors
+    ///
+    /// Also if the user is gone.
+    pub async fn set_password(&self, user: &User, change: &PasswordChange) -> Result<bool> {
+        self.connections
+            .write(async |connection| set_password(connection, user, change).await)
+            .await
+    }
+}
+
+/// Adds a user and the source in one transaction; `None` if the address is taken.
+async fn add(
+    connection: &mut AnyConnection,
+    email: &Email,
+    hashed_password: &HashedPassword,
+    now: UnixTime,
+    proof: Option<Proof>,
+) -> sqlx::Result<Option<User>> {
+    let mut transaction = connection.begin().await?;
+    let add = sqlx::query(ADD)
+        .bind(email.as_str())
+        .bind(hashed_password.as_str())
+        .bind(now.0);
+    if add.execute(&mut *transaction).await?.rows_affected() == 0 {
+        transaction.rollback().await?;
+        return Ok(None);
+    }
+    let find = sqlx::query(FIND_BY_EMAIL).bind(email.as_str());
+    let user = user_in(&find.fetch_one(&mut *transaction).await?)?;
+    if let Some(proof) = proof {
+        rate_limits::add_familiar_source(&mut transaction, &user, proof).await?;
+    }
+    transaction.commit().await?;
+    Ok(Some(user))
+}
+
+/// Sets a password in one transaction with all that goes with it; false if the token is not valid.
+async fn set_password(
+    connection: &mut AnyConnection,
+    user: &User,
+    change: &PasswordChange,
+) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin().await?;
+    let set = sqlx::query(SET_PASSWORD)
+        .bind(user.id.0)
+        .bind(change.hashed_password.as_str())
+        .bind(change.reset_token.as_bytes())
+        .bind(change.issued.after.0)
+        .bind(change.issued.until.0);
+    if set.execute(&mut *transaction).await?.rows_affected() == 0 {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    // Before the tokens: the worker that sends mails locks the rows in this order too.
+    if let Some(now) = change.told_by_mail {
+        outbox::add_password_changed(&mut transaction, &user.email, now).await?;
+    }
+    // The new version of the password voids these, and all sessions, which stay until they expire or
+    // are logged out of.
+    reset_tokens::delete_of_user(&mut transaction, user.id).await?;
+    rate_limits::delete_familiar_sources(&mut transaction, user.id).await?;
+    if let Some(proof) = change.proof {
+        let user = User {
+            password_version: user.password_version + 1,
+            ..user.clone()
+        };
+        rate_limits::add_familiar_source(&mut transaction, &user, proof).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
