@@ -12,14 +12,12 @@ pub struct UnixTime(pub i64);
 
 impl UnixTime {
     /// The moment `duration` earlier.
-    #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(seconds))
     }
 
     /// The moment `duration` later.
-    #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(seconds))

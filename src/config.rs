@@ -18,11 +18,11 @@ use tracing_subscriber::filter::Targets;
 
 use crate::app::Settings;
 use crate::auth::Lifetimes;
+use crate::auth::rate_limit::RateLimits;
 use crate::db::DatabaseUrl;
 use crate::password::{Cost, PasswordRule};
 use crate::public_url::PublicUrl;
 use crate::server::ConnectionLimits;
-use crate::throttle::Limits;
 
 mod brand;
 mod connections;
@@ -30,16 +30,16 @@ mod environment;
 mod exposure;
 mod log_filter;
 mod mail;
+mod rate_limits;
 mod secret;
-mod throttle;
 
 pub use brand::BrandOptions;
 pub use exposure::ExposureOptions;
 pub use mail::{MailOptions, MailWay};
 
 use connections::ConnectionOptions;
+use rate_limits::RateLimitOptions;
 use secret::{SecretFile, SecretParser};
-use throttle::ThrottleOptions;
 
 /// How long a session that is not used lives, unless set.
 const SESSION_IDLE_TIMEOUT: Duration = Duration::from_hours(14 * 24);
@@ -190,7 +190,7 @@ pub struct Config {
 
     /// How often one may try.
     #[command(flatten)]
-    throttle: ThrottleOptions,
+    rate_limits: RateLimitOptions,
 
     /// How long a client may keep the service waiting.
     #[command(flatten)]
@@ -217,7 +217,6 @@ pub enum LogFormat {
 impl Config {
     /// Reads the command line and the environment. Prints what is wrong, or the help that was
     /// asked for, and ends the process.
-    #[must_use]
     pub fn from_command_line() -> Self {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         Self::read(&arguments).unwrap_or_else(|error| {
@@ -244,7 +243,6 @@ impl Config {
 
     /// What is to be said at the start about how the settings were given: environment variables that
     /// look like settings and are none, and files with passwords that others can read.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let names = std::env::vars_os().map(|(name, _)| name);
         let mut warnings = environment::unknown(&Self::command(), names);
@@ -257,7 +255,6 @@ impl Config {
     /// The address of a proxy that must be there and is not trusted: clients come over TLS, which the
     /// service does not speak, and only this machine can connect. `None` if nothing says that there is
     /// one.
-    #[must_use]
     pub fn forgotten_proxy(&self) -> Option<IpAddr> {
         let is_forgotten = self.exposure.is_https()
             && self.listens_on_loopback()
@@ -274,7 +271,6 @@ impl Config {
     }
 
     /// The lifetimes, together.
-    #[must_use]
     pub fn lifetimes(&self) -> Lifetimes {
         let session_idle = self.session_idle_timeout.unwrap_or(SESSION_IDLE_TIMEOUT);
         Lifetimes {
@@ -285,7 +281,6 @@ impl Config {
     }
 
     /// Where the data is.
-    #[must_use]
     pub fn database_url(&self) -> &DatabaseUrl {
         match &self.database_url_file {
             Some(file) => &file.value,
@@ -294,7 +289,6 @@ impl Config {
     }
 
     /// How the service shows itself to those who reach it.
-    #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
             public_url: self.exposure.public_url.clone(),
@@ -306,13 +300,11 @@ impl Config {
     }
 
     /// How long a client may keep the service waiting, and how many may come at once.
-    #[must_use]
     pub fn connection_limits(&self) -> ConnectionLimits {
         self.connections.limits()
     }
 
     /// What is asked of a new password; `None` for nothing.
-    #[must_use]
     pub fn password_rule(&self) -> Option<PasswordRule> {
         let host = self.exposure.public_url.as_ref().map(PublicUrl::host);
         let rule = self.exposure.password_rule()?;
@@ -320,11 +312,10 @@ impl Config {
     }
 
     /// How often one may try: as suits the exposure, but for what is set.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.throttle.limits(match self.exposure.public_url {
-            Some(_) => Limits::public(),
-            None => Limits::local(),
+    pub fn limits(&self) -> RateLimits {
+        self.rate_limits.limits(match self.exposure.public_url {
+            Some(_) => RateLimits::public(),
+            None => RateLimits::local(),
         })
     }
 

@@ -3,7 +3,7 @@
 //! The same statements run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
 //! conditions of the statements, so that no two requests, and no two processes, can both be told yes.
 //!
-//! - [`users`], [`sessions`], [`reset_tokens`], [`rate_limits`], [`outbox`]: each has the statements of
+//! - `users`, `sessions`, `reset_tokens`, `rate_limits`, `outbox`: each has the statements of
 //!   its tables, what they are used for, and the worker that runs many of them at once.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
 //! - `batch`: a queue whose worker does what waits together.
@@ -35,7 +35,7 @@ pub use outbox::{
     ClaimedMail, ClaimedMails, MailClaim, MailKind, MailRequest, MailRequestOutcome, Outbox,
     Settlement,
 };
-pub use rate_limits::{Outcome, Proof, RateLimits, TokenBucket};
+pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
 pub use users::{PasswordChange, Users};
@@ -55,7 +55,7 @@ pub struct Db {
     /// Reset tokens.
     pub reset_tokens: ResetTokens,
     /// What rate limits count.
-    pub rate_limits: RateLimits,
+    pub rate_limits: RateLimitCounts,
     /// Mails to be sent.
     pub outbox: Outbox,
     connections: Connections,
@@ -81,7 +81,7 @@ impl Db {
             users: Users::new(connections.clone()),
             sessions: Sessions::new(connections.clone()),
             reset_tokens: ResetTokens::new(connections.clone()),
-            rate_limits: RateLimits::new(connections.clone()),
+            rate_limits: RateLimitCounts::new(connections.clone()),
             outbox: Outbox::new(connections.clone()),
             connections,
             file_watch,

@@ -33,13 +33,11 @@ pub enum InvalidEmail {
 
 impl Email {
     /// The address as it is stored.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// What stands before the `@`.
-    #[must_use]
     pub fn local_part(&self) -> &str {
         self.0
             .split_once('@')
@@ -48,7 +46,6 @@ impl Email {
 
     /// The address as logs may show it, such as `b***@example.org`: enough to recognize it by, not
     /// enough to write to it.
-    #[must_use]
     pub fn masked(&self) -> String {
         let (local_part, domain) = self.0.split_once('@').unwrap_or_default();
         format!("{}***@{domain}", &local_part[..local_part.len().min(1)])
@@ -57,7 +54,6 @@ impl Email {
 
 /// A text in the spelling of an [`Email`], to show what was asked for: trimmed, in lower case, and cut off
 /// at [`MAX_BYTES`].
-#[must_use]
 pub fn spelled_as_address(text: &str) -> String {
     let text = text.trim();
     text[..text.floor_char_boundary(MAX_BYTES)].to_ascii_lowercase()

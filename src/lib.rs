@@ -51,7 +51,6 @@ pub mod password;
 pub mod public_url;
 pub mod server;
 pub mod source;
-pub mod throttle;
 pub mod token;
 pub mod user;
 pub mod wait_budget;

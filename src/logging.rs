@@ -38,7 +38,6 @@ pub struct Log(Arc<Queue>);
 /// # Panics
 ///
 /// If the process has a log already, or the system has no thread for it.
-#[must_use]
 pub fn start(filter: Targets, format: LogFormat) -> Log {
     let queue = Queue::start(io::stderr(), |lines| {
         warn!(

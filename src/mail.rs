@@ -78,7 +78,6 @@ pub enum Error {
 
 impl Error {
     /// Whether it is no use to try again.
-    #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(
             self,
@@ -136,7 +135,6 @@ impl Mailer {
     }
 
     /// The same with another limit than [`TIME_LIMIT`].
-    #[must_use]
     pub fn with_time_limit(self, time_limit: Duration) -> Self {
         Self { time_limit, ..self }
     }

@@ -166,7 +166,6 @@ pub struct Passwords {
 
 impl Passwords {
     /// Hashes at `cost`. Who would wait longer than `login_wait` is refused.
-    #[must_use]
     pub fn new(cost: Cost, login_wait: Duration) -> Self {
         Self {
             cost,
@@ -177,7 +176,6 @@ impl Passwords {
 
     /// The bcrypt rounds spent since the start: what shows, without a stopwatch, that two
     /// requests cost the same.
-    #[must_use]
     pub fn rounds_spent(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }

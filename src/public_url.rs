@@ -28,33 +28,28 @@ pub enum InvalidPublicUrl {
 
 impl PublicUrl {
     /// Whether clients come over TLS; else they come from this machine.
-    #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
     /// The origin of the service's pages, as browsers write it (RFC 6454, 6.2), such as
     /// `https://auth.example.org`.
-    #[must_use]
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
 
     /// The host, with its port if it is not the usual one, such as `auth.example.org`: how the service
     /// calls itself where people read it.
-    #[must_use]
     pub fn authority(&self) -> &str {
         self.0.authority()
     }
 
     /// The host alone, such as `auth.example.org`.
-    #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
     /// A link to a path of the service, with a query.
-    #[must_use]
     pub fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
         let mut link = self.0.clone();
         link.set_path(path);
@@ -90,7 +85,6 @@ impl FromStr for PublicUrl {
 }
 
 /// Whether a host is the machine that asks, so that nothing crosses a network.
-#[must_use]
 pub fn is_this_machine(host: &Host<&str>) -> bool {
     match *host {
         Host::Domain(name) => name == "localhost",

@@ -26,7 +26,6 @@ impl From<IpAddr> for Source {
 
 impl Source {
     /// The wider network that this source is in.
-    #[must_use]
     pub fn network(self) -> Network {
         Network(match self.0 {
             IpAddr::V4(address) => {

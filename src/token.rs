@@ -60,7 +60,6 @@ impl<Kind> Token<Kind> {
     }
 
     /// Reads a token that a client presents; `None` if the text was never a token of ours.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         /// 32 hexadecimal digits and four hyphens: the only one of a UUID's forms that we hand out.
         const LENGTH: usize = 36;
@@ -74,14 +73,12 @@ impl<Kind> Token<Kind> {
     }
 
     /// The text that is handed to the owner, and to nobody else.
-    #[must_use]
     pub fn reveal(&self) -> String {
         self.uuid.hyphenated().to_string()
     }
 
     /// What is stored: the SHA-256 of the revealed text. No salt and no stretching, since nobody
     /// can search 122 random bits.
-    #[must_use]
     pub fn digest(&self) -> TokenDigest<Kind> {
         let mut text = Uuid::encode_buffer();
         let text = self.uuid.hyphenated().encode_lower(&mut text);
@@ -107,7 +104,6 @@ pub struct TokenDigest<Kind> {
 
 impl<Kind> TokenDigest<Kind> {
     /// The 32 bytes to store or to look up.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -41,13 +41,11 @@ pub struct HashedPassword(String);
 
 impl HashedPassword {
     /// Takes a hash as it stands.
-    #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
     /// The text of the hash.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

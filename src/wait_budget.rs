@@ -44,7 +44,6 @@ pub fn shared<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
 }
 
 /// What is left; outside of a request a whole budget.
-#[must_use]
 pub fn left() -> Duration {
     LEFT.try_with(|left| Duration::from_micros(left.load(Ordering::Relaxed)))
         .unwrap_or(LIMIT)

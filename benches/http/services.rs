@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use axum::routing::get;
 use axum::{Json, Router};
 use bienvenue::app::{Settings, app};
+use bienvenue::auth::rate_limit::RateLimits;
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::SystemClock;
 use bienvenue::db::Db;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::server::{ConnectionLimits, serve};
-use bienvenue::throttle::Limits;
 use bienvenue::token::{OsRandom, SessionId};
 use serde_json::json;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
@@ -214,7 +214,7 @@ pub fn serve_bare(database_url: &str) {
             db,
             Passwords::new(Cost::MIN, Duration::from_secs(5)),
             lifetimes,
-            Limits::local(),
+            RateLimits::local(),
             Arc::new(SystemClock),
             Arc::new(OsRandom),
         );

@@ -43,7 +43,6 @@ pub struct BrandOptions {
 
 impl BrandOptions {
     /// What the pages look like.
-    #[must_use]
     pub fn brand(&self) -> Brand {
         Brand {
             site_name: self.site_name.clone(),

@@ -77,7 +77,6 @@ struct PasswordMin(Option<PasswordRule>);
 
 impl ExposureOptions {
     /// Whether clients come over TLS.
-    #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url.as_ref().is_some_and(PublicUrl::is_https)
     }
@@ -86,7 +85,6 @@ impl ExposureOptions {
     ///
     /// At `http://localhost` the plain one: some browsers keep a `Secure` cookie from there, some
     /// (Safari) do not, and nothing crosses a network that TLS would have to protect.
-    #[must_use]
     pub fn session_cookie(&self) -> SessionCookie {
         match self.session_cookie {
             Some(CookieKind::Host) => SessionCookie::HostOnly,
@@ -96,7 +94,6 @@ impl ExposureOptions {
     }
 
     /// What is asked of a new password; `None` for nothing.
-    #[must_use]
     pub fn password_rule(&self) -> Option<PasswordRule> {
         match &self.password_min {
             Some(PasswordMin(rule)) => rule.clone(),

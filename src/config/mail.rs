@@ -71,7 +71,6 @@ pub enum MailWay<'a> {
 
 impl MailOptions {
     /// How mails leave, and from whom they come; `None` if they do not.
-    #[must_use]
     pub fn way(&self) -> Option<(MailWay<'_>, Sender)> {
         let file = self.smtp_url_file.as_ref();
         let url = self.smtp_url.as_ref().or(file.map(|file| &file.value));

@@ -140,7 +140,7 @@ fn without_a_public_url_everything_is_local() {
     assert_eq!(config.settings().session_cookie, SessionCookie::Plain);
     assert_eq!(config.exposure.password_rule(), None);
     assert!(config.mail.way().is_none());
-    assert_eq!(config.limits(), Limits::local());
+    assert_eq!(config.limits(), RateLimits::local());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_public_url_switches_everything_at_once() {
     assert_eq!(public_url.origin(), "https://auth.example.org");
     assert_eq!(config.exposure.session_cookie(), SessionCookie::HostOnly);
     assert_eq!(config.exposure.password_rule(), PasswordRule::new(8));
-    assert_eq!(config.limits(), Limits::public());
+    assert_eq!(config.limits(), RateLimits::public());
     let (way, sender) = config.mail.way().unwrap();
     assert!(matches!(
         way,
@@ -338,9 +338,12 @@ fn a_secret_file_holds_one_line() {
 #[test]
 fn a_rate_that_is_set_stands_in_either_exposure() {
     let rate = ["--login-rate-per-account", "7/15m"];
-    for (exposure, limits) in [(&[][..], Limits::local()), (&PUBLIC, Limits::public())] {
+    for (exposure, limits) in [
+        (&[][..], RateLimits::local()),
+        (&PUBLIC, RateLimits::public()),
+    ] {
         let config = parse(&[exposure, &rate].concat()).unwrap();
-        let expected = Limits {
+        let expected = RateLimits {
             logins_per_account: "7/15m".parse().unwrap(),
             ..limits
         };

@@ -22,12 +22,12 @@ use familiar_sources::FamiliarSource;
 
 /// The tables of token buckets and of familiar sources.
 #[derive(Clone)]
-pub struct RateLimits {
+pub struct RateLimitCounts {
     connections: Connections,
     jobs: Arc<Batcher<Job, Result<Outcome>>>,
 }
 
-impl RateLimits {
+impl RateLimitCounts {
     pub(super) fn new(connections: Connections) -> Self {
         Self {
             jobs: Arc::new(Batcher::start(TokenWorker(connections.clone()))),

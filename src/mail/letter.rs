@@ -19,7 +19,6 @@ enum Part {
 
 impl Letter {
     /// The link by which the user chooses a new password, and until when.
-    #[must_use]
     pub fn reset_link(site: &PublicUrl, user: &Email, link: String, ends_at: UnixTime) -> Self {
         Self {
             subject: format!("Reset your password at {}", site.authority()),
@@ -45,7 +44,6 @@ impl Letter {
     }
 
     /// The news that the user's password was changed at this moment, and where to get another.
-    #[must_use]
     pub fn password_changed(site: &PublicUrl, user: &Email, at: UnixTime) -> Self {
         Self {
             subject: format!("Your password at {} was changed", site.authority()),

@@ -18,14 +18,12 @@ impl Cost {
     pub const RECOMMENDED_MIN: Self = Self(10);
 
     /// The cost of this number; `None` outside of [`Cost::MIN`] to [`Cost::MAX`].
-    #[must_use]
     pub fn new(cost: u32) -> Option<Self> {
         let cost = Self(cost);
         (Self::MIN..=Self::MAX).contains(&cost).then_some(cost)
     }
 
     /// How many rounds a hash takes.
-    #[must_use]
     pub fn rounds(self) -> u64 {
         1 << self.0
     }

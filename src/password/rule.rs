@@ -47,7 +47,6 @@ impl PasswordRule {
 
     /// A rule that asks for this many characters; `None` outside of [`Self::LOWEST_MIN`] to
     /// [`Self::HIGHEST_MIN`].
-    #[must_use]
     pub fn new(min_characters: usize) -> Option<Self> {
         (Self::LOWEST_MIN..=Self::HIGHEST_MIN)
             .contains(&min_characters)
@@ -58,7 +57,6 @@ impl PasswordRule {
     }
 
     /// The same rule for a site of this name, at this host: it refuses both, and parts of them.
-    #[must_use]
     pub fn for_site(self, name: &str, host: Option<&str>) -> Self {
         let words = name.split_whitespace().filter(|word| is_long(word));
         let host = host.map(names_of_host).unwrap_or_default();
@@ -69,7 +67,6 @@ impl PasswordRule {
     }
 
     /// The fewest characters that it asks for.
-    #[must_use]
     pub fn min_characters(&self) -> usize {
         self.min_characters
     }

@@ -83,7 +83,7 @@ const FORBIDDEN: [Rule; 14] = [
     ),
     (
         &[&["db", "password"]],
-        &["mail", "lettre", "throttle", "Limits"],
+        &["mail", "lettre", "throttle", "RateLimits"],
         "only `auth` sends mail and counts attempts",
     ),
     (
@@ -93,7 +93,7 @@ const FORBIDDEN: [Rule; 14] = [
     ),
     (
         &[&["mail"]],
-        &["crate::throttle", "Throttle", "Limits"],
+        &["crate::throttle", "Throttle", "RateLimits"],
         "only `auth` counts attempts",
     ),
     (

@@ -76,12 +76,10 @@ impl LogIn {
         replaced: Option<PresentedSession>,
     ) -> Result<(User, SessionId), auth::Error> {
         let replaced = replaced.map(|session| session.0);
-        let user = state
+        state
             .auth
-            .valid_login(self.email.as_ref(), &self.password, source)
-            .await?;
-        let session_id = state.auth.create_session(&user, replaced, source).await?;
-        Ok((user, session_id))
+            .log_in(self.email.as_ref(), &self.password, replaced, source)
+            .await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Forms that help: what stands in them, and what is said when they are refused.
 
 use bienvenue::app::Settings;
+use bienvenue::auth::rate_limit::RateLimits;
 use bienvenue::password::PasswordRule;
-use bienvenue::throttle::Limits;
 
 use super::{Dom, EMAIL, PASSWORD, every_page};
 use crate::on_each_engine;
@@ -161,7 +161,7 @@ on_each_engine! {
     }
 
     async fn whoever_tries_too_often_is_told_when_to_come_back(database: Database) {
-        let limits = Limits { logins_per_account: "2/h".parse().unwrap(), ..NO_LIMITS };
+        let limits = RateLimits { logins_per_account: "2/h".parse().unwrap(), ..NO_LIMITS };
         let app = TestApp::with_limits(database, limits, &[]).await;
         app.registered(EMAIL, PASSWORD).await;
         for _ in 0..2 {

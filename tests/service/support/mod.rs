@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bienvenue::app::{Settings, app};
+use bienvenue::auth::rate_limit::{Rate, RateLimits};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{DatabaseUrl, Db, MailClaim, POSTGRES_SERVING_SETTINGS};
 use bienvenue::mail::Mailer;
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::source::Source;
-use bienvenue::throttle::{Limits, Rate};
 use bienvenue::token::{OsRandom, ResetToken, TokenSource};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
@@ -325,7 +325,7 @@ pub struct TestApp {
     pub clock: Arc<TestClock>,
     pub passwords: Passwords,
     pub inside: Inside,
-    limits: Limits,
+    limits: RateLimits,
     tokens: Arc<dyn TokenSource>,
     pub database: Database,
 }
@@ -341,7 +341,7 @@ pub fn home() -> Source {
     IpAddr::from(Ipv4Addr::LOCALHOST).into()
 }
 
-pub const NO_LIMITS: Limits = Limits {
+pub const NO_LIMITS: RateLimits = RateLimits {
     logins_per_account: Rate::OFF,
     logins_per_source: Rate::OFF,
     successful_logins_per_source: Rate::OFF,
@@ -375,14 +375,14 @@ impl TestApp {
             database,
             passwords,
             tokens,
-            Limits::local(),
+            RateLimits::local(),
             Settings::default(),
         )
         .await
     }
 
     /// With these limits, and such proxies in front of it.
-    pub async fn with_limits(database: Database, limits: Limits, proxies: &[&str]) -> Self {
+    pub async fn with_limits(database: Database, limits: RateLimits, proxies: &[&str]) -> Self {
         let passwords = Passwords::new(Cost::MIN, LOGIN_WAIT);
         let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap());
         let settings = Settings {
@@ -396,7 +396,7 @@ impl TestApp {
         database: Database,
         passwords: Passwords,
         tokens: Arc<dyn TokenSource>,
-        limits: Limits,
+        limits: RateLimits,
         settings: Settings,
     ) -> Self {
         let clock = Arc::new(TestClock::default());

@@ -36,7 +36,6 @@ pub struct InvalidSiteName;
 
 impl SiteName {
     /// The name.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -144,10 +143,6 @@ pub enum InvalidLogo {
 
 impl Logo {
     /// Reads a file whose content is SVG or PNG, whatever its name.
-    ///
-    /// # Errors
-    ///
-    /// See [`InvalidLogo`].
     pub fn read(file: &Path) -> Result<Self, InvalidLogo> {
         if fs::metadata(file)?.len() > MAX_LOGO_BYTES {
             return Err(InvalidLogo::TooLarge);

@@ -74,7 +74,7 @@ on_each_engine! {
     }
 
     async fn a_login_that_succeeds_uses_nothing_up(database: Database) {
-        let limits = Limits { logins_per_source: rate("2/h"), ..per_account("2/h") };
+        let limits = RateLimits { logins_per_source: rate("2/h"), ..per_account("2/h") };
         let app = app_with(limits, database).await;
         for _ in 0..10 {
             app.logged_in(EMAIL, "b4l0u").await;
@@ -95,7 +95,7 @@ on_each_engine! {
     }
 
     async fn of_fifty_at_once_no_more_are_let_in_than_there_are_tokens(database: Database) {
-        let limits = Limits { logins_per_source: rate("30/h"), ..per_account("7/h") };
+        let limits = RateLimits { logins_per_source: rate("30/h"), ..per_account("7/h") };
         let app = app_with(limits, database).await;
         let another = app.another().await;
         for (email, expected) in [(EMAIL, 7), (UNKNOWN, 7), (OTHER, 7)] {

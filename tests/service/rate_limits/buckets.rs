@@ -20,7 +20,7 @@ on_each_engine! {
     }
 
     async fn what_is_told_to_wait_for_is_all_that_there_is_to_wait_for(database: Database) {
-        let limits = Limits { logins_per_source: rate("2/m"), ..per_account("2/h") };
+        let limits = RateLimits { logins_per_source: rate("2/m"), ..per_account("2/h") };
         let app = app_with(limits, database).await;
         guess(|| app.log_in(EMAIL, "wrong")).await;
         let wait = throttled(&app.log_in(EMAIL, "wrong").send().await);
@@ -32,7 +32,7 @@ on_each_engine! {
     }
 
     async fn an_attempt_that_nobody_could_judge_is_not_counted(database: Database) {
-        let limits = Limits { successful_logins_per_source: rate("1/h"), ..per_account("1/h") };
+        let limits = RateLimits { successful_logins_per_source: rate("1/h"), ..per_account("1/h") };
         let app = app_with(limits, database).await;
         for _ in 0..3 {
             app.inside.execute("ALTER TABLE users RENAME TO away").await;
@@ -45,7 +45,7 @@ on_each_engine! {
 
     async fn nobody_is_let_in_uncounted(database: Database) {
         // Two have signed up already.
-        let limits = Limits { sign_ups_per_source: rate("3/h"), resets_per_address: rate("1/h"), ..per_account("1/h") };
+        let limits = RateLimits { sign_ups_per_source: rate("3/h"), resets_per_address: rate("1/h"), ..per_account("1/h") };
         let app = app_with(limits, database).await;
         app.inside.execute("ALTER TABLE throttles RENAME TO away").await;
         let rounds = app.passwords.rounds_spent();
@@ -97,7 +97,7 @@ on_each_engine! {
     }
 
     async fn who_is_refused_by_one_bucket_is_not_told_to_wait_for_anothers_wrong_clock(database: Database) {
-        let limits = Limits {
+        let limits = RateLimits {
             logins_per_account: rate("4/m"),
             logins_per_source: rate("2/m"),
             ..NO_LIMITS
@@ -139,7 +139,7 @@ async fn nobody_is_refused_because_of_a_deadlock_with_a_purge() {
              END $$",
         )
         .await;
-    let limits = Limits {
+    let limits = RateLimits {
         logins_per_source: rate("9/h"),
         ..per_account("9/h")
     };

@@ -31,7 +31,7 @@
 //! or of reset requests from its network.
 //!
 //! **The whole** has no limit, which would be a way to shut everyone out. Failed logins and sign-ups
-//! above a threshold are told of in the log (see `throttle/threshold.rs`).
+//! above a threshold are told of in the log (see `rate_limit/threshold.rs`).
 //!
 //! The price is that an account can be guessed at once at its rate by strangers, and once by each
 //! familiar source.
@@ -52,7 +52,7 @@ mod limits;
 mod rate;
 mod threshold;
 
-pub use limits::Limits;
+pub use limits::RateLimits;
 pub use rate::{InvalidRate, Rate};
 
 use limits::{Limit, digest};
@@ -92,9 +92,9 @@ pub struct Attempt {
 
 /// Counts what happens, and says when it is too much. Clones count together.
 #[derive(Clone)]
-pub struct Throttle {
+pub struct RateLimiter {
     db: Db,
-    limits: Limits,
+    limits: RateLimits,
     clock: Arc<dyn Clock>,
     whole: Arc<Whole>,
 }
@@ -105,10 +105,9 @@ struct Whole {
     sign_ups: Threshold,
 }
 
-impl Throttle {
+impl RateLimiter {
     /// Counts in this database.
-    #[must_use]
-    pub fn new(db: Db, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(db: Db, limits: RateLimits, clock: Arc<dyn Clock>) -> Self {
         Self {
             db,
             limits,
@@ -120,8 +119,8 @@ impl Throttle {
         }
     }
 
-    /// Lets a login be tried. Counts as both failed and succeeded until [`Throttle::succeeded`],
-    /// [`Throttle::failed`] or [`Throttle::undecided`] says how it ended, so that an attempt cannot be
+    /// Lets a login be tried. Counts as both failed and succeeded until [`RateLimiter::succeeded`],
+    /// [`RateLimiter::failed`] or [`RateLimiter::undecided`] says how it ended, so that an attempt cannot be
     /// had for nothing by breaking off. Without an address it counts for the source alone, here and for reset requests.
     ///
     /// # Errors
@@ -151,10 +150,6 @@ impl Throttle {
     }
 
     /// Lets somebody sign up.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`].
     pub async fn sign_up(&self, source: Source) -> Result<(), Error> {
         let buckets = [
             self.bucket_of_source(Limit::SignUpsPerSource, source),
@@ -166,10 +161,6 @@ impl Throttle {
     }
 
     /// Lets somebody ask for a reset.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`].
     pub async fn ask_reset(&self, email: Option<&Email>, source: Source) -> Result<(), Error> {
         let is_familiar = self.is_familiar(email, source).await?;
         let buckets = [
@@ -202,7 +193,6 @@ impl Throttle {
 
     /// What to remember when the owner of an address has proved now, from this source, that they are;
     /// `None` where it makes no difference that a source is familiar.
-    #[must_use]
     pub fn proof(&self, email: &Email, source: Source) -> Option<Proof> {
         self.limits.know_sources().then(|| Proof {
             digest: proof_digest(email, source),

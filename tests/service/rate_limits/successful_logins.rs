@@ -4,7 +4,7 @@ use super::*;
 
 on_each_engine! {
     async fn logins_that_succeed_are_counted_by_source_and_network_and_those_that_fail_are_not(database: Database) {
-        let limits = Limits { successful_logins_per_source: rate("3/h"), ..NO_LIMITS };
+        let limits = RateLimits { successful_logins_per_source: rate("3/h"), ..NO_LIMITS };
         let app = app_with(limits, database).await;
         let send = |email, password, source: &str| app.log_in(email, password).from(source).send();
         for _ in 0..3 {
@@ -34,7 +34,7 @@ on_each_engine! {
     }
 
     async fn a_network_that_used_them_up_keeps_no_owner_out_of_a_familiar_source(database: Database) {
-        let limits = Limits {
+        let limits = RateLimits {
             successful_logins_per_source: rate("3/h"),
             ..per_account("9/h")
         };
@@ -53,7 +53,7 @@ on_each_engine! {
     }
 
     async fn no_more_of_them_succeed_at_once_than_one_after_another(database: Database) {
-        let limits = Limits { successful_logins_per_source: rate("7/h"), ..NO_LIMITS };
+        let limits = RateLimits { successful_logins_per_source: rate("7/h"), ..NO_LIMITS };
         let app = app_with(limits, database).await;
         let replies = at_once((0..40).map(|_| app.log_in(EMAIL, "b4l0u"))).await;
         let let_in = replies.iter().filter(|reply| reply.status == 200).count();

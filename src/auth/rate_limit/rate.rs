@@ -44,13 +44,13 @@ impl Rate {
     pub const OFF: Self = Self(None);
 
     /// So many times an hour.
-    pub(super) const fn per_hour(count: u32) -> Self {
+    pub const fn per_hour(count: u32) -> Self {
         let period = Duration::from_hours(1);
         Self(Some(Quota { count, period }))
     }
 
     /// So many times as often.
-    pub(super) fn times(self, multiple: u32) -> Self {
+    pub fn times(self, multiple: u32) -> Self {
         Self(self.0.map(|quota| Quota {
             count: quota.count.saturating_mul(multiple),
             ..quota
@@ -60,7 +60,7 @@ impl Rate {
     /// How many tokens there are, and how long each takes to come back; `None` without limit.
     ///
     /// In whole microseconds, rounded up: what is written is never exceeded.
-    pub(super) fn tokens(self) -> Option<(u32, Duration)> {
+    pub fn tokens(self) -> Option<(u32, Duration)> {
         let Quota { count, period } = self.0?;
         let refill = period.as_micros().div_ceil(u128::from(count));
         let refill = u64::try_from(refill).unwrap_or(u64::MAX);

@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use crate::throttle::{Limits, Rate};
+use crate::auth::rate_limit::{Rate, RateLimits};
 
 /// How often one may try. A rate is a number and a time, such as 10/m, 5/15m or 100/h: so many at
 /// once, and as many again in the course of that time. Or off.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Throttles (10/m, 5/15m, 100/h; or off)")]
-pub(super) struct ThrottleOptions {
+pub(super) struct RateLimitOptions {
     /// How many wrong passwords may be tried for one address [default: 10/h with a public URL, else
     /// 10000/h]
     ///
@@ -50,10 +50,10 @@ pub(super) struct ThrottleOptions {
     reset_rate_per_source: Option<Rate>,
 }
 
-impl ThrottleOptions {
+impl RateLimitOptions {
     /// These limits, but for those that are set.
-    pub(super) fn limits(&self, unless_set: Limits) -> Limits {
-        Limits {
+    pub(super) fn limits(&self, unless_set: RateLimits) -> RateLimits {
+        RateLimits {
             logins_per_account: self
                 .login_rate_per_account
                 .unwrap_or(unless_set.logins_per_account),

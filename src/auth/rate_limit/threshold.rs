@@ -18,14 +18,14 @@ const MINUTES: usize = 60;
 
 /// Counts something in all of this process, and tells in the log when it happens too often and when
 /// that is over. It refuses nothing: a limit on the whole would let anyone shut everyone out.
-pub(super) struct Threshold {
+pub struct Threshold {
     what: &'static str,
     hour: Mutex<Hour>,
 }
 
 impl Threshold {
     /// Counts this, in words for the log.
-    pub(super) fn of(what: &'static str) -> Self {
+    pub fn of(what: &'static str) -> Self {
         Self {
             what,
             hour: Mutex::default(),
@@ -33,12 +33,12 @@ impl Threshold {
     }
 
     /// Notes that it has happened once more.
-    pub(super) fn count(&self, now: UnixTime) {
+    pub fn count(&self, now: UnixTime) {
         self.look_after(now, 1);
     }
 
     /// Looks whether it is over.
-    pub(super) fn look(&self, now: UnixTime) {
+    pub fn look(&self, now: UnixTime) {
         self.look_after(now, 0);
     }
 

@@ -12,7 +12,7 @@ mod thresholds;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use bienvenue::throttle::{Limits, Rate};
+use bienvenue::auth::rate_limit::{Rate, RateLimits};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
@@ -37,28 +37,28 @@ fn rate(text: &str) -> Rate {
     text.parse().unwrap()
 }
 
-fn per_account(text: &str) -> Limits {
-    Limits {
+fn per_account(text: &str) -> RateLimits {
+    RateLimits {
         logins_per_account: rate(text),
         ..NO_LIMITS
     }
 }
 
-fn per_source(text: &str) -> Limits {
-    Limits {
+fn per_source(text: &str) -> RateLimits {
+    RateLimits {
         logins_per_source: rate(text),
         ..NO_LIMITS
     }
 }
 
 /// An app with two users, whose password is `b4l0u`.
-async fn app_with(limits: Limits, database: crate::support::Database) -> TestApp {
+async fn app_with(limits: RateLimits, database: crate::support::Database) -> TestApp {
     app_behind(&[], limits, database).await
 }
 
 async fn app_behind(
     proxies: &[&str],
-    limits: Limits,
+    limits: RateLimits,
     database: crate::support::Database,
 ) -> TestApp {
     let app = TestApp::with_limits(database, limits, proxies).await;

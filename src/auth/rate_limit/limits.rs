@@ -14,7 +14,7 @@ const NETWORK_MULTIPLE: u32 = 4;
 
 /// How often each thing may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RateLimits {
     /// Failed logins to one address, registered or not: by all strangers together, and again by each
     /// familiar source.
     pub logins_per_account: Rate,
@@ -31,11 +31,10 @@ pub struct Limits {
     pub resets_per_source: Rate,
 }
 
-impl Limits {
+impl RateLimits {
     /// For clients on this machine. They all come from one source and may speak for everybody who
     /// uses them, so only accounts have limits, wide enough for thousands who log in to one at the
     /// same moment.
-    #[must_use]
     pub const fn local() -> Self {
         Self {
             logins_per_account: Rate::per_hour(10_000),
@@ -58,7 +57,6 @@ impl Limits {
     /// - 30 sign-ups an hour from a source: a school class, and no more hashes than seconds.
     /// - 5 reset requests an hour for an address: each may be a mail to somebody.
     /// - 30 an hour from a source, behind which are fewer who forget than who mistype.
-    #[must_use]
     pub const fn public() -> Self {
         Self {
             logins_per_account: Rate::per_hour(10),
@@ -71,7 +69,7 @@ impl Limits {
     }
 
     /// The rate of this limit.
-    pub(super) fn rate(&self, limit: Limit) -> Rate {
+    pub fn rate(&self, limit: Limit) -> Rate {
         match limit {
             Limit::LoginsPerSource => self.logins_per_source,
             Limit::LoginsPerNetwork => self.logins_per_source.times(NETWORK_MULTIPLE),
@@ -89,7 +87,7 @@ impl Limits {
     }
 
     /// Whether it makes any difference that a source is familiar.
-    pub(super) fn know_sources(&self) -> bool {
+    pub fn know_sources(&self) -> bool {
         let that_do = [
             self.logins_per_account,
             self.logins_per_source,
@@ -104,7 +102,7 @@ impl Limits {
 /// source without any left takes none from its network, and of the address last, so that neither takes
 /// one from an account.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Limit {
+pub enum Limit {
     LoginsPerSource,
     SuccessfulLoginsPerSource,
     SignUpsPerSource,
@@ -118,7 +116,7 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 10] = [
+    pub const ALL: [Self; 10] = [
         Self::LoginsPerSource,
         Self::SuccessfulLoginsPerSource,
         Self::SignUpsPerSource,
@@ -132,7 +130,7 @@ impl Limit {
     ];
 
     /// Part of the stored digests, so never changed.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::LoginsPerSource => "logins per source",
             Self::SuccessfulLoginsPerSource => "successful logins per source",
@@ -148,7 +146,7 @@ impl Limit {
     }
 
     /// The bucket of a subject; `None` without limit.
-    pub(super) fn bucket(self, rate: Rate, subject: &[&str]) -> Option<TokenBucket> {
+    pub fn bucket(self, rate: Rate, subject: &[&str]) -> Option<TokenBucket> {
         let (tokens, refill) = rate.tokens()?;
         Some(TokenBucket {
             rank: self as u8,
@@ -160,7 +158,7 @@ impl Limit {
 }
 
 /// The SHA-256 of texts that contain no NUL, each ended by one.
-pub(super) fn digest(kind: &str, subject: &[&str]) -> [u8; 32] {
+pub fn digest(kind: &str, subject: &[&str]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for text in [&[kind], subject].concat() {
         digest.update(text);
@@ -182,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_network_may_try_four_times_as_often_as_a_source() {
-        let limits = Limits::public();
+        let limits = RateLimits::public();
         for (network, source) in [
             (Limit::LoginsPerNetwork, limits.logins_per_source),
             (
@@ -193,7 +191,7 @@ mod tests {
             (Limit::ResetsPerNetwork, limits.resets_per_source),
         ] {
             assert_eq!(limits.rate(network), source.times(4));
-            assert_eq!(Limits::local().rate(network), Rate::OFF);
+            assert_eq!(RateLimits::local().rate(network), Rate::OFF);
         }
     }
 }

@@ -15,9 +15,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::mail::{CLAIM, MAIL_PAUSE, MOST_OF_ALL, Post};
-use super::{Auth, Result};
-use crate::clock::CLOCK_TOLERANCE;
+use super::Auth;
+use super::error::Result;
+use super::mail_setup::{CLAIM, MAIL_PAUSE, MailSetup};
+use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::{ClaimedMail, MailClaim, Settlement};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Letter};
@@ -56,18 +57,22 @@ const SETTLE_AFTER: Duration = Duration::from_secs(5);
 /// How often the mails that wait are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
+/// How many mails may wait in all: some 20 MB, which a worker has settled in a minute or two if most of
+/// the addresses are made up. Counted once in a while, so a few more may come in between.
+const MOST_OF_ALL: u32 = 100_000;
+
 impl Auth {
     /// Sends mails as they are asked for and fall due, until `stopped` completes. Those that are being
     /// sent then are finished. Returns at once where no mail is set up.
     pub async fn deliver_until(&self, stopped: impl Future<Output = ()>) {
-        let Some(post) = &self.post else {
+        let Some(mails) = &self.mails else {
             return;
         };
         let mut stopped = pin!(stopped);
-        let mut delivery = Delivery::new(self, post);
+        let mut delivery = Delivery::new(self, mails);
         loop {
             let more_may_wait = match delivery.look().await {
-                Ok(mails) => mails > 0,
+                Ok(count) => count > 0,
                 Err(error) => {
                     warn!(error = %ErrorChain(&error), "cannot look for mails to send");
                     false
@@ -95,18 +100,41 @@ impl Auth {
     ///
     /// Only that the database does not answer.
     pub async fn deliver_due(&self) -> Result<u64> {
-        let Some(post) = &self.post else {
+        let Some(mails) = &self.mails else {
             return Ok(0);
         };
-        let mut delivery = Delivery::new(self, post);
-        let mails = delivery.look().await?;
+        let mut delivery = Delivery::new(self, mails);
+        let count = delivery.look().await?;
         delivery.finish().await;
-        Ok(mails)
+        Ok(count)
+    }
+
+    /// Whether owners are to be told of a change.
+    pub(super) fn tells_owners(&self) -> bool {
+        self.mails.is_some()
+    }
+
+    /// Has the worker look for mails now.
+    pub(super) fn wake_mail_worker(&self) {
+        if let Some(mails) = &self.mails {
+            mails.asked.notify_one();
+        }
+    }
+
+    /// Deletes the notes of mails whose pause is over. Returns how many.
+    pub(super) async fn purge_mails(&self) -> Result<u64> {
+        let now = self.clock.now();
+        Ok(self.db.outbox.purge(now, self.latest_quiet_until()).await?)
+    }
+
+    /// A pause that ends later than this was recorded while a clock was wrong.
+    pub(super) fn latest_quiet_until(&self) -> UnixTime {
+        self.clock.now().after(MAIL_PAUSE + CLOCK_TOLERANCE)
     }
 
     /// Sends a mail, and says what is to be written down.
-    async fn run(&self, post: &Post, claimed: &ClaimedMail) -> Settlement {
-        let outcome = self.send(post, claimed).await;
+    async fn run(&self, mails: &MailSetup, claimed: &ClaimedMail) -> Settlement {
+        let outcome = self.send(mails, claimed).await;
         let now = self.clock.now();
         let mail = claimed.kind.name();
         let to = claimed.email.masked();
@@ -134,29 +162,29 @@ impl Auth {
         }
     }
 
-    async fn send(&self, post: &Post, claimed: &ClaimedMail) -> Result<(), mail::Error> {
+    async fn send(&self, mails: &MailSetup, claimed: &ClaimedMail) -> Result<(), mail::Error> {
         let letter = match &claimed.token {
-            Some(token) => self.reset_link(post, claimed, token),
-            None => Letter::password_changed(&post.public_url, &claimed.email, claimed.asked_at),
+            Some(token) => self.reset_link(mails, claimed, token),
+            None => Letter::password_changed(&mails.public_url, &claimed.email, claimed.asked_at),
         };
         let now = self.clock.now();
-        post.mailer.send(&claimed.email, &letter, now).await
+        mails.mailer.send(&claimed.email, &letter, now).await
     }
 
-    fn reset_link(&self, post: &Post, claimed: &ClaimedMail, token: &ResetToken) -> Letter {
+    fn reset_link(&self, mails: &MailSetup, claimed: &ClaimedMail, token: &ResetToken) -> Letter {
         let token = token.reveal();
         let email = &claimed.email;
         let query = [("email", email.as_str()), ("reset_token", &token)];
-        let link = post.public_url.link("/reset_password", &query);
+        let link = mails.public_url.link("/reset_password", &query);
         let ends_at = self.clock.now().after(self.lifetimes.reset_token);
-        Letter::reset_link(&post.public_url, email, link, ends_at)
+        Letter::reset_link(&mails.public_url, email, link, ends_at)
     }
 }
 
 /// What a worker has under way.
 struct Delivery<'a> {
     auth: &'a Auth,
-    post: &'a Arc<Post>,
+    mails: &'a Arc<MailSetup>,
     /// The mails that are being sent, at most [`PLACES`].
     under_way: JoinSet<Settlement>,
     /// What is still to be written down of those that were sent.
@@ -168,10 +196,10 @@ struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    fn new(auth: &'a Auth, post: &'a Arc<Post>) -> Self {
+    fn new(auth: &'a Auth, mails: &'a Arc<MailSetup>) -> Self {
         Self {
             auth,
-            post,
+            mails,
             under_way: JoinSet::new(),
             settlements: Vec::new(),
             settle_at: None,
@@ -219,9 +247,9 @@ impl<'a> Delivery<'a> {
                 .push(claimed.unknown_done(now.after(MAIL_PAUSE)));
         }
         for mail in claimed.known {
-            let (auth, post) = (self.auth.clone(), Arc::clone(self.post));
+            let (auth, mails) = (self.auth.clone(), Arc::clone(self.mails));
             self.under_way
-                .spawn(async move { auth.run(&post, &mail).await });
+                .spawn(async move { auth.run(&mails, &mail).await });
         }
         Ok(claimed.count)
     }
@@ -241,7 +269,7 @@ impl<'a> Delivery<'a> {
         let mut time_to_look = pin!(sleep(LOOK_EVERY));
         loop {
             tokio::select! {
-                () = self.post.asked.notified() => return,
+                () = self.mails.asked.notified() => return,
                 () = &mut time_to_settle => return,
                 () = &mut time_to_look => return,
                 Some(ended) = self.under_way.join_next() => {
@@ -294,7 +322,7 @@ impl<'a> Delivery<'a> {
         }
         let is_full = self.auth.db.outbox.are_waiting(MOST_OF_ALL).await?;
         self.counted_at = Some(Instant::now());
-        let was_full = self.post.is_full.swap(is_full, Ordering::Relaxed);
+        let was_full = self.mails.is_full.swap(is_full, Ordering::Relaxed);
         if is_full && !was_full {
             warn!(
                 mails = MOST_OF_ALL,

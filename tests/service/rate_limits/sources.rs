@@ -61,7 +61,7 @@ on_each_engine! {
     }
 
     async fn a_source_without_tokens_takes_none_from_an_account_nor_an_account_from_a_source(database: Database) {
-        let limits = Limits { logins_per_source: rate("3/h"), ..per_account("5/h") };
+        let limits = RateLimits { logins_per_source: rate("3/h"), ..per_account("5/h") };
         let app = app_with(limits, database).await;
         let wrong = |email, source| app.log_in(email, "wrong").from(source);
         assert_eq!(guess(|| wrong(EMAIL, STRANGER)).await, 3);
@@ -78,7 +78,7 @@ on_each_engine! {
     }
 
     async fn reset_requests_and_sign_ups_are_throttled_by_source(database: Database) {
-        let limits = Limits {
+        let limits = RateLimits {
             resets_per_source: rate("3/h"),
             sign_ups_per_source: rate("4/h"),
             ..NO_LIMITS
@@ -104,7 +104,7 @@ on_each_engine! {
     }
 
     async fn what_is_no_address_counts_for_its_source_like_an_unknown_one(database: Database) {
-        let limits = Limits { resets_per_source: rate("4/m"), ..per_source("4/m") };
+        let limits = RateLimits { resets_per_source: rate("4/m"), ..per_source("4/m") };
         let app = app_with(limits, database).await;
         for email in ["bob", UNKNOWN, "@", "b\u{F6}b@example.org"] {
             assert_wrong(&app.log_in(email, "wrong").send().await);

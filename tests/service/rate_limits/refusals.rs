@@ -24,7 +24,7 @@ async fn state_of(connection: &mut AnyConnection) -> Vec<String> {
 
 /// An app with a limit of each kind, and calls that each have reached one.
 async fn app_and_refused_calls(database: crate::support::Database) -> (TestApp, Vec<Call>) {
-    let limits = Limits {
+    let limits = RateLimits {
         logins_per_account: rate("3/h"),
         logins_per_source: rate("9/h"),
         successful_logins_per_source: rate("5/h"),

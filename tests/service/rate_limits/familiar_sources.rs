@@ -61,7 +61,7 @@ on_each_engine! {
     }
 
     async fn owners_get_in_under_a_flood_from_anywhere_by_a_reset(database: Database) {
-        let limits = Limits { resets_per_address: rate("5/h"), ..per_account("5/h") };
+        let limits = RateLimits { resets_per_address: rate("5/h"), ..per_account("5/h") };
         let app = app_with(limits, database).await;
         guess(|| app.log_in(EMAIL, "wrong").from(STRANGER)).await;
         throttled(&app.log_in(EMAIL, "b4l0u").from(HOME).send().await);
@@ -74,7 +74,7 @@ on_each_engine! {
     }
 
     async fn reset_requests_are_throttled_by_address_known_or_not_and_not_from_home(database: Database) {
-        let limits = Limits { resets_per_address: rate("3/h"), ..NO_LIMITS };
+        let limits = RateLimits { resets_per_address: rate("3/h"), ..NO_LIMITS };
         let app = app_with(limits, database).await;
         assert_eq!(app.log_in(EMAIL, "b4l0u").from(HOME).send().await.status, 200);
         let mut replies = Vec::new();

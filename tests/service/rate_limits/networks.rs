@@ -9,7 +9,7 @@ fn in_network(network: usize, number: usize) -> String {
 
 on_each_engine! {
     async fn the_sources_of_a_network_have_four_times_what_one_has(database: Database) {
-        let limits = Limits {
+        let limits = RateLimits {
             sign_ups_per_source: rate("5/h"),
             resets_per_source: rate("5/h"),
             ..per_source("5/h")
@@ -68,7 +68,7 @@ on_each_engine! {
     }
 
     async fn a_flood_out_of_their_network_does_not_keep_owners_from_their_familiar_sources(database: Database) {
-        let limits = Limits { resets_per_source: rate("2/h"), ..per_source("2/h") };
+        let limits = RateLimits { resets_per_source: rate("2/h"), ..per_source("2/h") };
         let app = app_with(limits, database).await;
         let home = in_network(1, 0xffff);
         assert_eq!(app.log_in(EMAIL, "b4l0u").from(&home).send().await.status, 200);

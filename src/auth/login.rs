@@ -1,0 +1,90 @@
+//! Logging in.
+
+use super::Auth;
+use super::audit::Event;
+use super::error::{Error, Result};
+use crate::email::Email;
+use crate::password::{Password, Verdict};
+use crate::source::Source;
+use crate::token::SessionId;
+use crate::user::User;
+
+impl Auth {
+    /// Begins a session of the user whose address and password these are. Their other sessions go on;
+    /// one that it replaces, of any user, ends. The address is `None` if what was given is not one, and
+    /// so is no user's.
+    ///
+    /// Takes three commits, each shared with all logins that wait for it: the attempt is counted before
+    /// the password is checked, so that many at once are not all let through; how it ended is noted,
+    /// with the source that is familiar from now on; and the session is added. The second comes before
+    /// the third, so that the owner's way in is kept even if no session can begin.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
+    /// password; [`Error::Throttled`], after none.
+    pub async fn log_in(
+        &self,
+        email: Option<&Email>,
+        password: &Password,
+        replaced: Option<SessionId>,
+        source: Source,
+    ) -> Result<(User, SessionId)> {
+        let user = self.valid_login(email, password, source).await?;
+        let session_id = self.create_session(&user, replaced, source).await?;
+        Ok((user, session_id))
+    }
+
+    /// Finds the user whose address and password these are. A hash of a lower cost than today's is
+    /// replaced on the way. The address is `None` if what was given is not one, and so is no user's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
+    /// password; [`Error::Throttled`], after none.
+    pub async fn valid_login(
+        &self,
+        email: Option<&Email>,
+        password: &Password,
+        source: Source,
+    ) -> Result<User> {
+        self.passwords.ensure_room(source)?;
+        let attempt = self.rate_limiter.log_in(email, source).await;
+        let attempt = attempt.map_err(|error| Error::of_rate_limit(error, source))?;
+        let outcome = self.check_credentials(email, password, source).await;
+        match &outcome {
+            Ok(user) => self.rate_limiter.succeeded(attempt, user).await,
+            Err(Error::BadCredentials) => self.rate_limiter.failed(attempt).await,
+            Err(_) => self.rate_limiter.undecided(attempt).await,
+        }
+        outcome
+    }
+
+    async fn check_credentials(
+        &self,
+        email: Option<&Email>,
+        password: &Password,
+        source: Source,
+    ) -> Result<User> {
+        let user = self.find_user(email).await?;
+        let stored = user.as_ref().map(|user| &user.hashed_password);
+        let verdict = self.passwords.verify(password, stored, source).await?;
+        let id = user.as_ref().map(|user| user.id);
+        let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
+            Event::FailedLogin.log(source, id);
+            return Err(Error::BadCredentials);
+        };
+        if let Some(stronger) = stronger {
+            self.db.users.replace_hash(&user, &stronger).await?;
+        }
+        Ok(user)
+    }
+
+    /// Finds the user with this address; none without one.
+    pub(super) async fn find_user(&self, email: Option<&Email>) -> Result<Option<User>> {
+        match email {
+            Some(email) => Ok(self.db.users.find_by_email(email).await?),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Resetting a forgotten password.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Auth;
+use super::audit::Event;
+use super::error::{Error, Result};
+use super::mail_setup::{CLAIM, MAIL_PAUSE};
+use super::writes::{briefly, uninterrupted};
+use crate::clock::CLOCK_TOLERANCE;
+use crate::db::{Found, MailKind, MailRequest, MailRequestOutcome, PasswordChange, Period};
+use crate::email::Email;
+use crate::password::Password;
+use crate::source::Source;
+use crate::token::{ResetToken, ResetTokenDigest};
+use crate::user::User;
+
+/// When to ask again if too many mails wait. What keeps them is seldom over sooner.
+const FULL_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// How many mails may wait that were asked for from one network, to known and unknown addresses. More
+/// than a large company asks for before a worker has taken them up, which is a matter of seconds unless
+/// the mail server is away.
+const MOST_OF_NETWORK: u32 = 1_000;
+
+/// The answer to a request for a password reset.
+#[derive(Debug)]
+pub enum Reset {
+    /// The token itself.
+    Token(ResetToken),
+    /// A mail to the address, if it is anybody's; who asks does not learn whether.
+    ByMail,
+}
+
+impl Auth {
+    /// Lets the owner of this address choose a new password: with mail set up, by mail; else by the
+    /// token that is returned. The address is `None` if what was given is not one, and so is no user's.
+    ///
+    /// # Errors
+    ///
+    /// [`Throttled`](Error::Throttled), also when too many mails wait, whatever the address; and
+    /// [`UnknownEmail`](Error::UnknownEmail), but that never where mail is set up.
+    pub async fn ask_for_reset(&self, email: Option<&Email>, source: Source) -> Result<Reset> {
+        let allowed = self.rate_limiter.ask_reset(email, source).await;
+        allowed.map_err(|error| Error::of_rate_limit(error, source))?;
+        let Some(mails) = &self.mails else {
+            let token = self.get_reset_password_token(email, source).await?;
+            return Ok(Reset::Token(token));
+        };
+        // A mail that is promised is sent, so what cannot be recorded is refused and not promised.
+        if mails.is_full.load(Ordering::Relaxed) {
+            return Err(Error::throttled(
+                source,
+                "mails waiting in all",
+                FULL_RETRY_AFTER,
+            ));
+        }
+        if let Some(email) = email {
+            let now = self.clock.now();
+            let request = MailRequest {
+                kind: MailKind::ResetLink,
+                email,
+                network: source.network(),
+                now,
+                quiet_until: now.after(MAIL_PAUSE),
+                latest_quiet_until: self.latest_quiet_until(),
+                latest_claim: now.after(CLAIM + CLOCK_TOLERANCE),
+                most_of_network: MOST_OF_NETWORK,
+            };
+            if self.db.outbox.ask(request).await? == MailRequestOutcome::TooManyWait {
+                return Err(Error::throttled(
+                    source,
+                    "mails waiting of one network",
+                    FULL_RETRY_AFTER,
+                ));
+            }
+            mails.asked.notify_one();
+        }
+        Event::ResetAsked.log(source, None);
+        Ok(Reset::ByMail)
+    }
+
+    /// Makes a token that lets its holder set the password of this user, once. Any earlier one is
+    /// void.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownEmail`].
+    async fn get_reset_password_token(
+        &self,
+        email: Option<&Email>,
+        source: Source,
+    ) -> Result<ResetToken> {
+        let user = self.find_user(email).await?;
+        Event::ResetAsked.log(source, user.as_ref().map(|user| user.id));
+        let user = user.ok_or(Error::UnknownEmail)?;
+        let token = ResetToken::new(&*self.tokens);
+        let now = self.clock.now();
+        if self.db.reset_tokens.set(&user, token.digest(), now).await? {
+            Ok(token)
+        } else {
+            Err(Error::UnknownEmail)
+        }
+    }
+
+    /// Sets a new password, and ends every session and every reset token of the user. From here, and
+    /// from nowhere else, they can log in even while others flood the account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WeakPassword`], [`Error::BadResetToken`], with nothing changed and the token not used
+    /// up.
+    pub async fn update_password(
+        &self,
+        email: &Email,
+        token: &ResetToken,
+        new_password: &Password,
+        source: Source,
+    ) -> Result<()> {
+        self.check_new_password(new_password, email)?;
+        let digest = token.digest();
+        let issued = Period::of_valid(self.clock.now(), self.lifetimes.reset_token);
+        // Looked at first only to spare a hash for a token that is no good; what decides is the
+        // update, since another request may hold the same token.
+        let user = self.find_reset_token(digest, issued).await?;
+        if user.email != *email {
+            return Err(Error::BadResetToken);
+        }
+        let hashed_password = self.passwords.hash(new_password, source).await?;
+        let change = PasswordChange {
+            hashed_password,
+            reset_token: digest,
+            issued,
+            told_by_mail: self.tells_owners().then(|| self.clock.now()),
+            proof: self.rate_limiter.proof(email, source),
+        };
+        let auth = self.clone();
+        uninterrupted(async move {
+            if !auth.db.users.set_password(&user, &change).await? {
+                return Err(Error::BadResetToken);
+            }
+            Event::ResetDone.log(source, Some(user.id));
+            auth.wake_mail_worker();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Checks that a reset token can be used for this address. Uses nothing up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadResetToken`].
+    pub async fn check_reset_token(&self, email: &Email, token: &ResetToken) -> Result<()> {
+        let issued = Period::of_valid(self.clock.now(), self.lifetimes.reset_token);
+        let user = self.find_reset_token(token.digest(), issued).await?;
+        if user.email == *email {
+            Ok(())
+        } else {
+            Err(Error::BadResetToken)
+        }
+    }
+
+    /// Finds the user of a valid reset token. An expired one is deleted, so that it stays refused if
+    /// the clock is turned back.
+    async fn find_reset_token(&self, digest: ResetTokenDigest, issued: Period) -> Result<User> {
+        match self.db.reset_tokens.find_user(digest, issued).await? {
+            Found::Valid(user) => Ok(user),
+            Found::Expired => {
+                let db = self.db.clone();
+                let delete = async move { db.reset_tokens.delete_expired(digest, issued).await };
+                briefly("delete an expired reset token", uninterrupted(delete)).await;
+                Err(Error::BadResetToken)
+            }
+            Found::Void(_) | Found::Invalid => Err(Error::BadResetToken),
+        }
+    }
+}

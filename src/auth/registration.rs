@@ -1,0 +1,71 @@
+//! Signing up.
+
+use tracing::warn;
+
+use super::Auth;
+use super::audit::Event;
+use super::error::{Error, Result};
+use super::writes::uninterrupted;
+use crate::email::Email;
+use crate::error_chain::ErrorChain;
+use crate::password::Password;
+use crate::source::Source;
+use crate::token::SessionId;
+use crate::user::User;
+
+impl Auth {
+    /// Adds a user.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`].
+    pub async fn register_user(
+        &self,
+        email: &Email,
+        password: &Password,
+        source: Source,
+    ) -> Result<()> {
+        self.add_user(email, password, source).await?;
+        Ok(())
+    }
+
+    /// Adds a user and writes it down. From here they can log in even while others flood the account.
+    async fn add_user(&self, email: &Email, password: &Password, source: Source) -> Result<User> {
+        self.check_new_password(password, email)?;
+        self.passwords.ensure_room(source)?;
+        let allowed = self.rate_limiter.sign_up(source).await;
+        allowed.map_err(|error| Error::of_rate_limit(error, source))?;
+        let hashed_password = self.passwords.hash(password, source).await?;
+        let (auth, email) = (self.clone(), email.clone());
+        uninterrupted(async move {
+            let now = auth.clock.now();
+            let proof = auth.rate_limiter.proof(&email, source);
+            let added = auth.db.users.add(&email, &hashed_password, now, proof);
+            let user = added.await?.ok_or(Error::EmailTaken)?;
+            Event::SignUp.log(source, Some(user.id));
+            Ok(user)
+        })
+        .await
+    }
+
+    /// Adds a user and begins their first session: nobody need prove a password that they have
+    /// just chosen. `None` if the user was added and no session could begin, so that nobody takes
+    /// a sign-up that happened for one that failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`].
+    pub async fn register_and_log_in(
+        &self,
+        email: &Email,
+        password: &Password,
+        replaced: Option<SessionId>,
+        source: Source,
+    ) -> Result<Option<SessionId>> {
+        let user = self.add_user(email, password, source).await?;
+        let session_id = self.create_session(&user, replaced, source).await;
+        Ok(session_id
+            .inspect_err(|error| warn!(error = %ErrorChain(error), "no session after a sign-up"))
+            .ok())
+    }
+}

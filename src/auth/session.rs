@@ -1,0 +1,129 @@
+//! Sessions: whose they are, and how they begin and end.
+
+use std::time::Duration;
+
+use super::Auth;
+use super::audit::Event;
+use super::error::{Error, Result};
+use super::writes::{briefly, uninterrupted};
+use crate::clock::{CLOCK_TOLERANCE, UnixTime};
+use crate::db::{Found, Period, SessionCutoffs};
+use crate::source::Source;
+use crate::token::{SessionDigest, SessionId};
+use crate::user::{SessionUser, User};
+
+/// The most sessions that one user can have; the oldest goes when another begins.
+pub const MAX_SESSIONS_PER_USER: u32 = 50;
+
+/// Use of a session is written down at most this often, so that reading a profile is rarely a
+/// write. A session may therefore end this much before its idle timeout.
+const LAST_SEEN_RESOLUTION: Duration = Duration::from_mins(5);
+
+impl Auth {
+    /// Begins a session for a user who has just proved who they are. Their other sessions go on;
+    /// one that it replaces, of whomever, ends (OWASP ASVS 7.2.4).
+    ///
+    /// If the password was changed since the user was read, the session is void from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadCredentials`] if the user is gone.
+    pub async fn create_session(
+        &self,
+        user: &User,
+        replaced: Option<SessionId>,
+        source: Source,
+    ) -> Result<SessionId> {
+        let (auth, user) = (self.clone(), user.clone());
+        uninterrupted(async move {
+            let session_id = SessionId::new(&*auth.tokens);
+            let (digest, now) = (session_id.digest(), auth.clock.now());
+            let begun = auth
+                .db
+                .sessions
+                .add(&user, digest, now, MAX_SESSIONS_PER_USER);
+            if !begun.await? {
+                return Err(Error::BadCredentials);
+            }
+            Event::Login.log(source, Some(user.id));
+            if let Some(replaced) = replaced {
+                match auth.destroy_session(&replaced, source).await {
+                    Ok(()) | Err(Error::NoSession) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(session_id)
+        })
+        .await
+    }
+
+    /// Finds the user whose session this is, and notes that it is in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`].
+    pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<SessionUser> {
+        let digest = session_id.digest();
+        let now = self.clock.now();
+        let Found::Valid(user) = self.find_session(digest, self.session_cutoffs(now)).await? else {
+            return Err(Error::NoSession);
+        };
+        let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
+        let latest = now.after(CLOCK_TOLERANCE);
+        if user.last_seen_at <= stale || user.last_seen_at > latest {
+            let touch = self.db.sessions.touch(digest, now, latest);
+            // In a box, as below: what few checks need takes no room in the future of every one.
+            Box::pin(briefly("note that a session is in use", touch)).await;
+        }
+        Ok(user)
+    }
+
+    /// Finds the user of a session. An expired one is deleted, so that it stays refused if the clock is
+    /// turned back.
+    async fn find_session(
+        &self,
+        digest: SessionDigest,
+        cutoffs: SessionCutoffs,
+    ) -> Result<Found<SessionUser>> {
+        let found = self.db.sessions.find_user(digest, cutoffs).await?;
+        if let Found::Expired = found {
+            let db = self.db.clone();
+            let delete = async move { db.sessions.delete_expired(digest, cutoffs).await };
+            let delete = briefly("delete an expired session", uninterrupted(delete));
+            Box::pin(delete).await;
+        }
+        Ok(found)
+    }
+
+    /// Ends a session, be it valid or void: who logs out after a change of the password has no less
+    /// logged out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`] if it was logged out before, expired or never was.
+    pub async fn destroy_session(&self, session_id: &SessionId, source: Source) -> Result<()> {
+        let digest = session_id.digest();
+        let cutoffs = self.session_cutoffs(self.clock.now());
+        // Looked at first only to know who it is; what decides is the deletion.
+        let (Found::Valid(user) | Found::Void(user)) = self.find_session(digest, cutoffs).await?
+        else {
+            return Err(Error::NoSession);
+        };
+        let auth = self.clone();
+        uninterrupted(async move {
+            if !auth.db.sessions.delete(digest, cutoffs).await? {
+                return Err(Error::NoSession);
+            }
+            Event::Logout.log(source, Some(user.id));
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) fn session_cutoffs(&self, now: UnixTime) -> SessionCutoffs {
+        SessionCutoffs {
+            last_seen_after: now.before(self.lifetimes.session_idle),
+            created: Period::of_valid(now, self.lifetimes.session),
+        }
+    }
+}
