@@ -1,51 +1,52 @@
 //! A user authentication service: sign up, log in, log out, who is it, reset a password.
 //!
 //! ```text
-//!       main ── config, logging          bin/e2e  (a client like any other, over HTTP)
-//!         │
-//!       server    sockets: listen, connections, their time-outs and limits; knows no route
-//!         │
-//!        app      HTTP: router, extractors, negotiation, replies, pages
-//!         │  calls only
-//!        auth     the rules: register, log in, log out, reset, who is it
-//!    ┌─────┬─┴─────┬──────────┐
-//!   mail  │    throttle   password
-//!    │    ├───────┘          │
-//!    │    db                 │
-//!    └────┴───┬──────────────┘
-//!   user, email, token, source, clock, …   the words that everyone shares; they know nobody
+//!   main ── cli        commands and options                    bin/e2e  (a client over HTTP)
+//!            │
+//!         server       sockets: listen, connections, their time-outs and limits; knows no route
+//!            │
+//!           app        HTTP: the route table, the layers, JSON or pages
+//!            │  calls only
+//!          auth        the rules: register, log in, log out, reset, who is it, how often
+//!   ┌────────┼────────┐
+//!  db    password   mail      side rooms
+//!   └────────┼────────┘
+//!   user, email, token, source, language, …      words that all rooms share; they know none
 //! ```
 //!
-//! Arrows point down only. `app` never sees [`db::Db`], `auth` never sees HTTP, only `db` sees SQL,
-//! and a test (`tests/service/architecture.rs`) keeps it so.
+//! Arrows point down only, between rooms and between the files of a room. `app` never sees [`db::Db`],
+//! `auth` never sees HTTP, only `db` sees SQL. A test (`tests/service/architecture.rs`) checks it.
 //!
-//! - [`server`] accepts connections and cuts off clients that are slow or take too much. It serves any
+//! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
+//!   together; `options` has every flag, environment variable and default; `logging` writes the log.
+//! - [`server`]: accepts connections and cuts off clients that are slow or take too much. It serves any
 //!   router.
-//! - [`app`] takes requests apart, asks [`auth`], and puts replies together: JSON for programs, pages
-//!   for people.
-//! - [`auth`] knows the rules. Who asks, and how, makes no difference to them.
-//! - [`mail`] writes to users, and knows how mails leave.
-//! - [`throttle`] says how often one may try, and why that locks no owner out.
-//! - [`db`] keeps users, sessions, reset tokens, counts of attempts and what is to be mailed, on SQLite or
-//!   PostgreSQL. Session checks that wait share a query, and logins that wait share a commit.
-//! - [`password`] says what may be a password, hashes it and checks it, on threads of its own, several
-//!   at once.
-//! - [`user`], [`email`] and [`token`] are the words: a user, an address in its one spelling, the
-//!   secrets that users hold and the digests that are stored. [`source`] is where a request comes
-//!   from, and [`public_url`] where the world reaches the service.
-//! - [`clock`] tells the time, [`wait_budget`] says how long a request may still wait for the database,
-//!   and [`error_chain`] tells an error with its causes.
-//! - [`config`] is the command line; [`logging`] writes the log. Both belong to `main`.
+//! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
+//!   its page. `error` has every refusal with its status and its text, and the sizes that are allowed;
+//!   `middleware` what is checked first; `pages` what pages share, and what people are told about
+//!   refusals.
+//! - [`auth`]: a file for each thing that one may ask for; `rate_limit` says how often, with the default
+//!   rates, and why that locks no owner out; `outbox` when mails are sent and tried again; `audit` the
+//!   audit lines.
+//! - [`db`]: a file for each table: its statements, its methods, its worker. `engine` has what differs
+//!   between SQLite and PostgreSQL, such as the settings of a connection, and opens the database.
+//! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`bcrypt`), several
+//!   at once, on threads of its own.
+//! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.
+//! - [`user`], [`email`], [`token`]: a user, an address in its one spelling, the secrets that users hold
+//!   and the digests that are stored. [`source`]: where a request comes from. [`public_url`]: where the
+//!   service is reached. [`language`]: texts in each language.
+//! - [`clock`] tells the time, [`wait_budget`] how long a request may still wait for the database, and
+//!   [`error_chain`] an error with its causes.
 
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod db;
 pub mod email;
 pub mod error_chain;
 pub mod language;
-pub mod logging;
 pub mod mail;
 pub mod password;
 pub mod public_url;

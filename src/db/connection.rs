@@ -1,6 +1,7 @@
 //! Connections of a pool, used for one piece of work at a time.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,9 @@ impl Connections {
         }))
     }
 
-    /// The pool to read from.
-    pub fn reader(&self) -> &AnyPool {
-        &self.0.reader
+    /// A connection to read from that does not go back to its pool.
+    pub async fn detached_reader(&self) -> sqlx::Result<AnyConnection> {
+        Ok(acquire(&self.0.reader).await?.detach())
     }
 
     pub async fn close(&self) {
@@ -95,7 +96,7 @@ impl Connections {
         self.ensure_same_file()?;
         let done = within_budget(async {
             let mut guard = ConnectionGuard {
-                connection: pool.acquire().await?,
+                connection: acquire(pool).await?,
                 has_succeeded: false,
             };
             let done = work(&mut guard.connection).await?;
@@ -172,6 +173,16 @@ impl Drop for ConnectionGuard {
 /// The pauses before a transaction is repeated that was undone because of another: long enough that the
 /// other one, which waited for the same rows, has them.
 pub const REPEAT_PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+
+/// A connection of a pool. Whatever keeps a server from letting us in may be over soon, such as a role
+/// that was locked or a database that accepts no connections for now.
+async fn acquire(pool: &AnyPool) -> sqlx::Result<PoolConnection<Any>> {
+    let refused = |error| match error {
+        error @ sqlx::Error::Database(_) => sqlx::Error::Io(io::Error::other(error)),
+        error => error,
+    };
+    pool.acquire().await.map_err(refused)
+}
 
 /// Waits for the database no longer than the request may still wait.
 ///

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use tokio::time::timeout;
 
 mod file;
 pub mod file_watch;
@@ -15,6 +16,8 @@ pub mod url;
 
 use url::{DatabaseUrl, Place};
 
+/// How long a server may take to answer when the database is opened.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Each is a thread of its own; more of them have nothing more to read from.
@@ -218,9 +221,10 @@ fn owner_only(metadata: &fs::Metadata) -> fs::Permissions {
     permissions
 }
 
-/// Opens one connection, not yet configured.
+/// Opens one connection, not yet configured. A server that does not answer is given up.
 pub async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
-    AnyConnection::connect(url).await
+    let connected = timeout(CONNECT_TIMEOUT, AnyConnection::connect(url)).await;
+    connected.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl SessionLookUp {
         let (rows, connection) = within_budget(async {
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connections.reader().acquire().await?.detach(),
+                None => self.connections.detached_reader().await?,
             };
             let mut found = query.fetch(&mut connection);
             let mut rows = Vec::with_capacity(look_ups.len());

@@ -14,7 +14,7 @@ use clap::{Arg, Command};
 /// Parses a value that may hold a password. Unlike a plain function, it does not repeat a refused
 /// one on the terminal.
 #[derive(Clone)]
-pub(super) struct SecretParser<T> {
+pub struct SecretParser<T> {
     parse: fn(&OsStr) -> Result<T, String>,
     /// Whether the option names a file.
     names_file: bool,
@@ -22,16 +22,16 @@ pub(super) struct SecretParser<T> {
 
 /// A secret out of a file.
 #[derive(Clone, Debug)]
-pub(super) struct SecretFile<T> {
+pub struct SecretFile<T> {
     /// The secret.
-    pub(super) value: T,
+    pub value: T,
     /// What is wrong with the file, if other users of the machine can read it.
-    pub(super) warning: Option<String>,
+    pub warning: Option<String>,
 }
 
 impl<T: FromStr<Err: fmt::Display>> SecretParser<T> {
     /// The option is the value.
-    pub(super) fn of_value() -> Self {
+    pub fn of_value() -> Self {
         Self {
             parse: |value| parse(value.to_str().ok_or("not UTF-8")?),
             names_file: false,
@@ -40,7 +40,7 @@ impl<T: FromStr<Err: fmt::Display>> SecretParser<T> {
 
     /// The option names the file with the value, which may end in a line break and which anyone may
     /// read.
-    pub(super) fn of_file() -> Self {
+    pub fn of_file() -> Self {
         Self {
             parse: |path| parse(read(path)?.0.trim_end()),
             names_file: true,
@@ -50,7 +50,7 @@ impl<T: FromStr<Err: fmt::Display>> SecretParser<T> {
 
 impl<T: FromStr<Err: fmt::Display>> SecretParser<SecretFile<T>> {
     /// The option names the file with the value, which may end in a line break.
-    pub(super) fn of_secret_file() -> Self {
+    pub fn of_secret_file() -> Self {
         Self {
             parse: |path| {
                 let (text, metadata) = read(path)?;
@@ -141,8 +141,12 @@ fn file_expected(command: &Command, argument: Option<&Arg>) -> String {
 }
 
 /// The same error without the password of a URL that stands where none was expected.
-pub(super) fn hide_passwords(mut error: clap::Error) -> clap::Error {
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+pub fn hide_passwords(mut error: clap::Error) -> clap::Error {
+    for kind in [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidValue,
+        ContextKind::InvalidSubcommand,
+    ] {
         let Some(ContextValue::String(text)) = error.get(kind) else {
             continue;
         };

@@ -39,22 +39,22 @@ use std::time::{Duration, Instant};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::blowfish_tables;
 use super::cost::Cost;
-use super::pi;
 
 /// The most lanes that are worth it. Measured with up to eight: 5 and 6 hash 3.2 times as much as one,
 /// 7 and 8 less, since their tables no longer fit into the first-level cache beside everything else,
 /// and 5 are done sooner. `cargo bench` has those up to 5.
-pub(super) const MAX_LANES: usize = 5;
+pub const MAX_LANES: usize = 5;
 
 /// The length of a hash: bcrypt's own encoding drops the last byte of 24.
 const HASH_BYTES: usize = 23;
 
 /// What comes out of bcrypt.
-pub(super) type Hash = [u8; HASH_BYTES];
+pub type Hash = [u8; HASH_BYTES];
 
 /// What goes into one lane.
-pub(super) struct Input {
+pub struct Input {
     /// The password as the 18 words that bcrypt mixes in.
     key: Zeroizing<Words>,
     salt: [u8; 16],
@@ -64,11 +64,11 @@ pub(super) struct Input {
 
 /// What comes out of one lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Output {
+pub struct Output {
     /// The hash at the cost of the input.
-    pub(super) at_own_cost: Hash,
+    pub at_own_cost: Hash,
     /// The hash at the cost of all lanes; the same if the costs are.
-    pub(super) at_the_end: Hash,
+    pub at_the_end: Hash,
 }
 
 /// As many words as Blowfish has subkeys.
@@ -76,7 +76,7 @@ type Words = [u32; 18];
 
 impl Input {
     /// Takes a password of at most 72 bytes. bcrypt ends it with a NUL, unless it fills the 72.
-    pub(super) fn new(password: &[u8], salt: [u8; 16], cost: Cost) -> Self {
+    pub fn new(password: &[u8], salt: [u8; 16], cost: Cost) -> Self {
         let password = password.iter().copied().chain([0]);
         let key = Zeroizing::new(words(password));
         Self { key, salt, cost }
@@ -103,8 +103,8 @@ struct Lanes<const N: usize> {
 impl<const N: usize> Lanes<N> {
     fn new() -> Self {
         Self {
-            subkeys: [pi::SUBKEYS; N],
-            boxes: [pi::BOXES; N],
+            subkeys: [blowfish_tables::SUBKEYS; N],
+            boxes: [blowfish_tables::BOXES; N],
         }
     }
 
@@ -211,7 +211,7 @@ impl<const N: usize> Drop for Lanes<N> {
 }
 
 /// The hashes of at most [`MAX_LANES`] inputs, in their order. Each lane does the rounds of `cost`.
-pub(super) fn hash_together(cost: Cost, inputs: &[Input]) -> Vec<Output> {
+pub fn hash_together(cost: Cost, inputs: &[Input]) -> Vec<Output> {
     match inputs {
         [a, b] => interleave(cost, [a, b]).into(),
         [a, b, c] => interleave(cost, [a, b, c]).into(),
@@ -228,7 +228,7 @@ pub(super) fn hash_together(cost: Cost, inputs: &[Input]) -> Vec<Output> {
 
 /// The same by the `bcrypt` crate, one by one. One of a lower cost takes the rounds of that in
 /// addition.
-pub(super) fn hash_by_crate(cost: Cost, inputs: &[Input]) -> Vec<Output> {
+pub fn hash_by_crate(cost: Cost, inputs: &[Input]) -> Vec<Output> {
     let output = |input: &Input| {
         let at_own_cost = by_crate(input.cost, input);
         let at_the_end = if input.cost == cost {
@@ -295,7 +295,7 @@ fn interleave<const N: usize>(cost: Cost, inputs: [&Input; N]) -> [Output; N] {
 
 /// Compares every number of lanes with the `bcrypt` crate, on the processor at hand. Returns how
 /// long all lanes together took at the lowest cost; `None` if any disagreed.
-pub(super) fn try_out() -> Option<Duration> {
+pub fn try_out() -> Option<Duration> {
     /// For the hashes on the way.
     const LOWER: Cost = Cost(3);
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::parse_time;
+use super::time::parse_time;
 use crate::server::ConnectionLimits;
 
 /// How long a client may keep the service waiting. Whoever exceeds a time is cut off.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
-pub(super) struct ConnectionOptions {
+pub struct ConnectionOptions {
     /// How long a client may take to send the head of a request: its first line and header fields
     ///
     /// Also how long it may stay silent after it has connected.
@@ -69,12 +69,12 @@ pub(super) struct ConnectionOptions {
 
 impl ConnectionOptions {
     /// How long the body of a request may take.
-    pub(super) fn body_timeout(&self) -> Duration {
+    pub fn body_timeout(&self) -> Duration {
         self.body_timeout
     }
 
     /// All that a server has to know.
-    pub(super) fn limits(&self) -> ConnectionLimits {
+    pub fn limits(&self) -> ConnectionLimits {
         ConnectionLimits {
             head: self.head_timeout,
             keep_alive: self.keep_alive_timeout,

@@ -8,6 +8,7 @@ use std::panic;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, error, warn};
 use tracing_subscriber::filter::Targets;
@@ -16,18 +17,26 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::auth::AUDIT_TARGET;
-use crate::config::LogFormat;
 
 mod queue;
 
 use queue::{Importance, Queue};
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// The target of the line that tells how many lines were dropped.
 const DROPPED: &str = "bienvenue::logging::dropped";
 
 /// How long the end of the process waits for lines to be written. With all else that is waited for at
 /// the end it is less than the 10 seconds after which a process that was told to stop is killed.
-const LAST_LINES: Duration = Duration::from_millis(400);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The log of this process. Dropping it waits until all lines are written, but for less than a second:
 /// whatever reads them may have stopped.
@@ -72,7 +81,7 @@ impl Log {
 
     /// Waits until all lines are written, but for less than a second.
     pub fn flush(&self) {
-        self.0.flush(LAST_LINES);
+        self.0.flush(FLUSH_TIMEOUT);
     }
 }
 

@@ -3,16 +3,20 @@
 use icu_normalizer::ComposingNormalizerBorrowed;
 use zeroize::Zeroizing;
 
-use super::Password;
-use super::most_used::{begins_most_used, is_most_used};
-use super::plain::{is_pattern, words};
+use super::received::Password;
 use crate::email::Email;
+
+mod most_used;
+mod normal_form;
+
+use most_used::{begins_most_used, is_most_used};
+use normal_form::{is_pattern, words};
 
 /// What a new password must be in the public exposure. Passwords that users already have are not
 /// measured by it.
 ///
 /// Long enough, not one that everybody tries first, not what everybody knows of the user or the site,
-/// nor any of these in disguise (see `plain`); which characters it is made of is its owner's own affair
+/// nor any of these in disguise (see `normal_form`); which characters it is made of is its owner's own affair
 /// (NIST SP 800-63B, 3.1.1.2; OWASP ASVS 6.2.1, 6.2.4, 6.2.5, 6.2.11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordRule {
@@ -81,7 +85,7 @@ impl PasswordRule {
     ///
     /// Why not.
     pub fn check(&self, password: &Password, email: &Email) -> Result<(), WeakPassword> {
-        let text = &*password.0;
+        let text = password.as_str();
         if text.chars().count() < self.min_characters {
             return Err(WeakPassword::Short(self.min_characters));
         }

@@ -28,7 +28,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Which lines are dropped first.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Importance {
+pub enum Importance {
     /// Dropped when the queue is half full.
     Low,
     /// Dropped when the queue is full.
@@ -50,7 +50,7 @@ impl Importance {
 
 /// Lines on their way out.
 #[derive(Default)]
-pub(super) struct Queue {
+pub struct Queue {
     state: Mutex<State>,
     /// There is something to write, or the end has come.
     filled: Condvar,
@@ -77,7 +77,7 @@ impl Queue {
     /// # Panics
     ///
     /// If the system has no thread for it.
-    pub(super) fn start(
+    pub fn start(
         output: impl Write + Send + 'static,
         tell: impl Fn(usize) + Send + 'static,
     ) -> Arc<Self> {
@@ -94,7 +94,7 @@ impl Queue {
     }
 
     /// Takes a line with its line break, or drops it. Never waits for the output.
-    pub(super) fn push(&self, importance: Importance, line: &[u8]) {
+    pub fn push(&self, importance: Importance, line: &[u8]) {
         let mut state = self.lock();
         let bytes = state.waiting.len() + state.in_flight + line.len();
         if bytes > importance.capacity() {
@@ -111,7 +111,7 @@ impl Queue {
 
     /// Waits until everything is written, but at most so long. Meant for the end: lines are not
     /// gathered any more.
-    pub(super) fn flush(&self, longest: Duration) {
+    pub fn flush(&self, longest: Duration) {
         let mut state = self.lock();
         state.is_ending = true;
         self.filled.notify_one();

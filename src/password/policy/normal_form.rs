@@ -36,7 +36,7 @@ fn plain(text: &str) -> Zeroizing<String> {
 /// The words that a password comes down to: its plain text with and without the digits and signs at
 /// its ends, with and without letters in the place of the digits and signs that look like them; of a
 /// repeated word that word too.
-pub(super) fn words(password: &str) -> Vec<Zeroizing<String>> {
+pub fn words(password: &str) -> Vec<Zeroizing<String>> {
     let text: Zeroizing<Vec<char>> = Zeroizing::new(plain(password).chars().collect());
     let mut words = Vec::new();
     let digits = |letters: &mut dyn Iterator<Item = &char>| {
@@ -64,7 +64,7 @@ pub(super) fn words(password: &str) -> Vec<Zeroizing<String>> {
 }
 
 /// Whether it is a short unit again and again, or a run of the alphabet or of a keyboard.
-pub(super) fn is_pattern(word: &str) -> bool {
+pub fn is_pattern(word: &str) -> bool {
     let letters: Zeroizing<Vec<char>> = Zeroizing::new(word.chars().collect());
     let unit = repeated_unit(&letters).len();
     let backwards: Zeroizing<String> = Zeroizing::new(word.chars().rev().collect());

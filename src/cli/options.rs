@@ -1,74 +1,58 @@
-//! The command line: every setting with its flag, its environment variable and its default.
+//! The options: each with its flag, its environment variable and its default.
 //!
-//! Read once, in `main`, and passed in. The comments on [`Config`] are what `--help` shows.
+//! Read once and passed in. The comments on options are what `--help` shows.
+//!
+//! - `exposure`, `rate_limits`, `connections`, `mail`, `brand`, `database`, `log_filter`: options by what
+//!   they are about.
+//! - `secret`: how options with passwords are read, from a file too, and not repeated.
+//! - `environment`: the variables beside the options.
 
 #![expect(
     clippy::doc_markdown,
     reason = "the help is read on a terminal, not in a browser"
 )]
 
-use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::process;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{Args, Command};
 use tracing_subscriber::filter::Targets;
 
+use super::logging::LogFormat;
 use crate::app::Settings;
 use crate::auth::Lifetimes;
 use crate::auth::rate_limit::RateLimits;
-use crate::db::DatabaseUrl;
 use crate::password::{Cost, PasswordRule};
 use crate::public_url::PublicUrl;
 use crate::server::ConnectionLimits;
 
 mod brand;
 mod connections;
-mod environment;
+mod database;
+pub mod environment;
 mod exposure;
 mod log_filter;
 mod mail;
 mod rate_limits;
-mod secret;
+pub mod secret;
+mod time;
 
-pub use brand::BrandOptions;
-pub use exposure::ExposureOptions;
-pub use mail::{MailOptions, MailWay};
+pub use mail::MailTransport;
 
+use brand::BrandOptions;
 use connections::ConnectionOptions;
+use database::DatabaseOptions;
+use exposure::ExposureOptions;
+use mail::MailOptions;
 use rate_limits::RateLimitOptions;
-use secret::{SecretFile, SecretParser};
+use time::parse_time;
 
 /// How long a session that is not used lives, unless set.
 const SESSION_IDLE_TIMEOUT: Duration = Duration::from_hours(14 * 24);
 
-/// A user authentication service: sign up, log in, log out, who is it, reset a password
-///
-/// Without any option it serves on http://127.0.0.1:5000 and keeps its data in the file
-/// bienvenue.db of the current folder, which it creates. Stop it with Ctrl-C or SIGTERM: requests
-/// that have arrived are answered first.
-///
-/// Every option can also be set by the environment variable beside it; the option wins. Times are
-/// written like 90s, 30m, 12h or 14d, and rates like 10/m, 5/15m or 100/h: so many at once, and as
-/// many again evenly over the time. The rate off is no limit.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    version,
-    after_long_help = "\
-Examples:
-  bienvenue
-  bienvenue --listen 127.0.0.1:8080 --database-url sqlite:/var/lib/bienvenue/users.db
-  DATABASE_URL=postgres://bienvenue:secret@db.example.org/bienvenue?sslmode=verify-full bienvenue
-  bienvenue --listen 0.0.0.0:5000 --public-url https://auth.example.org \\
-            --smtp-url-file /etc/bienvenue/smtp-url --mail-from 'Example <noreply@example.org>'
-  bienvenue --public-url http://localhost:5000 --mail-dir mails
-
-Try it:
-  curl -d email=bob@example.org -d password=b4l0u http://127.0.0.1:5000/users"
-)]
-pub struct Config {
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct ServeOptions {
     /// Where to listen
     ///
     /// Without --public-url loopback only: the answer to a password reset carries the reset token,
@@ -82,29 +66,9 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// Where the data is: sqlite:FILE, created if absent, or postgres://USER:PASSWORD@HOST/DATABASE
-    ///
-    /// Other users of the machine can see a command line: give a URL with a password by the
-    /// environment variable or by --database-url-file.
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "sqlite:bienvenue.db",
-        value_parser = SecretParser::<DatabaseUrl>::of_value()
-    )]
-    database_url: DatabaseUrl,
-
-    /// A file with the database URL, readable by its owner alone
-    #[arg(
-        long,
-        env = "DATABASE_URL_FILE",
-        value_name = "FILE",
-        value_parser = SecretParser::<SecretFile<DatabaseUrl>>::of_secret_file(),
-        conflicts_with = "database_url"
-    )]
-    database_url_file: Option<SecretFile<DatabaseUrl>>,
+    /// Where the data is.
+    #[command(flatten)]
+    pub database: DatabaseOptions,
 
     /// The work that a password hash takes, for the service and for a thief: each step doubles it
     ///
@@ -205,49 +169,14 @@ pub struct Config {
     pub brand: BrandOptions,
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Config {
-    /// Reads the command line and the environment. Prints what is wrong, or the help that was
-    /// asked for, and ends the process.
-    pub fn from_command_line() -> Self {
-        let arguments: Vec<OsString> = std::env::args_os().collect();
-        Self::read(&arguments).unwrap_or_else(|error| {
-            // Without a terminal to print on, the exit code says it.
-            let _ = error.print();
-            if error.use_stderr() {
-                let text = error.render().to_string();
-                for line in environment::sources(&Self::command(), &arguments, &text) {
-                    eprintln!("{line}");
-                }
-            }
-            process::exit(error.exit_code())
-        })
-    }
-
-    /// Reads these arguments and the environment.
-    fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
-        let config = Self::try_parse_from(arguments).map_err(secret::hide_passwords)?;
-        match config.check() {
-            Ok(()) => Ok(config),
-            Err(reason) => Err(Self::command().error(ErrorKind::ArgumentConflict, reason)),
-        }
-    }
-
+impl ServeOptions {
     /// What is to be said at the start about how the settings were given: environment variables that
     /// look like settings and are none, and files with passwords that others can read.
     pub fn warnings(&self) -> Vec<String> {
         let names = std::env::vars_os().map(|(name, _)| name);
-        let mut warnings = environment::unknown(&Self::command(), names);
-        let database = self.database_url_file.as_ref();
-        warnings.extend(database.and_then(|file| file.warning.clone()));
+        let options = Self::augment_args(Command::new("bienvenue"));
+        let mut warnings = environment::unknown(&options, names);
+        warnings.extend(self.database.warning());
         warnings.extend(self.mail.warning());
         warnings
     }
@@ -277,14 +206,6 @@ impl Config {
             session_idle: session_idle.min(self.session_lifetime),
             session: self.session_lifetime,
             reset_token: self.reset_token_lifetime,
-        }
-    }
-
-    /// Where the data is.
-    pub fn database_url(&self) -> &DatabaseUrl {
-        match &self.database_url_file {
-            Some(file) => &file.value,
-            None => &self.database_url,
         }
     }
 
@@ -319,7 +240,8 @@ impl Config {
         })
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Refuses what does not go together.
+    pub fn check(&self) -> Result<(), String> {
         if self.session_idle_timeout > Some(self.session_lifetime) {
             return Err(
                 "--session-idle-timeout is longer than --session-lifetime, so it would never \
@@ -331,11 +253,11 @@ impl Config {
         self.check_exposure()
     }
 
-    /// Says no to what would give accounts away, unless it is asked for by its name.
+    /// Refuses what would give accounts away, unless it is asked for by its name.
     fn check_exposure(&self) -> Result<(), String> {
         let is_public = self.exposure.public_url.is_some();
         let gives_tokens = self.exposure.give_reset_tokens_to_anyone;
-        let sends_mails = self.mail.way().is_some();
+        let sends_mails = self.mail.transport().is_some();
         let reason = match (is_public, gives_tokens, sends_mails) {
             (false, _, _) if !self.listens_on_loopback() => {
                 return Err(format!(
@@ -383,13 +305,6 @@ fn parse_cost(text: &str) -> Result<Cost, String> {
     cost.ok_or_else(|| format!("give a number from {} to {}", Cost::MIN, Cost::MAX))
 }
 
-fn parse_time(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_secs(1) => Ok(time),
-        _ => Err("give a time of a second or more, such as 90s, 30m, 12h or 14d".to_owned()),
-    }
-}
-
 /// NIST SP 800-63B, 4.2.2.2: a recovery code that is mailed is good for 24 hours at most.
 fn parse_reset_token_lifetime(text: &str) -> Result<Duration, String> {
     match parse_time(text)? {
@@ -397,6 +312,3 @@ fn parse_reset_token_lifetime(text: &str) -> Result<Duration, String> {
         _ => Err("give at most 24h: a token that lies around is an open door".to_owned()),
     }
 }
-
-#[cfg(test)]
-mod tests;

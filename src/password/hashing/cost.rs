@@ -4,7 +4,7 @@ use std::fmt;
 
 /// bcrypt's cost: a hash takes 2 to the power of it rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cost(pub(super) u32);
+pub struct Cost(pub u32);
 
 impl Cost {
     /// The least that bcrypt knows. Good for tests alone.

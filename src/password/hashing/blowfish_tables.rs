@@ -7,14 +7,14 @@
 )]
 
 /// The first 18 words: the subkeys.
-pub(super) const SUBKEYS: [u32; 18] = [
+pub const SUBKEYS: [u32; 18] = [
     0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0, 0x082EFA98, 0xEC4E6C89,
     0x452821E6, 0x38D01377, 0xBE5466CF, 0x34E90C6C, 0xC0AC29B7, 0xC97C50DD, 0x3F84D5B5, 0xB5470917,
     0x9216D5D9, 0x8979FB1B,
 ];
 
 /// The next 1,024 words: the four substitution boxes.
-pub(super) const BOXES: [[u32; 256]; 4] = [
+pub const BOXES: [[u32; 256]; 4] = [
     [
         0xD1310BA6, 0x98DFB5AC, 0x2FFD72DB, 0xD01ADFB7, 0xB8E1AFED, 0x6A267E96, 0xBA7C9045,
         0xF12C7F99, 0x24A19947, 0xB3916CF7, 0x0801F2E2, 0x858EFC16, 0x636920D8, 0x71574E69,

@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::cost::Cost;
-use super::lanes::{self, Input, MAX_LANES, Output};
-use super::turns::{GaveWay, Job, Turns};
+use super::interleaved::{self, Input, MAX_LANES, Output};
+use super::job::{Displaced, Job};
+use super::schedule::Schedule;
 use crate::source::Source;
 
 /// The most that may wait, however cheap they are: the queue is bounded in memory too.
@@ -22,7 +23,7 @@ const ASSUMED_SPEED: u64 = 20_000;
 
 /// Why something was not hashed.
 #[derive(Debug)]
-pub(super) enum NotHashed {
+pub enum NotHashed {
     /// The queue is longer than one may wait.
     Busy {
         /// When what waits now will be done.
@@ -33,7 +34,7 @@ pub(super) enum NotHashed {
 }
 
 /// The queue. Its threads end when it is dropped.
-pub(super) struct Queue {
+pub struct Queue {
     shared: Arc<Shared>,
 }
 
@@ -50,7 +51,7 @@ struct Shared {
 }
 
 struct State {
-    waiting: Turns,
+    waiting: Schedule,
     idle_threads: usize,
     is_open: bool,
     swept_at: Instant,
@@ -58,7 +59,7 @@ struct State {
 
 impl Queue {
     /// Starts a thread for each core.
-    pub(super) fn start(longest_wait: Duration) -> Self {
+    pub fn start(longest_wait: Duration) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let shared = Arc::new(Shared::new(threads, longest_wait));
         for number in 0..threads {
@@ -72,7 +73,7 @@ impl Queue {
     }
 
     /// Whether a job of this cost from this source would be let in now.
-    pub(super) fn ensure_room(&self, source: Source, cost: Cost) -> Result<(), NotHashed> {
+    pub fn ensure_room(&self, source: Source, cost: Cost) -> Result<(), NotHashed> {
         let shared = &self.shared;
         let mut state = shared.state();
         if shared.has_room(&mut state, cost) || state.waiting.would_make_room(source, cost) {
@@ -84,7 +85,7 @@ impl Queue {
 
     /// Waits for its turn and returns the hashes. Takes the rounds of `cost`, which is at least that of
     /// the input. A caller that stops waiting gives its place up.
-    pub(super) async fn hash(
+    pub async fn hash(
         &self,
         source: Source,
         cost: Cost,
@@ -100,7 +101,7 @@ impl Queue {
         self.shared.admit(source, job)?;
         match output.await {
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(GaveWay)) => Err(self.shared.busy()),
+            Ok(Err(Displaced)) => Err(self.shared.busy()),
             Err(_) => Err(NotHashed::Gone),
         }
     }
@@ -117,7 +118,7 @@ impl Shared {
     fn new(threads: usize, longest_wait: Duration) -> Self {
         Self {
             state: Mutex::new(State {
-                waiting: Turns::default(),
+                waiting: Schedule::default(),
                 idle_threads: 0,
                 is_open: true,
                 swept_at: Instant::now(),
@@ -179,9 +180,9 @@ impl Shared {
         while let Some((cost, inputs, answers)) = self.next_batch(lanes) {
             let started = Instant::now();
             let outputs = if lanes > 1 {
-                lanes::hash_together(cost, &inputs)
+                interleaved::hash_together(cost, &inputs)
             } else {
-                lanes::hash_by_crate(cost, &inputs)
+                interleaved::hash_by_crate(cost, &inputs)
             };
             if inputs.len() == lanes {
                 self.measured(speed(cost, lanes, started.elapsed()));
@@ -239,7 +240,7 @@ impl Shared {
 
     /// Checks the lanes before the first password goes through them, and learns their speed.
     fn count_lanes(&self) -> usize {
-        if let Some(time) = lanes::try_out() {
+        if let Some(time) = interleaved::try_out() {
             self.speed
                 .store(speed(Cost::MIN, MAX_LANES, time), Ordering::Relaxed);
             MAX_LANES
@@ -258,13 +259,13 @@ impl State {
     }
 }
 
-type Answer = oneshot::Sender<Result<Output, GaveWay>>;
+type Answer = oneshot::Sender<Result<Output, Displaced>>;
 
 /// Tells the askers that there will be no hash.
 fn give_way(jobs: Vec<Job>) {
     for job in jobs {
         // An asker that has gone needs no answer.
-        let _ = job.answer.send(Err(GaveWay));
+        let _ = job.answer.send(Err(Displaced));
     }
 }
 
@@ -321,7 +322,7 @@ mod tests {
         Arc::new(shared)
     }
 
-    type Asked = oneshot::Receiver<Result<Output, GaveWay>>;
+    type Asked = oneshot::Receiver<Result<Output, Displaced>>;
 
     /// Asks for a hash; says whether it was let in.
     fn ask(shared: &Shared, source: Source, since: Instant) -> Option<Asked> {
@@ -360,7 +361,7 @@ mod tests {
             });
         }
         for (all, number, own, output) in hashes.join_all().await {
-            let by_crate = lanes::hash_by_crate(all, &[input(number, own)]);
+            let by_crate = interleaved::hash_by_crate(all, &[input(number, own)]);
             assert_eq!(output.unwrap(), by_crate[0], "{number}");
         }
     }

@@ -51,13 +51,18 @@ pub struct MailOptions {
     mail_from: Option<Sender>,
 
     /// For development: put mails as .eml files into this folder instead of sending them
-    #[arg(long, env = "BIENVENUE_MAIL_DIR", value_name = "FOLDER")]
+    #[arg(
+        long,
+        env = "BIENVENUE_MAIL_DIR",
+        value_name = "FOLDER",
+        value_parser = parse_folder
+    )]
     mail_dir: Option<PathBuf>,
 }
 
 /// How mails leave.
 #[derive(Clone, Debug)]
-pub enum MailWay<'a> {
+pub enum MailTransport<'a> {
     /// To a mail server.
     Smtp {
         /// The server.
@@ -71,33 +76,33 @@ pub enum MailWay<'a> {
 
 impl MailOptions {
     /// How mails leave, and from whom they come; `None` if they do not.
-    pub fn way(&self) -> Option<(MailWay<'_>, Sender)> {
+    pub fn transport(&self) -> Option<(MailTransport<'_>, Sender)> {
         let file = self.smtp_url_file.as_ref();
         let url = self.smtp_url.as_ref().or(file.map(|file| &file.value));
-        let way = match (url, &self.mail_dir) {
-            (Some(url), _) => MailWay::Smtp {
+        let transport = match (url, &self.mail_dir) {
+            (Some(url), _) => MailTransport::Smtp {
                 url,
                 authority: self.smtp_ca_file.clone(),
             },
-            (None, Some(folder)) => MailWay::Folder(folder),
+            (None, Some(folder)) => MailTransport::Folder(folder),
             (None, None) => return None,
         };
-        Some((way, self.mail_from.clone().unwrap_or_default()))
+        Some((transport, self.mail_from.clone().unwrap_or_default()))
     }
 
     /// What is wrong with the file that holds the password of the mail server.
-    pub(super) fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         self.smtp_url_file.as_ref()?.warning.clone()
     }
 
     /// Says no to options that do not go together.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
-        match self.way() {
-            Some((MailWay::Smtp { .. }, _)) if self.mail_from.is_none() => Err(
+    pub fn check(&self) -> Result<(), &'static str> {
+        match self.transport() {
+            Some((MailTransport::Smtp { .. }, _)) if self.mail_from.is_none() => Err(
                 "a mail server takes mails only from somebody: give --mail-from, such as \
                  \"Example <noreply@example.org>\"",
             ),
-            Some((MailWay::Folder(_), _)) | None if self.smtp_ca_file.is_some() => {
+            Some((MailTransport::Folder(_), _)) | None if self.smtp_ca_file.is_some() => {
                 Err("--smtp-ca-file is about the mail server: give --smtp-url too")
             }
             None if self.mail_from.is_some() => {
@@ -106,4 +111,12 @@ impl MailOptions {
             _ => Ok(()),
         }
     }
+}
+
+/// A URL, which may hold a password, would become the name of a folder.
+fn parse_folder(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() || text.contains("://") {
+        return Err("give the path of a folder");
+    }
+    Ok(text.into())
 }

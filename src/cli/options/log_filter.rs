@@ -9,7 +9,7 @@ const HINT: &str = "give off, error, warn, info, debug or trace, or such as info
 
 /// A level, or a list such as `info,sqlx=debug`. Unlike [`Targets`] itself, takes no misspelt level
 /// for the name of a module, and keeps the audit lines unless they are named.
-pub(super) fn parse(text: &str) -> Result<Targets, String> {
+pub fn parse(text: &str) -> Result<Targets, String> {
     let mut targets = Targets::new().with_target(AUDIT_TARGET, LevelFilter::INFO);
     for directive in text.split(',') {
         let (target, level) = match directive.split_once('=') {

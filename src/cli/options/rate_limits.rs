@@ -8,7 +8,7 @@ use crate::auth::rate_limit::{Rate, RateLimits};
 /// once, and as many again in the course of that time. Or off.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Throttles (10/m, 5/15m, 100/h; or off)")]
-pub(super) struct RateLimitOptions {
+pub struct RateLimitOptions {
     /// How many wrong passwords may be tried for one address [default: 10/h with a public URL, else
     /// 10000/h]
     ///
@@ -52,7 +52,7 @@ pub(super) struct RateLimitOptions {
 
 impl RateLimitOptions {
     /// These limits, but for those that are set.
-    pub(super) fn limits(&self, unless_set: RateLimits) -> RateLimits {
+    pub fn limits(&self, unless_set: RateLimits) -> RateLimits {
         RateLimits {
             logins_per_account: self
                 .login_rate_per_account

@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 const PREFIX: &str = "BIENVENUE_";
 
 /// What is to be said about variables that look like settings and are none.
-pub(super) fn unknown(command: &Command, names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+pub fn unknown(command: &Command, names: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let known: Vec<&str> = command
         .get_arguments()
         .filter_map(|option| option.get_env()?.to_str())
@@ -37,8 +37,47 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance <= own_part(nearest).len() / 3).then_some(nearest)
 }
 
+/// Options of which one is to be given.
+const ALTERNATIVES: [&[&str]; 2] = [
+    &["database-url", "database-url-file"],
+    &["smtp-url", "smtp-url-file", "mail-dir"],
+];
+
+/// The command without those environment variables that an option on the command line is an alternative
+/// to: the option wins.
+pub fn overridden_by(command: Command, arguments: &[OsString]) -> Command {
+    let is_given = |option: &&str| {
+        let flag = format!("--{option}");
+        arguments.iter().any(|argument| is_option(argument, &flag))
+    };
+    let overridden: Vec<&str> = ALTERNATIVES
+        .into_iter()
+        .filter(|options| options.iter().any(is_given))
+        .flatten()
+        .filter(|option| !is_given(option))
+        .copied()
+        .collect();
+    without_variables(command, &overridden)
+}
+
+/// The command, and its commands, with these options given by the command line alone.
+fn without_variables(command: Command, options: &[&str]) -> Command {
+    let command = command.mut_args(|option| {
+        let is_meant = option
+            .get_long()
+            .is_some_and(|name| options.contains(&name));
+        let is_set = |variable| std::env::var_os(variable).is_some();
+        if is_meant && option.get_env().is_some_and(is_set) {
+            option.env(None::<&str>)
+        } else {
+            option
+        }
+    });
+    command.mut_subcommands(|command| without_variables(command, options))
+}
+
 /// Which options that a text speaks of come from the environment, a line for each.
-pub(super) fn sources(command: &Command, arguments: &[OsString], text: &str) -> Vec<String> {
+pub fn sources(command: &Command, arguments: &[OsString], text: &str) -> Vec<String> {
     let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     let words: Vec<&str> = text.split(|letter| !is_word(letter)).collect();
     let source = |option: &Arg| {

@@ -2,40 +2,17 @@
 //! its sources take turns, and each source is served first come, first served.
 //!
 //! So who sends much waits for itself, and a source that sends little is served soon, however long
-//! the whole queue is. What is full is shared out in the same way (see [`Turns::make_room`]).
+//! the whole queue is. What is full is shared out in the same way (see [`Schedule::make_room`]).
 
 use std::collections::VecDeque;
-use std::time::Instant;
-
-use tokio::sync::oneshot;
 
 use super::cost::Cost;
-use super::lanes::{Input, Output};
+use super::job::Job;
 use crate::source::{Network, Source};
-
-/// Why a job was not done: another took its place, or it waited too long.
-#[derive(Debug)]
-pub(super) struct GaveWay;
-
-/// One password that waits to be hashed.
-pub(super) struct Job {
-    /// The rounds that it takes.
-    pub(super) cost: Cost,
-    pub(super) input: Input,
-    pub(super) since: Instant,
-    pub(super) answer: oneshot::Sender<Result<Output, GaveWay>>,
-}
-
-impl Job {
-    /// Whether the asker has gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.answer.is_closed()
-    }
-}
 
 /// All that wait.
 #[derive(Default)]
-pub(super) struct Turns {
+pub struct Schedule {
     networks: Rotation<Network, Rotation<Source, Fifo>>,
     jobs: usize,
     rounds: u64,
@@ -64,17 +41,17 @@ struct Fifo {
 /// Lines that take turns. The first is served next; then it is the last. None is empty.
 struct Rotation<Key, L>(VecDeque<(Key, L)>);
 
-impl Turns {
-    pub(super) fn len(&self) -> usize {
+impl Schedule {
+    pub fn len(&self) -> usize {
         self.jobs
     }
 
     /// The rounds of all jobs.
-    pub(super) fn rounds(&self) -> u64 {
+    pub fn rounds(&self) -> u64 {
         self.rounds
     }
 
-    pub(super) fn push(&mut self, source: Source, job: Job) {
+    pub fn push(&mut self, source: Source, job: Job) {
         self.jobs += 1;
         self.rounds += job.cost.rounds();
         let sources = self.networks.line(source.network());
@@ -83,7 +60,7 @@ impl Turns {
 
     /// Takes at most so many jobs, all of the cost of the one whose turn it is, in turns. Others keep
     /// their turns. Abandoned jobs on the way are dropped; so there may be none though some wait.
-    pub(super) fn take(&mut self, most: usize) -> Option<(Cost, Vec<Job>)> {
+    pub fn take(&mut self, most: usize) -> Option<(Cost, Vec<Job>)> {
         let cost = self.networks.front()?.cost;
         let mut batch = Vec::with_capacity(most);
         while batch.len() < most
@@ -98,7 +75,7 @@ impl Turns {
     }
 
     /// Whether a job of this cost from this source has a right to the place of others.
-    pub(super) fn would_make_room(&self, source: Source, cost: Cost) -> bool {
+    pub fn would_make_room(&self, source: Source, cost: Cost) -> bool {
         self.over_its_share(source, cost).is_some()
     }
 
@@ -108,7 +85,7 @@ impl Turns {
     /// A network gives way to one for which less waits, and in a network a source to one for which less
     /// waits; what came last goes first. So of what may wait at most, each network has an equal share
     /// that none can take from it, and each source an equal share of that.
-    pub(super) fn make_room(&mut self, source: Source, cost: Cost) -> Vec<Job> {
+    pub fn make_room(&mut self, source: Source, cost: Cost) -> Vec<Job> {
         let mut gone = Vec::new();
         let Some(network) = self.over_its_share(source, cost) else {
             return gone;
@@ -126,7 +103,7 @@ impl Turns {
     }
 
     /// Takes all jobs of which this is true.
-    pub(super) fn take_if(&mut self, is_taken: impl Fn(&Job) -> bool) -> Vec<Job> {
+    pub fn take_if(&mut self, is_taken: impl Fn(&Job) -> bool) -> Vec<Job> {
         let mut taken = Vec::new();
         self.networks.take_if(&is_taken, &mut taken);
         for job in &taken {
@@ -275,15 +252,20 @@ impl<Key: PartialEq, L: Line> Line for Rotation<Key, L> {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::time::Instant;
 
+    use tokio::sync::oneshot;
+
+    use super::super::interleaved::{Input, Output};
+    use super::super::job::Displaced;
     use super::*;
 
-    type Answers = Vec<oneshot::Receiver<Result<Output, GaveWay>>>;
+    type Answers = Vec<oneshot::Receiver<Result<Output, Displaced>>>;
 
     /// Jobs that can be told apart by their source and a number.
     #[derive(Default)]
     struct Asked {
-        turns: Turns,
+        turns: Schedule,
         since: Vec<(Instant, String)>,
         answers: Answers,
     }

@@ -1,0 +1,213 @@
+//! `bienvenue serve`: puts the rooms together and serves until told to stop.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::logging::{self, Log};
+use super::options::{MailTransport, ServeOptions};
+use super::shutdown::{self, StopSignals};
+use crate::app::{SessionCookie, app};
+use crate::auth::Auth;
+use crate::clock::SystemClock;
+use crate::db::{Db, LostDatabase, OpenError};
+use crate::error_chain::ErrorChain;
+use crate::mail::{self, Mailer};
+use crate::password::{Cost, Passwords};
+use crate::server::{listen, serve};
+use crate::token::OsRandom;
+
+/// How often what has expired is deleted. It is void without it; this only keeps the database small.
+/// Often, because every made-up address that is tried is counted for a while.
+const PURGE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How long after the order to stop mails that are being sent may take to be finished. What is cut off
+/// is sent again after the next start.
+const MAIL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the database may take to be closed when all else has ended. Nothing is lost with what is
+/// cut off: whatever was acknowledged is in it.
+const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Serves until told to stop.
+pub fn run(options: &ServeOptions) -> ExitCode {
+    let log = Arc::new(logging::start(options.log.clone(), options.log_format));
+    match serve_until_stopped(options, &log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.say(&format!("bienvenue: {}", ErrorChain(&*error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the service could not serve, or had to stop.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot listen on {0}: choose another address with --listen")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("cannot put mails into {0}: choose another folder with --mail-dir")]
+    MailFolder(PathBuf, #[source] std::io::Error),
+    #[error("cannot use the mail server")]
+    MailServer(#[source] mail::Error),
+    #[error("the database was lost")]
+    Lost(#[source] LostDatabase),
+    #[error("the socket failed")]
+    Socket(#[from] std::io::Error),
+}
+
+#[tokio::main]
+async fn serve_until_stopped(options: &ServeOptions, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
+    shutdown::ignore_other_signals();
+    let listener =
+        listen(options.listen).map_err(|error| Failure::Listen(options.listen, error))?;
+    let mailer = mailer(options)?;
+    let db = Db::open(options.database.url())
+        .await
+        .map_err(Failure::Open)?;
+    let mut auth = Auth::new(
+        db.clone(),
+        Passwords::new(options.bcrypt_cost, options.login_wait),
+        options.lifetimes(),
+        options.limits(),
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+    );
+    if let Some(rule) = options.password_rule() {
+        auth = auth.with_password_rule(rule);
+    }
+    if let (Some(mailer), Some(public_url)) = (mailer, &options.exposure.public_url) {
+        auth = auth.with_mail(mailer, public_url.clone());
+    }
+
+    warn_of_weaknesses(options);
+    // Before the line that says that the service is up.
+    let signals = StopSignals::listen();
+    let address = listener.local_addr().map_err(Failure::Socket)?;
+    info!(database = %options.database.url(), "listening on http://{address}");
+    let purge = tokio::spawn(purge_regularly(auth.clone()));
+    let (stopping, stopped) = watch::channel(false);
+    let mails = tokio::spawn(deliver_mails(auth.clone(), stopped));
+    let log = Arc::clone(log);
+    let served = db.clone();
+    let shutdown = async move {
+        tokio::select! {
+            () = shutdown::stop_signal(signals, log) => {}
+            () = served.lost_for_good() => {}
+        }
+        stopping.send_replace(true);
+    };
+    let router = app(auth, options.settings());
+    serve(listener, router, options.connection_limits(), shutdown).await;
+
+    purge.abort();
+    // Ended, one way or the other, before the database is taken from under them.
+    let _ = tokio::join!(mails, purge);
+    let lost = db.lost();
+    if timeout(DB_CLOSE_TIMEOUT, db.close()).await.is_err() {
+        warn!("the database does not answer, its connections were not closed");
+    }
+    info!("stopped");
+    match lost {
+        Some(lost) => Err(Failure::Lost(lost).into()),
+        None => Ok(()),
+    }
+}
+
+/// What sends mails, if they are to be sent.
+fn mailer(options: &ServeOptions) -> Result<Option<Mailer>, Box<dyn Error>> {
+    let Some((transport, sender)) = options.mail.transport() else {
+        return Ok(None);
+    };
+    let mailer = match transport {
+        MailTransport::Smtp { url, authority } => {
+            Mailer::smtp(url, authority, sender).map_err(Failure::MailServer)?
+        }
+        MailTransport::Folder(path) => Mailer::folder(path, sender)
+            .map_err(|error| Failure::MailFolder(path.to_path_buf(), error))?,
+    };
+    Ok(Some(mailer))
+}
+
+/// Warns, at every start, of what is set and weakens the service.
+fn warn_of_weaknesses(options: &ServeOptions) {
+    for warning in options.warnings() {
+        warn!("{warning}");
+    }
+    if let Some(proxy) = options.forgotten_proxy() {
+        warn!(
+            "only a proxy on this machine can end TLS for --public-url, and it is not trusted: all \
+             clients count as one source, so that wrong passwords by one keep out all; give \
+             --trusted-proxy {proxy}"
+        );
+    }
+    if options.database.url().is_exposed_on_the_way() {
+        warn!(
+            "whoever is on the network between here and {} can read and change what goes there; add \
+             ?sslmode=verify-full to the URL, so that the server must prove who it is",
+            options.database.url()
+        );
+    }
+    if options.bcrypt_cost < Cost::RECOMMENDED_MIN {
+        warn!(
+            "--bcrypt-cost {} is for tests: stolen hashes would soon be guessed; give {} or more",
+            options.bcrypt_cost,
+            Cost::RECOMMENDED_MIN
+        );
+    }
+    if options.exposure.give_reset_tokens_to_anyone {
+        warn!(
+            "--give-reset-tokens-to-anyone: whoever can reach this service can take over every \
+             account"
+        );
+    }
+    if options.exposure.is_https() && options.exposure.session_cookie() == SessionCookie::Plain {
+        warn!("--session-cookie plain: browsers will send sessions over unencrypted HTTP too");
+    }
+    if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {
+        warn!(
+            "--mail-dir is for development: mails go into {} and reach nobody",
+            path.display()
+        );
+    }
+}
+
+/// Delivers mails until the service is to stop, and finishes those that are being sent then, if they do
+/// not take too long.
+async fn deliver_mails(auth: Auth, stopped: watch::Receiver<bool>) {
+    let time_is_up = async {
+        stop_order(stopped.clone()).await;
+        sleep(MAIL_SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = auth.deliver_until(stop_order(stopped.clone())) => {}
+        () = time_is_up => {}
+    }
+}
+
+async fn stop_order(mut stopped: watch::Receiver<bool>) {
+    // The sender is dropped when the service has stopped.
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+}
+
+async fn purge_regularly(auth: Auth) {
+    let mut ticks = interval(PURGE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match auth.purge_expired().await {
+            Ok(0) => {}
+            Ok(rows) => debug!(rows, "deleted what has expired"),
+            Err(error) => warn!(error = %ErrorChain(&error), "cannot delete what has expired"),
+        }
+    }
+}

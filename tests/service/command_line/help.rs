@@ -1,0 +1,166 @@
+//! What the program says of itself.
+
+use super::*;
+
+#[test]
+fn help_teaches_every_setting() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["--help"]);
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    for taught in [
+        "--listen",
+        "BIENVENUE_LISTEN",
+        "127.0.0.1:5000",
+        "--database-url",
+        "DATABASE_URL",
+        "sqlite:bienvenue.db",
+        "postgres://",
+        "--bcrypt-cost",
+        "BIENVENUE_BCRYPT_COST",
+        "[default: 12]",
+        "--login-wait",
+        "BIENVENUE_LOGIN_WAIT",
+        "5s",
+        "--session-idle-timeout",
+        "BIENVENUE_SESSION_IDLE_TIMEOUT",
+        "14d",
+        "--session-lifetime",
+        "BIENVENUE_SESSION_LIFETIME",
+        "30d",
+        "--reset-token-lifetime",
+        "BIENVENUE_RESET_TOKEN_LIFETIME",
+        "30m",
+        "--login-rate-per-account",
+        "BIENVENUE_LOGIN_RATE_PER_ACCOUNT",
+        "10000/h",
+        "--login-rate-per-source",
+        "BIENVENUE_LOGIN_RATE_PER_SOURCE",
+        "--successful-login-rate-per-source",
+        "BIENVENUE_SUCCESSFUL_LOGIN_RATE_PER_SOURCE",
+        "--sign-up-rate-per-source",
+        "BIENVENUE_SIGN_UP_RATE_PER_SOURCE",
+        "--reset-rate-per-address",
+        "BIENVENUE_RESET_RATE_PER_ADDRESS",
+        "1000/h",
+        "--reset-rate-per-source",
+        "BIENVENUE_RESET_RATE_PER_SOURCE",
+        "--trusted-proxy",
+        "BIENVENUE_TRUSTED_PROXY",
+        "10.0.0.0/8",
+        "--head-timeout",
+        "BIENVENUE_HEAD_TIMEOUT",
+        "10s",
+        "--body-timeout",
+        "BIENVENUE_BODY_TIMEOUT",
+        "--answer-timeout",
+        "BIENVENUE_ANSWER_TIMEOUT",
+        "--keep-alive-timeout",
+        "BIENVENUE_KEEP_ALIVE_TIMEOUT",
+        "75s",
+        "--max-connections",
+        "BIENVENUE_MAX_CONNECTIONS",
+        "4096",
+        "--site-name",
+        "BIENVENUE_SITE_NAME",
+        "Bienvenue",
+        "--brand-color",
+        "BIENVENUE_BRAND_COLOR",
+        "#2f5fd0",
+        "--logo",
+        "BIENVENUE_LOGO",
+        "--log",
+        "BIENVENUE_LOG",
+        "--log-format",
+        "BIENVENUE_LOG_FORMAT",
+        "DATABASE_URL_FILE",
+        "--public-url",
+        "BIENVENUE_PUBLIC_URL",
+        "https://auth.example.org",
+        "--session-cookie",
+        "BIENVENUE_SESSION_COOKIE",
+        "--password-min",
+        "BIENVENUE_PASSWORD_MIN",
+        "--give-reset-tokens-to-anyone",
+        "BIENVENUE_GIVE_RESET_TOKENS_TO_ANYONE",
+        "--smtp-url",
+        "BIENVENUE_SMTP_URL",
+        "BIENVENUE_SMTP_URL_FILE",
+        "--smtp-ca-file",
+        "BIENVENUE_SMTP_CA_FILE",
+        "--mail-from",
+        "BIENVENUE_MAIL_FROM",
+        "--mail-dir",
+        "BIENVENUE_MAIL_DIR",
+        "curl",
+    ] {
+        assert!(
+            help.contains(taught),
+            "{taught} is not in the help:\n{help}"
+        );
+    }
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "help leaves no file"
+    );
+}
+
+#[test]
+fn short_help_has_a_line_or_two_for_each_option() {
+    let folder = tempdir().unwrap();
+    let [short, long] = ["-h", "--help"].map(|option| {
+        let output = run_in(folder.path(), &[option]);
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert!(short.lines().count() * 2 < long.lines().count(), "{short}");
+    for option in long
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"))
+    {
+        let option = option.trim_end_matches(|letter: char| !letter.is_ascii_alphabetic());
+        assert!(short.contains(option), "{option} is not in the short help");
+    }
+    assert!(long.contains("curl") && !short.contains("curl"), "{short}");
+}
+
+#[test]
+fn help_says_how_to_keep_passwords_out_of_the_command_line() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    for option in ["--database-url <URL>", "--smtp-url <URL>"] {
+        let (_, about) = help.split_once(option).unwrap();
+        let (about, _) = about.split_once("\n      --").unwrap();
+        let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "can see a command line",
+            "environment variable",
+            "-url-file",
+        ] {
+            assert!(about.contains(words), "{option}: {about}");
+        }
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["--version"]);
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        version.trim(),
+        concat!("bienvenue ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn help_does_not_show_the_passwords_in_the_environment() {
+    let output = Server::command()
+        .env("DATABASE_URL", "postgres://me:s3cret@host/db")
+        .env("BIENVENUE_SMTP_URL", "smtps://me:s3cret@host")
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("s3cret"));
+}
