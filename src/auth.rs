@@ -14,9 +14,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::email::Email;
-use crate::mail::Mailer;
+use crate::mail::{Mailer, Site};
 use crate::password::{Password, PasswordRule, Passwords};
-use crate::public_url::PublicUrl;
 use crate::token::TokenSource;
 
 mod audit;
@@ -105,13 +104,13 @@ impl Auth {
     }
 
     /// Gives reset tokens only to the owner of the address, by mail, and tells owners when their
-    /// password was changed. Links in mails begin with `public_url`, whatever a request says. Without
-    /// this, who asks gets the token, and nobody is told.
+    /// password was changed. Links in mails begin with the site's public URL, whatever a request says.
+    /// Without this, who asks gets the token, and nobody is told.
     ///
     /// The mails leave while [`Self::deliver_until`] runs.
-    pub fn with_mail(self, mailer: Mailer, public_url: PublicUrl) -> Self {
+    pub fn with_mail(self, mailer: Mailer, site: Site) -> Self {
         Self {
-            mails: Some(Arc::new(MailSetup::new(mailer, public_url))),
+            mails: Some(Arc::new(MailSetup::new(mailer, site))),
             ..self
         }
     }

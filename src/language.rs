@@ -19,6 +19,11 @@ impl Language {
     /// All languages; the default is the first.
     pub const ALL: [Self; 2] = [Self::English, Self::French];
 
+    /// The language with this tag; `None` for another.
+    pub fn by_tag(tag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.tag() == tag)
+    }
+
     /// The language tag (RFC 5646).
     pub const fn tag(self) -> &'static str {
         match self {

@@ -1,4 +1,8 @@
-//! Mail: what is written to users, and how it gets to them.
+//! Mail: what is written to users, and how it is handed over.
+//!
+//! - `message`: what mails say.
+//! - `sender`: from whom they come.
+//! - `smtp`, `folder`: to a mail server, or into a folder.
 //!
 //! Every header is put together by `lettre`, so that nothing in an address can become another
 //! header, and goes to one address: the one it is given.
@@ -10,8 +14,7 @@ use std::time::Duration;
 use lettre::address::AddressError;
 use lettre::message::MultiPart;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::transport::smtp;
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -20,13 +23,13 @@ use crate::email::Email;
 use crate::error_chain::ErrorChain;
 
 mod folder;
-mod letter;
+mod message;
 mod sender;
-mod smtp_server;
+mod smtp;
 
-pub use letter::Letter;
+pub use message::{Message, Site};
 pub use sender::{InvalidSender, Sender};
-pub use smtp_server::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
+pub use smtp::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
 
 use folder::Folder;
 
@@ -42,13 +45,13 @@ const AUTO_SUBMITTED: (HeaderName, &str) = (
 
 /// Sends mails.
 pub struct Mailer {
-    way: Way,
+    transport: Transport,
     sender: Sender,
     time_limit: Duration,
 }
 
 /// How mails leave.
-enum Way {
+enum Transport {
     Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
     Folder(Folder),
 }
@@ -86,8 +89,8 @@ impl Error {
     }
 }
 
-impl From<smtp::Error> for Error {
-    fn from(error: smtp::Error) -> Self {
+impl From<lettre::transport::smtp::Error> for Error {
+    fn from(error: lettre::transport::smtp::Error) -> Self {
         let text = without_secrets(&ErrorChain(&error).to_string());
         // Not this mail is refused but we are (RFC 4954, 6): whoever runs the service can still give
         // the right name and password.
@@ -114,7 +117,7 @@ impl Mailer {
         sender: Sender,
     ) -> Result<Self, Error> {
         let transport = url.transport(authority)?;
-        Ok(Self::new(Way::Smtp(Box::new(transport)), sender))
+        Ok(Self::new(Transport::Smtp(Box::new(transport)), sender))
     }
 
     /// Puts mails into a folder, one `.eml` file each, and creates the folder if it is not there.
@@ -123,12 +126,12 @@ impl Mailer {
     ///
     /// Why the folder cannot be had.
     pub fn folder(path: &Path, sender: Sender) -> io::Result<Self> {
-        Ok(Self::new(Way::Folder(Folder::open(path)?), sender))
+        Ok(Self::new(Transport::Folder(Folder::open(path)?), sender))
     }
 
-    fn new(way: Way, sender: Sender) -> Self {
+    fn new(transport: Transport, sender: Sender) -> Self {
         Self {
-            way,
+            transport,
             sender,
             time_limit: TIME_LIMIT,
         }
@@ -139,35 +142,35 @@ impl Mailer {
         Self { time_limit, ..self }
     }
 
-    /// Sends a letter to one address, as of `now`.
+    /// Sends a message to one address, as of `now`.
     ///
     /// # Errors
     ///
     /// Why it did not leave. After [`Error::Later`] and [`Error::TimedOut`] it may have left all the
     /// same: a server that falls silent after the last word may have heard it.
-    pub async fn send(&self, to: &Email, letter: &Letter, now: UnixTime) -> Result<(), Error> {
+    pub async fn send(&self, to: &Email, message: &Message, now: UnixTime) -> Result<(), Error> {
         let id = Uuid::new_v4();
         let to: Address = to.as_str().parse()?;
         let (name, automatic) = AUTO_SUBMITTED;
-        let message = Message::builder()
-            .from(self.sender.mailbox())
+        let mail = lettre::Message::builder()
+            .from(self.sender.mailbox(message.site()))
             .to(to.into())
-            .date(letter::system_time(now))
+            .date(message::system_time(now))
             .message_id(Some(format!("<{id}@{}>", self.sender.domain())))
-            .subject(letter.subject())
+            .subject(message.subject())
             .raw_header(HeaderValue::new(name, automatic.to_owned()))
             .multipart(MultiPart::alternative_plain_html(
-                letter.text(),
-                letter.html(),
+                message.text(),
+                message.html(),
             ))?;
         let sent = async {
-            match &self.way {
-                Way::Smtp(transport) => {
-                    transport.send(message).await?;
+            match &self.transport {
+                Transport::Smtp(transport) => {
+                    transport.send(mail).await?;
                 }
-                Way::Folder(folder) => {
+                Transport::Folder(folder) => {
                     let name = format!("{}-{id}.eml", now.0);
-                    folder.put(name, message.formatted()).await?;
+                    folder.put(name, mail.formatted()).await?;
                 }
             }
             Ok(())

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::mail::Mailer;
-use crate::public_url::PublicUrl;
+use crate::mail::{Mailer, Site};
 
 /// At most one reset link in this time goes to an address, however often it is asked for: nobody's
 /// mailbox can be flooded through us.
@@ -20,8 +19,8 @@ pub const CLAIM: Duration = Duration::from_mins(2);
 /// How mails are sent, and what is known of those that wait.
 pub struct MailSetup {
     pub mailer: Mailer,
-    /// What links in mails begin with.
-    pub public_url: PublicUrl,
+    /// Who writes, and what links in mails begin with.
+    pub site: Site,
     /// Told when a mail was asked for.
     pub asked: Notify,
     /// Whether too many mails waited when they were last counted.
@@ -29,10 +28,10 @@ pub struct MailSetup {
 }
 
 impl MailSetup {
-    pub fn new(mailer: Mailer, public_url: PublicUrl) -> Self {
+    pub fn new(mailer: Mailer, site: Site) -> Self {
         Self {
             mailer,
-            public_url,
+            site,
             asked: Notify::new(),
             is_full: AtomicBool::new(false),
         }

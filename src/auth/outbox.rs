@@ -21,7 +21,7 @@ use super::mail_setup::{CLAIM, MAIL_PAUSE, MailSetup};
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::{ClaimedMail, MailClaim, Settlement};
 use crate::error_chain::ErrorChain;
-use crate::mail::{self, Letter};
+use crate::mail::{self, Message};
 use crate::token::ResetToken;
 
 /// For how long a mail that cannot be sent is tried.
@@ -163,21 +163,24 @@ impl Auth {
     }
 
     async fn send(&self, mails: &MailSetup, claimed: &ClaimedMail) -> Result<(), mail::Error> {
-        let letter = match &claimed.token {
+        let ClaimedMail {
+            email, language, ..
+        } = claimed;
+        let message = match &claimed.token {
             Some(token) => self.reset_link(mails, claimed, token),
-            None => Letter::password_changed(&mails.public_url, &claimed.email, claimed.asked_at),
+            None => Message::password_changed(&mails.site, *language, email, claimed.asked_at),
         };
         let now = self.clock.now();
-        mails.mailer.send(&claimed.email, &letter, now).await
+        mails.mailer.send(email, &message, now).await
     }
 
-    fn reset_link(&self, mails: &MailSetup, claimed: &ClaimedMail, token: &ResetToken) -> Letter {
+    fn reset_link(&self, mails: &MailSetup, claimed: &ClaimedMail, token: &ResetToken) -> Message {
         let token = token.reveal();
         let email = &claimed.email;
         let query = [("email", email.as_str()), ("reset_token", &token)];
-        let link = mails.public_url.link("/reset_password", &query);
+        let link = mails.site.public_url.link("/reset_password", &query);
         let ends_at = self.clock.now().after(self.lifetimes.reset_token);
-        Letter::reset_link(&mails.public_url, email, link, ends_at)
+        Message::reset_link(&mails.site, claimed.language, email, link, ends_at)
     }
 }
 

@@ -11,6 +11,7 @@ use super::writes::{briefly, uninterrupted};
 use crate::clock::CLOCK_TOLERANCE;
 use crate::db::{Found, MailKind, MailRequest, MailRequestOutcome, PasswordChange, Period};
 use crate::email::Email;
+use crate::language::Language;
 use crate::password::Password;
 use crate::source::Source;
 use crate::token::{ResetToken, ResetTokenDigest};
@@ -35,13 +36,18 @@ pub enum Reset {
 
 impl Auth {
     /// Lets the owner of this address choose a new password: with mail set up, by mail; else by the
-    /// token that is returned. The address is `None` if what was given is not one, and so is no user's.
+    /// token that is returned. A mail is in this language. The address is `None` if what was given is not one, and so is no user's.
     ///
     /// # Errors
     ///
     /// [`Throttled`](Error::Throttled), also when too many mails wait, whatever the address; and
     /// [`UnknownEmail`](Error::UnknownEmail), but that never where mail is set up.
-    pub async fn ask_for_reset(&self, email: Option<&Email>, source: Source) -> Result<Reset> {
+    pub async fn ask_for_reset(
+        &self,
+        email: Option<&Email>,
+        language: Language,
+        source: Source,
+    ) -> Result<Reset> {
         let allowed = self.rate_limiter.ask_reset(email, source).await;
         allowed.map_err(|error| Error::of_rate_limit(error, source))?;
         let Some(mails) = &self.mails else {
@@ -61,6 +67,7 @@ impl Auth {
             let request = MailRequest {
                 kind: MailKind::ResetLink,
                 email,
+                language,
                 network: source.network(),
                 now,
                 quiet_until: now.after(MAIL_PAUSE),
@@ -116,6 +123,7 @@ impl Auth {
         email: &Email,
         token: &ResetToken,
         new_password: &Password,
+        language: Language,
         source: Source,
     ) -> Result<()> {
         self.check_new_password(new_password, email)?;
@@ -132,7 +140,7 @@ impl Auth {
             hashed_password,
             reset_token: digest,
             issued,
-            told_by_mail: self.tells_owners().then(|| self.clock.now()),
+            told_by_mail: self.tells_owners().then(|| (self.clock.now(), language)),
             proof: self.rate_limiter.proof(email, source),
         };
         let auth = self.clone();

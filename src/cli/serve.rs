@@ -19,7 +19,7 @@ use crate::auth::Auth;
 use crate::clock::SystemClock;
 use crate::db::{Db, LostDatabase, OpenError};
 use crate::error_chain::ErrorChain;
-use crate::mail::{self, Mailer};
+use crate::mail::{self, Mailer, Site};
 use crate::password::{Cost, Passwords};
 use crate::server::{listen, serve};
 use crate::token::OsRandom;
@@ -86,7 +86,11 @@ async fn serve_until_stopped(options: &ServeOptions, log: &Arc<Log>) -> Result<(
         auth = auth.with_password_rule(rule);
     }
     if let (Some(mailer), Some(public_url)) = (mailer, &options.exposure.public_url) {
-        auth = auth.with_mail(mailer, public_url.clone());
+        let site = Site {
+            name: options.brand.brand().site_name.as_str().to_owned(),
+            public_url: public_url.clone(),
+        };
+        auth = auth.with_mail(mailer, site);
     }
 
     warn_of_weaknesses(options);

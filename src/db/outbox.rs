@@ -14,6 +14,7 @@ use super::row::email_in;
 use super::statement::statements;
 use crate::clock::UnixTime;
 use crate::email::Email;
+use crate::language::Language;
 use crate::source::Network;
 use crate::token::ResetToken;
 use crate::user::UserId;
@@ -21,15 +22,15 @@ use crate::user::UserId;
 statements! {
     /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` network, `$6` the
     /// most rows of a network that may wait, `$7` the latest end of a pause and `$8` of a claim that are
-    /// possible.
+    /// possible, `$9` language.
     ///
     /// Changes nothing in the pause after the last one, while one is being sent, and if too many wait.
     /// In the pause it does bring one forward that still waits in a later turn: whoever floods the
     /// outbox cannot make an owner wait with the flood by asking for the owner's mail, too.
     ASK = "
         INSERT INTO outbox
-            (kind, email, asked_at, due_at, quiet_until, attempts, claim, network, turn)
-        SELECT $1, $2, $3, $3, $4, 0, NULL, $5, count(*)
+            (kind, email, asked_at, due_at, quiet_until, attempts, claim, network, turn, language)
+        SELECT $1, $2, $3, $3, $4, 0, NULL, $5, count(*), $9
         FROM (SELECT id FROM outbox WHERE network = $5 AND due_at IS NOT NULL LIMIT $6) AS waiting
         HAVING count(*) < $6
         ON CONFLICT (kind, email) DO UPDATE SET
@@ -39,7 +40,8 @@ statements! {
             attempts = 0,
             claim = NULL,
             network = excluded.network,
-            turn = excluded.turn
+            turn = excluded.turn,
+            language = excluded.language
         WHERE (outbox.claim IS NULL OR outbox.due_at <= excluded.asked_at OR outbox.due_at > $8)
           AND (outbox.quiet_until <= excluded.asked_at OR outbox.quiet_until > $7
                OR (outbox.due_at IS NOT NULL AND outbox.attempts = 0
@@ -56,17 +58,18 @@ statements! {
         SELECT count(*) AS waiting FROM (
             SELECT id FROM outbox WHERE turn >= 0 AND due_at IS NOT NULL LIMIT $1) AS waiting";
 
-    /// `$1` kind, `$2` address, `$3` now. Knows no pause. Of two events before either could be told,
+    /// `$1` kind, `$2` address, `$3` now, `$4` language. Knows no pause. Of two events before either could be told,
     /// the later one is.
     ADD_NOTICE = "
-        INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim)
-        VALUES ($1, $2, $3, $3, $3, 0, NULL)
+        INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim, language)
+        VALUES ($1, $2, $3, $3, $3, 0, NULL, $4)
         ON CONFLICT (kind, email) DO UPDATE SET
             asked_at = excluded.asked_at,
             due_at = excluded.due_at,
             quiet_until = excluded.quiet_until,
             attempts = 0,
-            claim = NULL";
+            claim = NULL,
+            language = excluded.language";
 
     /// `$1` claim, `$2` its end, `$3` now, `$4` the latest moment at which a mail can be due, `$5` the
     /// latest at which one can have been asked for, `$6` how many rows to look at; claims as many of
@@ -109,7 +112,8 @@ statements! {
 
     /// `$1` claim. Only those to known addresses.
     FIND_CLAIMED = "
-        SELECT o.id, o.kind, o.email, o.asked_at, o.attempts, u.id AS user_id, u.password_version
+        SELECT o.id, o.kind, o.email, o.asked_at, o.attempts, o.language, u.id AS user_id,
+            u.password_version
         FROM outbox AS o
         JOIN users AS u ON u.email = o.email
         WHERE o.claim = $1";
@@ -167,6 +171,8 @@ pub struct MailRequest<'a> {
     pub kind: MailKind,
     /// The address, known or not.
     pub email: &'a Email,
+    /// The language of who asks.
+    pub language: Language,
     /// Where the request comes from.
     pub network: Network,
     /// When it is made.
@@ -243,6 +249,8 @@ pub struct ClaimedMail {
     pub kind: MailKind,
     /// The address.
     pub email: Email,
+    /// The language of who asked for it.
+    pub language: Language,
     /// When it was asked for.
     pub asked_at: UnixTime,
     /// How many tries have failed.
@@ -321,7 +329,8 @@ impl Outbox {
             .bind(network.clone())
             .bind(most)
             .bind(request.latest_quiet_until.0)
-            .bind(request.latest_claim.0);
+            .bind(request.latest_claim.0)
+            .bind(request.language.tag());
         if self.connections.execute(ask).await? > 0 {
             return Ok(MailRequestOutcome::Accepted);
         }
@@ -406,12 +415,14 @@ impl Outbox {
 pub async fn add_password_changed(
     connection: &mut AnyConnection,
     email: &Email,
+    language: Language,
     now: UnixTime,
 ) -> sqlx::Result<()> {
     let add = sqlx::query(ADD_NOTICE)
         .bind(MailKind::PasswordChanged.name())
         .bind(email.as_str())
-        .bind(now.0);
+        .bind(now.0)
+        .bind(language.tag());
     add.execute(connection).await?;
     Ok(())
 }
@@ -473,11 +484,15 @@ fn claimed_mail_in(row: &AnyRow, claim: Uuid) -> sqlx::Result<ClaimedMail> {
     let kind: &str = row.try_get("kind")?;
     let kind = MailKind::ALL.into_iter().find(|one| one.name() == kind);
     let attempts: i64 = row.try_get("attempts")?;
+    let language: Option<&str> = row.try_get("language")?;
     Ok(ClaimedMail {
         id: row.try_get("id")?,
         claim,
         kind: kind.ok_or_else(|| sqlx::Error::Decode("unknown kind of mail".into()))?,
         email: email_in(row)?,
+        language: language
+            .and_then(Language::by_tag)
+            .unwrap_or(Language::ALL[0]),
         asked_at: UnixTime(row.try_get("asked_at")?),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         token: None,

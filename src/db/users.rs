@@ -11,6 +11,7 @@ use super::validity::Period;
 use super::{outbox, rate_limits, reset_tokens};
 use crate::clock::UnixTime;
 use crate::email::Email;
+use crate::language::Language;
 use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, User};
 
@@ -54,9 +55,9 @@ pub struct PasswordChange {
     pub reset_token: ResetTokenDigest,
     /// When the token must have been issued.
     pub issued: Period,
-    /// The moment of the change if the user is to be told by mail. The change and the mail are
-    /// recorded together or not at all.
-    pub told_by_mail: Option<UnixTime>,
+    /// The moment of the change if the user is to be told by mail, and in which language. The change and
+    /// the mail are recorded together or not at all.
+    pub told_by_mail: Option<(UnixTime, Language)>,
     /// The source of the change, which is then the only familiar source of the user.
     pub proof: Option<Proof>,
 }
@@ -164,8 +165,8 @@ async fn set_password(
         return Ok(false);
     }
     // Before the tokens: the worker that sends mails locks the rows in this order too.
-    if let Some(now) = change.told_by_mail {
-        outbox::add_password_changed(&mut transaction, &user.email, now).await?;
+    if let Some((now, language)) = change.told_by_mail {
+        outbox::add_password_changed(&mut transaction, &user.email, language, now).await?;
     }
     // The new version of the password voids these, and all sessions, which stay until they expire or
     // are logged out of.

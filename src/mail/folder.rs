@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 /// A folder into which mails are put.
-pub(super) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
     /// Creates the folder, for its owner alone, if it is not there. Warns of one that is open to
     /// others.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -31,7 +31,7 @@ impl Folder {
 
     /// Puts a mail into a file of this name, whole from its first moment and readable by its owner
     /// alone: whoever reads it can take over an account.
-    pub(super) async fn put(&self, name: String, mail: Vec<u8>) -> io::Result<()> {
+    pub async fn put(&self, name: String, mail: Vec<u8>) -> io::Result<()> {
         let unfinished = self.0.join(format!(".{name}"));
         let finished = self.0.join(name);
         let write = move || {

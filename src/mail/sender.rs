@@ -16,11 +16,15 @@ pub struct Sender(Mailbox);
 pub struct InvalidSender;
 
 impl Sender {
-    pub(super) fn mailbox(&self) -> Mailbox {
-        self.0.clone()
+    /// The sender with its own name, else with this one.
+    pub fn mailbox(&self, site: &str) -> Mailbox {
+        let mut mailbox = self.0.clone();
+        mailbox.name.get_or_insert_with(|| site.to_owned());
+        mailbox
     }
 
-    pub(super) fn domain(&self) -> &str {
+    /// The domain of its address.
+    pub fn domain(&self) -> &str {
         self.0.email.domain()
     }
 }

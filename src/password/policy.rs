@@ -12,6 +12,23 @@ mod normal_form;
 use most_used::{begins_most_used, is_most_used};
 use normal_form::{is_pattern, words};
 
+/// The months of the pages' other language, without accents. Those in English are among the most used
+/// passwords.
+const FRENCH_MONTHS: [&str; 12] = [
+    "janvier",
+    "fevrier",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "aout",
+    "septembre",
+    "octobre",
+    "novembre",
+    "decembre",
+];
+
 /// What a new password must be in the public exposure. Passwords that users already have are not
 /// measured by it.
 ///
@@ -100,9 +117,14 @@ impl PasswordRule {
         let nfkc = ComposingNormalizerBorrowed::new_nfkc().normalize(text.trim());
         let lower_case = Zeroizing::new(Zeroizing::new(nfkc.into_owned()).to_lowercase());
         let is_common = |word: &Zeroizing<String>| {
-            is_most_used(word) || begins_most_used(word) || is_pattern(word)
+            is_most_used(word)
+                || begins_most_used(word)
+                || is_pattern(word)
+                || FRENCH_MONTHS.contains(&word.as_str())
         };
-        if is_most_used(&lower_case) || words.iter().any(is_common) {
+        // Also where no letter and no digit is left, such as spaces.
+        let is_one_character = text.chars().all(|letter| text.starts_with(letter));
+        if is_one_character || is_most_used(&lower_case) || words.iter().any(is_common) {
             return Err(WeakPassword::Common);
         }
         Ok(())
@@ -236,6 +258,12 @@ mod tests {
     #[test]
     fn the_most_used_passwords_are_refused_in_any_disguise() {
         for text in [
+            "        ",
+            "\u{200B}\u{200B}\u{200B}\u{200B}\u{200B}\u{200B}\u{200B}\u{200B}",
+            "--------",
+            "\u{1F600}\u{1F600}\u{1F600}\u{1F600}\u{1F600}\u{1F600}\u{1F600}\u{1F600}",
+            "Juillet2026",
+            "F\u{E9}vrier2026!",
             "P@ssw0rd!",
             "Summer2026!",
             "Winter2025",

@@ -41,7 +41,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tower_http", &["app"]),
     ("hyper", &["app", "server"]),
     ("hyper_util", &["server"]),
-    ("maud", &["app"]),
+    ("maud", &["app", "mail"]),
     ("clap", &["cli"]),
     ("lettre", &["mail"]),
     ("bcrypt", &["password"]),

@@ -120,7 +120,12 @@ on_each_engine! {
         let app = TestApp::new(database).await;
         for email in NO_ADDRESSES {
             let call = app.register(email, "b4l0u");
-            app.assert_refused(call, 400, "email is not an email address").await;
+            let problem = if email.is_ascii() {
+                "email is not an email address"
+            } else {
+                "email has characters other than ASCII, which are not supported"
+            };
+            app.assert_refused(call, 400, problem).await;
         }
         let call = app.register(&too_long_address(), "b4l0u");
         app.assert_refused(call, 400, "email is longer than 254 bytes").await;

@@ -169,8 +169,9 @@ impl Drop for Nginx {
 /// unless told otherwise.
 fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, rest) = readme.split_once("```nginx\n").unwrap();
-    let (block, _) = rest.split_once("```").unwrap();
+    let blocks = readme.split("```nginx\n").skip(1);
+    let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.contains("upstream")).unwrap();
     let mut block = block.to_owned();
     let folder = folder.display();
     for (text, replacement) in [
@@ -253,7 +254,7 @@ async fn nginx_of_the_readme_logs_no_reset_token() {
     let reply = client.get(&link).by_browser().send().await;
     let id = reply.header("x-request-id").unwrap();
     let page = reply.assert_page(200);
-    assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(reply.header("referrer-policy"), Some("strict-origin"));
     // A client that sends one all the same.
     let style = page.attribute("link[rel=stylesheet]", "href").unwrap();
     let style = client.get(&style).header("referer", &url).send().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bienvenue::auth;
 use bienvenue::email::Email;
+use bienvenue::language::Language;
 use bienvenue::token::ResetToken;
 use serde_json::json;
 use sqlx::Connection;
@@ -264,7 +265,7 @@ on_each_engine! {
         let (email, password) = (EMAIL.parse().unwrap(), "new".parse().unwrap());
         let rounds = app.passwords.rounds_spent();
         {
-            let mut change = pin!(app.auth.update_password(&email, &token, &password, home()));
+            let mut change = pin!(app.auth.update_password(&email, &token, &password, Language::English, home()));
             // The hash is made just before the change.
             while app.passwords.rounds_spent() == rounds {
                 tokio::select! {

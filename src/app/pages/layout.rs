@@ -42,6 +42,10 @@ impl View {
         extensions.get()
     }
 
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
     /// The text in the language of the page.
     pub fn text<T: Copy>(&self, text: Translated<T>) -> T {
         text.in_language(self.language)
@@ -104,9 +108,10 @@ impl Page {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        // Without one at all, browsers would not say either from which site a form is sent.
+        // `strict-origin` keeps the token out of every `Referer`. Not `no-referrer`: with that, browsers
+        // do not say either from which site a form is sent (`Origin: null`).
         let referrers = if self.holds_token {
-            "no-referrer"
+            "strict-origin"
         } else {
             "same-origin"
         };

@@ -168,6 +168,9 @@ fn of_field(error: &FieldError, view: &View) -> Cow<'static, str> {
         (FieldProblem::Email(InvalidEmail::TooLong), _) => {
             view.text(texts::EMAIL_TOO_LONG)(email::MAX_BYTES).into()
         }
+        (FieldProblem::Email(InvalidEmail::NotAscii), _) => {
+            view.text(texts::EMAIL_NOT_ASCII).into()
+        }
         (FieldProblem::Email(InvalidEmail::Malformed), _) => {
             view.text(texts::EMAIL_MALFORMED).into()
         }
@@ -210,6 +213,7 @@ mod tests {
             ("email", FieldProblem::Empty),
             ("email", InvalidEmail::TooLong.into()),
             ("email", InvalidEmail::Malformed.into()),
+            ("email", InvalidEmail::NotAscii.into()),
             ("password", FieldProblem::Missing),
             ("password", InvalidPassword::TooLong.into()),
             ("password", InvalidPassword::Nul.into()),

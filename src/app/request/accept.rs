@@ -1,5 +1,7 @@
 //! Whether a client prefers pages or JSON, and in which language.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::{ACCEPT, ACCEPT_LANGUAGE};
 use axum::http::request::Parts;
@@ -49,6 +51,15 @@ pub fn language(headers: &HeaderMap) -> Language {
         }
     }
     best.0
+}
+
+/// The language of a client, program or person.
+impl<S: Send + Sync> FromRequestParts<S> for Language {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(language(&parts.headers))
+    }
 }
 
 /// The view that was chosen for a request. Handlers for people have it always.

@@ -18,7 +18,7 @@ use crate::app::response::{Json, see_other_with};
 use crate::app::state::AppState;
 use crate::auth::{self, MAIL_PAUSE, Reset};
 use crate::email::{self, Email};
-use crate::language::{LENGTH_OF_TIME, Text, Translated, text};
+use crate::language::{LENGTH_OF_TIME, Language, Text, Translated, text};
 use crate::password::Password;
 use crate::source::Source;
 use crate::token::ResetToken;
@@ -103,13 +103,19 @@ impl UpdatePassword {
     }
 
     /// Sets the password, and says whose.
-    async fn update(self, state: &AppState, source: Source) -> Result<Email, Error> {
+    async fn update(
+        self,
+        state: &AppState,
+        language: Language,
+        source: Source,
+    ) -> Result<Email, Error> {
         let (Some(email), Some(token)) = (self.email, self.reset_token) else {
             return Err(auth::Error::BadResetToken.into());
         };
-        let updated = state
-            .auth
-            .update_password(&email, &token, &self.new_password, source);
+        let updated =
+            state
+                .auth
+                .update_password(&email, &token, &self.new_password, language, source);
         updated
             .await
             .map_err(Error::of_new_password("new_password"))?;
@@ -119,11 +125,15 @@ impl UpdatePassword {
 
 pub async fn ask_for_reset(
     State(state): State<Arc<AppState>>,
+    language: Language,
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse, Error> {
     let AskForReset { email, shown } = AskForReset::read(&fields, Malformed::IsUnknown)?;
-    let reset = state.auth.ask_for_reset(email.as_ref(), source).await?;
+    let reset = state
+        .auth
+        .ask_for_reset(email.as_ref(), language, source)
+        .await?;
     Ok(Json(match reset {
         Reset::Token(token) => json!({
             "email": shown,
@@ -138,11 +148,12 @@ pub async fn ask_for_reset(
 
 pub async fn update_password(
     State(state): State<Arc<AppState>>,
+    language: Language,
     source: Source,
     fields: Fields,
 ) -> Result<impl IntoResponse, Error> {
     let request = UpdatePassword::read(&fields, Malformed::IsUnknown)?;
-    let email = request.update(&state, source).await?;
+    let email = request.update(&state, language, source).await?;
     Ok(Json(json!({
         "email": email.as_str(),
         "message": "Password updated",
@@ -181,7 +192,10 @@ pub async fn ask_for_reset_form(
 ) -> Result<Response, FormRefusal> {
     let asked = async {
         let AskForReset { email, shown } = AskForReset::read(&fields, Malformed::IsRefused)?;
-        let reset = state.auth.ask_for_reset(email.as_ref(), source).await?;
+        let reset = state
+            .auth
+            .ask_for_reset(email.as_ref(), view.language(), source)
+            .await?;
         Ok((shown, reset))
     };
     let (email, reset) = asked.await.map_err(|error| {
@@ -210,7 +224,7 @@ pub async fn update_password_form(
 ) -> Result<impl IntoResponse, FormRefusal> {
     let updated = async {
         let request = UpdatePassword::read(&fields, Malformed::IsRefused)?;
-        request.update(&state, source).await
+        request.update(&state, view.language(), source).await
     };
     let email = updated.await.map_err(|error| {
         let email = fields.shown("email");

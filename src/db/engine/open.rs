@@ -46,6 +46,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "outbox in turns",
         include_str!("../../../migrations/0006_outbox_in_turns.sql"),
     ),
+    (
+        7,
+        "outbox language",
+        include_str!("../../../migrations/0007_outbox_language.sql"),
+    ),
 ];
 
 /// How long to try to open a database that another process holds.

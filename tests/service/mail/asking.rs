@@ -73,19 +73,36 @@ with_mail! {
         assert_eq!(mail.to, [EMAIL]);
         assert_eq!(mail.header("From"), SENDER);
         assert_eq!(mail.header("To"), EMAIL);
-        assert_eq!(mail.header("Subject"), "Reset your password at auth.example.org");
+        assert_eq!(mail.header("Subject"), "Reset your Holberton password");
         assert_eq!(mail.header("Date"), "Fri, 15 Jan 2027 08:00:00 +0000");
         assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
         assert!(mail.header("Message-ID").ends_with("@example.org>"));
         assert!(mail.header("Content-Type").starts_with("multipart/alternative"));
         for part in [&mail.text, &mail.html] {
-            for words in [EMAIL, PUBLIC_URL, "2027-01-15 08:30 UTC", "once", "Nothing has changed yet"] {
+            for words in [EMAIL, "Holberton (auth.example.org)", "15 January 2027, 08:30 UTC", "once", "nothing has changed"] {
                 assert!(part.contains(words), "{words}: {part}");
             }
         }
         assert!(!mail.html.contains("src="), "loads nothing: {}", mail.html);
         let start = format!("{PUBLIC_URL}/reset_password?email=bob%40example.org&reset_token=");
         assert!(mail.link().starts_with(&start), "{}", mail.link());
+    }
+
+    async fn mails_are_in_the_language_of_who_asks(app: TestApp, server: SmtpServer) {
+        app.ask_reset(EMAIL).header("accept-language", "fr-CH,en;q=0.5").send().await;
+        app.deliver().await;
+        let mail = only(server.take());
+        assert!(mail.text.contains("Quelqu’un a demandé"), "{}", mail.text);
+        assert!(mail.html.contains("lang=\"fr\""), "{}", mail.html);
+        assert!(mail.text.contains("15 janvier 2027 à 08:30 UTC"), "{}", mail.text);
+        // Alone on its line, so that nothing after it is taken for a part of it.
+        assert!(mail.text.lines().any(|line| line == mail.link()), "{}", mail.text);
+        // And the notice in that of who sets the password.
+        let call = app.reset(EMAIL, &mail.token(), "t4rt1fl3tt3");
+        assert_eq!(call.header("accept-language", "en").send().await.status, 200);
+        app.deliver().await;
+        let mail = only(server.take());
+        assert!(mail.text.contains("All devices were logged out"), "{}", mail.text);
     }
 
     async fn known_and_unknown_addresses_get_the_same_answer(app: TestApp, server: SmtpServer) {
@@ -259,9 +276,9 @@ with_mail! {
 
         let mail = only(server.take());
         assert_eq!(mail.to, [EMAIL]);
-        assert_eq!(mail.header("Subject"), "Your password at auth.example.org was changed");
+        assert_eq!(mail.header("Subject"), "Your Holberton password was changed");
         for part in [&mail.text, &mail.html] {
-            assert!(part.contains("2027-01-15 08:01 UTC"), "{part}");
+            assert!(part.contains("15 January 2027, 08:01 UTC"), "{part}");
             assert!(!part.contains("token"), "{part}");
         }
         assert_eq!(mail.link(), "https://auth.example.org/reset_password");

@@ -72,7 +72,7 @@ on_each_engine! {
         let server = start(&database, &options);
         let sent = mails_in(&mails);
         assert_eq!(sent.len(), 1, "{sent:?}");
-        assert!(sent[0].contains("Subject: Reset your password at auth.example.org\r\n"), "{sent:?}");
+        assert!(sent[0].contains("Subject: Reset your Bienvenue password\r\n"), "{sent:?}");
         let token = token_in(&link_in(&sent[0]));
         let reply = server.reset(EMAIL, &token, "abondance de savoie").send().await;
         assert_eq!(reply.status, 200, "{reply:?}");

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bienvenue::auth::{self, Error};
+use bienvenue::language::Language;
 use bienvenue::source::Source;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -47,7 +48,7 @@ async fn app_with(database: Database, server: &SmtpServer, users: u32) -> TestAp
 async fn ask(app: &TestApp, email: &str, source: Source) -> Result<(), Error> {
     let asked = app
         .auth
-        .ask_for_reset(Some(&email.parse().unwrap()), source)
+        .ask_for_reset(Some(&email.parse().unwrap()), Language::English, source)
         .await;
     asked.map(|reset| assert!(matches!(reset, auth::Reset::ByMail)))
 }

@@ -55,7 +55,7 @@ async fn every_page_forbids_everything_that_it_does_not_need() {
         assert_eq!(page.text("header a"), "<b id=injected>&amp;\"'");
         let holds_token = page.all("input[name=reset_token]").len() == 1;
         let referrers = if holds_token {
-            "no-referrer"
+            "strict-origin"
         } else {
             "same-origin"
         };
@@ -84,13 +84,13 @@ on_each_engine! {
         ] {
             let reply = app.get(&format!("/reset_password?{query}")).by_browser().send().await;
             let page = reply.assert_page(200);
-            assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+            assert_eq!(reply.header("referrer-policy"), Some("strict-origin"));
             assert_eq!(page.attribute("input[name=reset_token]", "value").unwrap(), token);
         }
         let query = format!("email=x&reset_token={token}");
         let reply = app.get(&format!("/reset_password?{query}")).by_browser().send().await;
         reply.assert_page(403);
-        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(reply.header("referrer-policy"), Some("strict-origin"));
     }
 
     async fn markup_is_a_text_like_any_other(database: Database) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bienvenue::email::Email;
+use bienvenue::language::Language;
 use bienvenue::token::ResetToken;
 use serde_json::json;
 use uuid::Uuid;
@@ -167,7 +168,7 @@ on_each_engine! {
 
         let user = app.auth.valid_login(Some(&email), &"b4l0u".parse().unwrap(), home()).await.unwrap();
         let new_password = "new".parse().unwrap();
-        let change = app.auth.update_password(&email, &token, &new_password, home());
+        let change = app.auth.update_password(&email, &token, &new_password, Language::English, home());
         change.await.unwrap();
         let session_id = app.auth.create_session(&user, None, home()).await.unwrap();
 

@@ -11,7 +11,7 @@ use bienvenue::auth::rate_limit::{Rate, RateLimits};
 use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{Db, MailClaim};
-use bienvenue::mail::Mailer;
+use bienvenue::mail::{Mailer, Site};
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::source::Source;
 use bienvenue::token::{OsRandom, ResetToken, TokenSource};
@@ -60,6 +60,13 @@ pub const LIFETIMES: Lifetimes = Lifetimes {
     session: Duration::from_hours(30 * 24),
     reset_token: Duration::from_mins(30),
 };
+
+fn site() -> Site {
+    Site {
+        name: "Holberton".to_owned(),
+        public_url: PUBLIC_URL.parse().unwrap(),
+    }
+}
 
 impl TestApp {
     pub async fn new(database: Database) -> Self {
@@ -152,13 +159,13 @@ impl TestApp {
     /// A service that mails reset links, which begin with [`PUBLIC_URL`].
     pub async fn mailing(database: Database, mailer: Mailer) -> Self {
         let app = Self::new(database).await;
-        app.with_rules(|auth| auth.with_mail(mailer, PUBLIC_URL.parse().unwrap()))
+        app.with_rules(|auth| auth.with_mail(mailer, site()))
     }
 
     /// Another instance of the service over the same database, at the same time of day.
     pub async fn another_instance(&self, mailer: Mailer) -> Auth {
         let auth = self.another_auth().await;
-        auth.with_mail(mailer, PUBLIC_URL.parse().unwrap())
+        auth.with_mail(mailer, site())
     }
 
     /// Sends all mails that are due; returns how many tries that took.

@@ -16,6 +16,11 @@ pub const EMAIL_MALFORMED: Text = text(
     "This is not an email address. One looks like name@example.org.",
     "Ce n’est pas une adresse e‑mail. Exemple\u{A0}: nom@example.org.",
 );
+pub const EMAIL_NOT_ASCII: Text = text(
+    "Addresses with accents or other special letters are not supported here. Use another address.",
+    "Les adresses avec des accents ou d’autres lettres spéciales ne sont pas acceptées ici. Utilisez une \
+     autre adresse.",
+);
 pub const EMAIL_TOO_LONG: Numbered = Translated {
     en: |most| format!("This address is too long. Use one of at most {most} characters."),
     fr: |most| format!("Cette adresse est trop longue\u{A0}: {most} caractères au plus."),

@@ -66,7 +66,7 @@ pub struct InvalidAuthority;
 impl SmtpUrl {
     /// What talks to this server. Certificates are checked against those that browsers trust and,
     /// if given, one authority more.
-    pub(super) fn transport(
+    pub fn transport(
         &self,
         authority: Option<Authority>,
     ) -> Result<AsyncSmtpTransport<Tokio1Executor>, smtp::Error> {
