@@ -31,7 +31,7 @@ mod writes;
 
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
-pub use mail_setup::MAIL_PAUSE;
+pub use outbox::MAIL_PAUSE;
 pub use password_reset::Reset;
 pub use session::MAX_SESSIONS_PER_USER;
 

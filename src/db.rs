@@ -42,8 +42,44 @@ pub use users::{PasswordChange, Users};
 pub use validity::{Found, Period, SessionCutoffs};
 
 use connection::Connections;
+use engine::Engine;
 use engine::file_watch::FileWatch;
-use engine::{Engine, open};
+use engine::open::{self, MigrationText};
+
+/// Every migration in order: number, name, text. Applied ones are never edited.
+const MIGRATIONS: &[MigrationText] = &[
+    (
+        1,
+        "users, sessions, reset tokens",
+        include_str!("../migrations/0001_users_sessions_reset_tokens.sql"),
+    ),
+    (
+        2,
+        "throttles",
+        include_str!("../migrations/0002_throttles.sql"),
+    ),
+    (3, "outbox", include_str!("../migrations/0003_outbox.sql")),
+    (
+        4,
+        "user ids once",
+        include_str!("../migrations/0004_user_ids_once.sql"),
+    ),
+    (
+        5,
+        "familiar sources",
+        include_str!("../migrations/0005_familiar_sources.sql"),
+    ),
+    (
+        6,
+        "outbox in turns",
+        include_str!("../migrations/0006_outbox_in_turns.sql"),
+    ),
+    (
+        7,
+        "outbox language",
+        include_str!("../migrations/0007_outbox_language.sql"),
+    ),
+];
 
 /// The database, table by table. Clones share their connections.
 #[derive(Clone)]
@@ -71,7 +107,7 @@ impl Db {
     /// Says why it cannot be used; then nothing in it was changed.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let file_watch = open::prepare(url).await?.map(Arc::new);
+        let file_watch = open::prepare(url, MIGRATIONS).await?.map(Arc::new);
         let (reader, writer) = Engine::of(url)
             .pools(&url.to_connect_url())
             .map_err(|error| OpenError::Connect(url.clone(), error))?;
@@ -157,6 +193,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use super::*;
+
     /// Every file with statements in this folder, by the path of its module.
     fn files_with_statements(folder: &Path, module: &str) -> Vec<(String, String)> {
         let mut files = Vec::new();
@@ -173,6 +211,31 @@ mod tests {
             }
         }
         files
+    }
+
+    #[test]
+    fn every_file_of_the_migrations_folder_is_embedded_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        assert_eq!(files.len(), MIGRATIONS.len());
+        for (file, (version, _, text)) in files.iter().zip(MIGRATIONS) {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(name.starts_with(&format!("{version:04}_")), "{name}");
+            assert_eq!(std::fs::read_to_string(file).unwrap(), *text, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_word_of_the_schema_is_left_to_fill_in() {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            for (_, name, text) in MIGRATIONS {
+                assert!(!engine.translate(text).contains(['{', '}']), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -18,18 +18,21 @@
 //! `auth` never sees HTTP, only `db` sees SQL. A test (`tests/service/architecture.rs`) checks it.
 //!
 //! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
-//!   together; `options` has every flag, environment variable and default; `logging` writes the log.
+//!   together; `options` has every flag, environment variable and default, by what they are about:
+//!   `exposure` (public URL, cookie, passwords, proxies), `connections`, `rate_limits`, `mail`, `brand`,
+//!   `database`; `logging` writes the log.
 //! - [`server`]: accepts connections and cuts off clients that are slow or take too much. It serves any
 //!   router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
 //!   its page. `error` has every refusal with its status and its text, and the sizes that are allowed;
-//!   `middleware` what is checked first; `pages` what pages share, and what people are told about
-//!   refusals.
+//!   `middleware` what is checked first; `request` what is read, such as the body, within limits of size
+//!   and time; `pages` what pages share, and what people are told about refusals.
 //! - [`auth`]: a file for each thing that one may ask for; `rate_limit` says how often, with the default
-//!   rates, and why that locks no owner out; `outbox` when mails are sent and tried again; `audit` the
-//!   audit lines.
-//! - [`db`]: a file for each table: its statements, its methods, its worker. `engine` has what differs
-//!   between SQLite and PostgreSQL, such as the settings of a connection, and opens the database.
+//!   rates, and why that locks no owner out; `outbox` when mails are sent, how
+//!   often to one address, and when again; `audit` the audit lines.
+//! - [`db`]: a file for each table: its statements, its methods, its worker; `users` also has what ends
+//!   with a password, such as all sessions. `engine` has what differs
+//!   between SQLite and PostgreSQL: settings and number of connections; `engine::open` opens the database.
 //! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`bcrypt`), several
 //!   at once, on threads of its own.
 //! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.
@@ -38,6 +41,20 @@
 //!   service is reached. [`language`]: texts in each language.
 //! - [`clock`] tells the time, [`wait_budget`] how long a request may still wait for the database, and
 //!   [`error_chain`] an error with its causes.
+//!
+//! Where numbers and texts stand:
+//!
+//! - Texts that programs read: success in the file of the path, refusals in `app/error.rs`. Texts that
+//!   people read: of a page in the file of its path, of fields in `app/pages/form.rs`, of refusals in
+//!   `app/pages/messages/texts.rs`, of mails in `mail/message.rs`.
+//! - Defaults: with the options (`cli/options`), but rates in `auth/rate_limit/limits.rs` and the look of
+//!   pages in `app/pages/theme`.
+//! - Time limits: of clients `server/limits.rs`, of a request's waits `wait_budget.rs`, of statements
+//!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `cli/serve.rs`.
+//! - What is done again and again: deleting what has expired `cli/serve.rs`, mails `auth/outbox.rs`, looking
+//!   after the database file `db/engine/file_watch.rs`.
+//! - What follows an error of the database: on its connection and after a deadlock `db/connection.rs`, for
+//!   the caller `db/error.rs`.
 
 pub mod app;
 pub mod auth;

@@ -16,7 +16,7 @@ pub mod messages;
 mod return_path;
 mod theme;
 
-pub use layout::{Page, TO_HOME, View};
+pub use layout::{IsPage, Page, TO_HOME, View};
 pub use return_path::ReturnPath;
 pub use theme::{
     Brand, BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName, Theme,

@@ -65,6 +65,7 @@ pub fn represent(response: Response, view: Option<&View>, method: &Method) -> Re
     let (of_body, body) = body.into_parts();
     parts.headers.remove(CONTENT_TYPE);
     parts.headers.extend(of_body.headers);
+    parts.extensions.extend(of_body.extensions);
     let length = body.size_hint().lower();
     parts.headers.insert(CONTENT_LENGTH, length.into());
     if method == Method::HEAD {

@@ -3,15 +3,13 @@
 //! - [`accept`]: JSON or pages, and in which language.
 //! - [`body`]: read whole, within bounds; [`fields`]: what is in it.
 //! - [`session`]: the session cookie, and whose session it is.
-//! - [`client_address`]: where a request comes from, also through trusted proxies, whose header fields
-//!   [`forwarded`] reads.
+//! - [`client_address`]: where a request comes from, also through trusted proxies.
 //! - [`host`]: which host it is for.
 
 pub mod accept;
 pub mod body;
 pub mod client_address;
 pub mod fields;
-mod forwarded;
 pub mod host;
 pub mod query;
 pub mod session;

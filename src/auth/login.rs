@@ -4,7 +4,7 @@ use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
 use crate::email::Email;
-use crate::password::{Password, Verdict};
+use crate::password::{Asker, Password, Verdict};
 use crate::source::Source;
 use crate::token::SessionId;
 use crate::user::User;
@@ -48,10 +48,20 @@ impl Auth {
         password: &Password,
         source: Source,
     ) -> Result<User> {
-        self.passwords.ensure_room(source)?;
+        if let Err(busy) = self.passwords.ensure_room(source) {
+            // Only then is the database asked before the attempt is counted.
+            if !self.rate_limiter.is_familiar(email, source).await? {
+                return Err(busy.into());
+            }
+            self.passwords.ensure_room(Asker::familiar(source))?;
+        }
         let attempt = self.rate_limiter.log_in(email, source).await;
         let attempt = attempt.map_err(|error| Error::of_rate_limit(error, source))?;
-        let outcome = self.check_credentials(email, password, source).await;
+        let asker = Asker {
+            source,
+            is_familiar: attempt.is_familiar(),
+        };
+        let outcome = self.check_credentials(email, password, asker).await;
         match &outcome {
             Ok(user) => self.rate_limiter.succeeded(attempt, user).await,
             Err(Error::BadCredentials) => self.rate_limiter.failed(attempt).await,
@@ -64,14 +74,14 @@ impl Auth {
         &self,
         email: Option<&Email>,
         password: &Password,
-        source: Source,
+        asker: Asker,
     ) -> Result<User> {
         let user = self.find_user(email).await?;
         let stored = user.as_ref().map(|user| &user.hashed_password);
-        let verdict = self.passwords.verify(password, stored, source).await?;
+        let verdict = self.passwords.verify(password, stored, asker).await?;
         let id = user.as_ref().map(|user| user.id);
         let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
-            Event::FailedLogin.log(source, id);
+            Event::FailedLogin.log(asker.source, id);
             return Err(Error::BadCredentials);
         };
         if let Some(stronger) = stronger {

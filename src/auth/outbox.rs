@@ -17,12 +17,21 @@ use tracing::{debug, info, warn};
 
 use super::Auth;
 use super::error::Result;
-use super::mail_setup::{CLAIM, MAIL_PAUSE, MailSetup};
+use super::mail_setup::MailSetup;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::{ClaimedMail, MailClaim, Settlement};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Message};
 use crate::token::ResetToken;
+
+/// At most one reset link in this time goes to an address, however often it is asked for: nobody's
+/// mailbox can be flooded through us.
+pub const MAIL_PAUSE: Duration = Duration::from_mins(5);
+
+/// How long a worker may take for a mail that it claims. When it dies over it, others take it after
+/// this. Far above [`mail::TIME_LIMIT`] and the time until a worker writes down
+/// what became of a mail, together, so that no mail is sent by two.
+pub const CLAIM: Duration = Duration::from_mins(2);
 
 /// For how long a mail that cannot be sent is tried.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);

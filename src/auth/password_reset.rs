@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
-use super::mail_setup::{CLAIM, MAIL_PAUSE};
+use super::outbox::{CLAIM, MAIL_PAUSE};
 use super::writes::{briefly, uninterrupted};
 use crate::clock::CLOCK_TOLERANCE;
 use crate::db::{Found, MailKind, MailRequest, MailRequestOutcome, PasswordChange, Period};
 use crate::email::Email;
 use crate::language::Language;
-use crate::password::Password;
+use crate::password::{Asker, Password};
 use crate::source::Source;
 use crate::token::{ResetToken, ResetTokenDigest};
 use crate::user::User;
@@ -135,7 +135,9 @@ impl Auth {
         if user.email != *email {
             return Err(Error::BadResetToken);
         }
-        let hashed_password = self.passwords.hash(new_password, source).await?;
+        // The token proves whose account it is.
+        let asker = Asker::familiar(source);
+        let hashed_password = self.passwords.hash(new_password, asker).await?;
         let change = PasswordChange {
             hashed_password,
             reset_token: digest,

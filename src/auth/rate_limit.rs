@@ -88,6 +88,14 @@ pub struct Attempt {
     /// Given back unless it succeeds.
     of_success: Vec<TokenBucket>,
     source: Source,
+    is_familiar: bool,
+}
+
+impl Attempt {
+    /// Whether the source is familiar to the account.
+    pub fn is_familiar(&self) -> bool {
+        self.is_familiar
+    }
 }
 
 /// Counts what happens, and says when it is too much. Clones count together.
@@ -146,6 +154,7 @@ impl RateLimiter {
             of_guess,
             of_success,
             source,
+            is_familiar,
         })
     }
 
@@ -242,7 +251,11 @@ impl RateLimiter {
     }
 
     /// Whether a source is familiar to the account of an address.
-    async fn is_familiar(&self, email: Option<&Email>, source: Source) -> Result<bool, db::Error> {
+    pub async fn is_familiar(
+        &self,
+        email: Option<&Email>,
+        source: Source,
+    ) -> Result<bool, db::Error> {
         let Some(email) = email.filter(|_| self.limits.know_sources()) else {
             return Ok(false);
         };

@@ -2,7 +2,7 @@
 //!
 //! bcrypt costs a quarter of a second on purpose, so it never runs on the threads that serve
 //! requests. A few threads of the lowest priority, one a core, hash what waits, several passwords at
-//! once (`interleaved`), the sources of requests in turn (`schedule`); what would wait too long is
+//! once (`interleaved`), those who ask in turn (`schedule`); what would wait too long is
 //! refused at once (`queue`).
 
 use std::str::FromStr;
@@ -19,7 +19,6 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::received::Password;
-use crate::source::Source;
 use crate::user::HashedPassword;
 
 mod blowfish_tables;
@@ -30,6 +29,7 @@ mod queue;
 mod schedule;
 
 pub use cost::Cost;
+pub use job::Asker;
 
 use interleaved::{Hash, Input, Output};
 use queue::{NotHashed, Queue};
@@ -130,14 +130,14 @@ impl Passwords {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// Says at once, before any other work, if a password from this source could not be hashed or
-    /// checked in time.
+    /// Says at once, before any other work, if a password could not be hashed or checked in time
+    /// for this asker.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`].
-    pub fn ensure_room(&self, source: Source) -> Result<(), Error> {
-        Ok(self.queue.ensure_room(source, self.cost)?)
+    pub fn ensure_room(&self, asker: impl Into<Asker>) -> Result<(), Error> {
+        Ok(self.queue.ensure_room(asker, self.cost)?)
     }
 
     /// Hashes a password at today's cost, as `$2b$`.
@@ -145,10 +145,14 @@ impl Passwords {
     /// # Errors
     ///
     /// [`Error::Busy`], and whatever keeps bcrypt from running.
-    pub async fn hash(&self, password: &Password, source: Source) -> Result<HashedPassword, Error> {
+    pub async fn hash(
+        &self,
+        password: &Password,
+        asker: impl Into<Asker>,
+    ) -> Result<HashedPassword, Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
-        let output = self.bcrypt(self.cost, self.cost, password, salt, source);
+        let output = self.bcrypt(self.cost, self.cost, password, salt, asker.into());
         Ok(text(self.cost, salt, output.await?.at_the_end))
     }
 
@@ -166,17 +170,16 @@ impl Passwords {
         &self,
         password: &Password,
         stored: Option<&HashedPassword>,
-        source: Source,
+        asker: impl Into<Asker>,
     ) -> Result<Verdict, Error> {
+        let asker = asker.into();
         let Some((stored_cost, stored)) = stored.and_then(readable) else {
-            self.bcrypt(self.cost, self.cost, password, [0; 16], source)
+            self.bcrypt(self.cost, self.cost, password, [0; 16], asker)
                 .await?;
             return Ok(Verdict::Wrong);
         };
         let (salt, all) = (stored.get_salt_raw(), stored_cost.max(self.cost));
-        let output = self
-            .bcrypt(all, stored_cost, password, salt, source)
-            .await?;
+        let output = self.bcrypt(all, stored_cost, password, salt, asker).await?;
         let hash = text(stored_cost, salt, output.at_own_cost);
         let is_right = hash
             .as_str()
@@ -198,10 +201,10 @@ impl Passwords {
         own: Cost,
         password: &Password,
         salt: [u8; 16],
-        source: Source,
+        asker: Asker,
     ) -> Result<Output, Error> {
         let input = Input::new(&bcrypt_bytes(password), salt, own);
-        let output = self.queue.hash(source, all, input).await?;
+        let output = self.queue.hash(asker, all, input).await?;
         self.rounds.fetch_add(all.rounds(), Ordering::Relaxed);
         Ok(output)
     }
@@ -236,6 +239,7 @@ mod tests {
     use std::thread::{self, Thread};
 
     use super::*;
+    use crate::source::Source;
 
     fn password(text: &str) -> Password {
         text.parse().unwrap()

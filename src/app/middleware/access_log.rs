@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, error, info, info_span};
 
@@ -29,12 +28,16 @@ fn new_request_id() -> String {
 ///
 /// An id that the client sends is not taken over, and the route is the pattern that matched, not the
 /// path: clients choose nothing that is logged.
-pub async fn log_request(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+pub async fn log(
+    route: Option<MatchedPath>,
+    request: Request,
+    handle: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let request_id = new_request_id();
     let span = info_span!("request", id = %request_id);
-    let handled = wait_budget::of_request(next.run(request));
+    let handled = wait_budget::of_request(handle(request));
     let mut response = handled.instrument(span.clone()).await;
 
     let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -1,12 +1,9 @@
 //! What a request must pass before its handler sees it.
 
-use std::sync::Arc;
-
 use axum::body::HttpBody;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{cross_site, method_override};
@@ -16,31 +13,26 @@ use crate::app::request::body;
 use crate::app::request::host::{self, Authority};
 use crate::app::state::AppState;
 
-/// Passes on a request that is for one host, comes from no other site, and whose body has arrived
+/// Lets a request through that is for one host, comes from no other site, and whose body has arrived
 /// whole. A form of a page goes on as the method that it stands for.
-pub async fn check(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn check(state: &AppState, request: Request) -> Result<Request, Response> {
     let has_body = !request.body().is_end_stream();
     let checked = check_head(&request)
         .and_then(|host| cross_site::check(&request, host, state.settings.public_url.as_ref()));
     let passed = match checked {
         Ok(()) if !has_body => Ok(request),
         // Boxed, so that the futures of requests without a body have no room for it.
-        Ok(()) => Box::pin(receive(request, &state)).await,
+        Ok(()) => Box::pin(receive(request, state)).await,
         Err(error) => Err(error),
     };
-    match passed {
-        Ok(request) => next.run(request).await,
-        Err(error) => refuse(error, has_body),
-    }
+    passed.map_err(|error| refuse(error, has_body))
 }
 
-/// Passes on a request for a file, which is the same for every site.
-pub async fn check_for_file(request: Request, next: Next) -> Response {
+/// The refusal of a request for a file, which is the same for every site; `None` if it passes.
+pub fn refuse_for_file(request: &Request) -> Option<Response> {
     let has_body = !request.body().is_end_stream();
-    match check_head(&request) {
-        Ok(_) => next.run(request).await,
-        Err(error) => refuse(error, has_body),
-    }
+    let error = check_head(request).err()?;
+    Some(refuse(error, has_body))
 }
 
 async fn receive(request: Request, state: &AppState) -> Result<Request, Error> {

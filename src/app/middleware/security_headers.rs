@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use tower::util::MapResponseLayer;
 
+use crate::app::pages::IsPage;
 use crate::app::settings::Settings;
 
 /// What a response says unless a handler has said otherwise.
@@ -39,6 +40,16 @@ static ALWAYS: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
+/// What a page says besides: our own style sheet and pictures, our own forms, and nothing else; no script
+/// at all, and no frame of another site around it (3.4.3 and 3.4.6).
+static PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+     frame-ancestors 'none'; base-uri 'none'",
+);
+
+/// What a page says that holds a token: `Referer` then tells no path. Not `no-referrer`, as above.
+static TOKEN_PAGE_REFERRERS: HeaderValue = HeaderValue::from_static("strict-origin");
+
 /// Browsers come back over TLS only, for two years, which the next visit begins anew (3.4.1 asks for
 /// one at least). Without `includeSubDomains`: the names below ours may be somebody else's.
 static OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
@@ -52,7 +63,14 @@ pub fn layer(
 }
 
 fn add(mut response: Response, is_over_tls: bool) -> Response {
+    let page = response.extensions().get::<IsPage>().copied();
     let headers = response.headers_mut();
+    if let Some(page) = page {
+        headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
+        if page.holds_token {
+            headers.insert(REFERRER_POLICY, TOKEN_PAGE_REFERRERS.clone());
+        }
+    }
     for (name, value) in &ALWAYS {
         headers.entry(name).or_insert_with(|| value.clone());
     }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, VARY};
 use axum::http::{Extensions, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
@@ -14,13 +11,6 @@ use super::theme::Theme;
 use crate::language::{Language, Text, Translated, text};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-
-/// Our own style sheet and pictures, our own forms, and nothing else; no script at all, and no frame
-/// of another site around it (OWASP ASVS 3.4.3 and 3.4.6).
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-     frame-ancestors 'none'; base-uri 'none'",
-);
 
 /// The link that leads on from pages without another.
 pub const TO_HOME: Text = text("Go to the home page", "Aller à l’accueil");
@@ -106,24 +96,24 @@ impl Page {
     }
 }
 
+/// Marks the response that is a page, for what adds the header fields of pages.
+#[derive(Clone, Copy)]
+pub struct IsPage {
+    /// Whether the page or its address holds a token.
+    pub holds_token: bool,
+}
+
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        // `strict-origin` keeps the token out of every `Referer`. Not `no-referrer`: with that, browsers
-        // do not say either from which site a form is sent (`Origin: null`).
-        let referrers = if self.holds_token {
-            "strict-origin"
-        } else {
-            "same-origin"
-        };
         let headers = [
             (CONTENT_TYPE, HTML),
             (CONTENT_LANGUAGE, HeaderValue::from_static(self.language)),
             (VARY, HeaderValue::from_static("accept, accept-language")),
-            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            (CONTENT_SECURITY_POLICY, POLICY),
-            (REFERRER_POLICY, HeaderValue::from_static(referrers)),
-            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ];
-        (headers, self.markup.into_string()).into_response()
+        let mut response = (headers, self.markup.into_string()).into_response();
+        response.extensions_mut().insert(IsPage {
+            holds_token: self.holds_token,
+        });
+        response
     }
 }

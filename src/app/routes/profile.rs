@@ -9,6 +9,9 @@ use crate::app::pages::form::{EMAIL, links, titled};
 use crate::app::pages::{Page, TO_HOME, View};
 use crate::app::request::session::CurrentUser;
 use crate::app::response::Json;
+use crate::language::{Text, text};
+
+pub const TITLE: Text = text("Your profile", "Votre profil");
 
 pub async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
     Json(json!({ "email": user.email.as_str() }))
@@ -23,5 +26,5 @@ pub async fn profile_page(view: View, LoggedIn(user): LoggedIn) -> Page {
         (sessions::log_out_button(&view))
         (links(&view, &[("/", TO_HOME)]))
     };
-    titled(&view, sessions::PROFILE, None, &content)
+    titled(&view, TITLE, None, &content)
 }

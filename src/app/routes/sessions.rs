@@ -1,12 +1,13 @@
 //! `/sessions`: logging in and out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::LOCATION;
+use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, IntoResponseParts, Response};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -18,7 +19,8 @@ use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::{Fields, Malformed};
 use crate::app::request::query::Query;
 use crate::app::request::session::{CurrentUser, PresentedSession};
-use crate::app::response::{Json, clear_session, see_other, set_session};
+use crate::app::response::{Json, see_other};
+use crate::app::settings::Settings;
 use crate::app::state::AppState;
 use crate::auth;
 use crate::email::Email;
@@ -37,12 +39,6 @@ const TO_SIGN_UP: Text = text(
 const TO_RESET: Text = text("Forgot your password?", "Mot de passe oublié\u{202F}?");
 const LOG_OUT: Text = text("Log out", "Se déconnecter");
 const REMEMBER: Text = text("Stay logged in", "Rester connecté");
-/// The heading of the home page.
-pub const WELCOME: Text = text("Welcome", "Bonjour");
-/// Stands before the address.
-const LOGGED_IN_AS: Text = text("You are logged in as", "Vous êtes connecté avec l’adresse");
-/// The link to `/profile`, and its heading.
-pub const PROFILE: Text = text("Your profile", "Votre profil");
 const LOG_IN_FIRST: Text = text("Log in to continue.", "Connectez‑vous pour continuer.");
 const PASSWORD_UPDATED: Text = text(
     "Your password has been changed. Log in with the new one.",
@@ -122,9 +118,10 @@ pub async fn log_out(
     ))
 }
 
-pub async fn log_in_page(view: View, user: Option<CurrentUser>, query: Query) -> Page {
-    if let Some(CurrentUser(user)) = user {
-        return who_you_are(&view, &user.email);
+/// Who is logged in sees who they are instead.
+pub async fn log_in_page(view: View, user: Option<CurrentUser>, query: Query) -> Response {
+    if user.is_some() {
+        return see_other("/").into_response();
     }
     let form = Form {
         email: query.email(),
@@ -133,6 +130,7 @@ pub async fn log_in_page(view: View, user: Option<CurrentUser>, query: Query) ->
     };
     let is_updated = query.text("password") == Some("updated");
     form.page(&view, is_updated.then_some(Notice::PasswordUpdated), None)
+        .into_response()
 }
 
 pub async fn log_in_form(
@@ -176,6 +174,38 @@ pub async fn log_out_form(
     let log_in_first = |error: auth::Error| log_in_first(error.into(), &view, ReturnPath::home());
     ended.await.map_err(log_in_first)?;
     Ok((clear_session(&state.settings), see_other("/")))
+}
+
+/// Gives a client its session. A browser keeps it for this long, `None` for as long as it runs; when
+/// the session itself ends is decided by `Auth`.
+pub fn set_session(
+    settings: &Settings,
+    session_id: &SessionId,
+    kept_for: Option<Duration>,
+) -> impl IntoResponseParts + use<> {
+    [(
+        SET_COOKIE,
+        settings.session_cookie.set(session_id, kept_for),
+    )]
+}
+
+/// Browsers obey it over TLS only.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// What has been stored for this origin goes with the session (OWASP ASVS 14.3.1). The pages store
+/// nothing, but what else is served under the same name may. Not `"cookies"`: that deletes those of
+/// every host of the registered domain. Not `"cache"`: all that is about a user is `no-store`, and
+/// clearing the cache has taken Chrome seconds.
+const STORAGE: HeaderValue = HeaderValue::from_static("\"storage\"");
+
+/// Makes a client forget a session that has ended.
+pub fn clear_session(settings: &Settings) -> impl IntoResponseParts + use<> {
+    (
+        [(SET_COOKIE, settings.session_cookie.clear())],
+        settings
+            .is_over_tls()
+            .then_some([(CLEAR_SITE_DATA, STORAGE)]),
+    )
 }
 
 /// What was typed into the log-in form, but for the password.
@@ -253,16 +283,6 @@ pub fn log_out_button(view: &View) -> Markup {
         button: Button::Secondary(LOG_OUT),
     };
     form.markup(view, None)
-}
-
-/// The page of those who are logged in.
-pub fn who_you_are(view: &View, email: &Email) -> Page {
-    let content = html! {
-        p { (view.text(LOGGED_IN_AS)) " " strong { (email.as_str()) } }
-        (log_out_button(view))
-        (links(view, &[("/profile", PROFILE)]))
-    };
-    titled(view, WELCOME, None, &content)
 }
 
 /// The user of a page that is for users only. Others are shown the log-in form, and go on from there

@@ -16,7 +16,7 @@ use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::Fields;
 use crate::app::request::query::Query;
 use crate::app::request::session::{CurrentUser, PresentedSession};
-use crate::app::response::{Json, see_other, set_session};
+use crate::app::response::{Json, see_other};
 use crate::app::state::AppState;
 use crate::email::Email;
 use crate::language::{Text, text};
@@ -57,16 +57,17 @@ pub async fn sign_up(
     })))
 }
 
+/// Who is logged in sees who they are instead.
 pub async fn sign_up_page(
     State(state): State<Arc<AppState>>,
     view: View,
     user: Option<CurrentUser>,
     query: Query,
-) -> Page {
-    match user {
-        Some(CurrentUser(user)) => sessions::who_you_are(&view, &user.email),
-        None => page(&view, &state, "", &query.next(), None),
+) -> Response {
+    if user.is_some() {
+        return see_other("/").into_response();
     }
+    page(&view, &state, "", &query.next(), None).into_response()
 }
 
 /// People are logged in by signing up.
@@ -94,7 +95,7 @@ pub async fn sign_up_form(
     })?;
     Ok(match session_id {
         Some(session_id) => {
-            let session = set_session(&state.settings, &session_id, None);
+            let session = sessions::set_session(&state.settings, &session_id, None);
             (session, see_other(next.as_str())).into_response()
         }
         None => see_other(&next.after("/sessions")).into_response(),

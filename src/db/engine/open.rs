@@ -14,44 +14,8 @@ use super::url::{DatabaseUrl, Place};
 use super::{Engine, close_to_others, connect, create_file, file};
 use crate::db::error;
 
-/// Every migration in order: number, name, text. Applied ones are never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (
-        1,
-        "users, sessions, reset tokens",
-        include_str!("../../../migrations/0001_users_sessions_reset_tokens.sql"),
-    ),
-    (
-        2,
-        "throttles",
-        include_str!("../../../migrations/0002_throttles.sql"),
-    ),
-    (
-        3,
-        "outbox",
-        include_str!("../../../migrations/0003_outbox.sql"),
-    ),
-    (
-        4,
-        "user ids once",
-        include_str!("../../../migrations/0004_user_ids_once.sql"),
-    ),
-    (
-        5,
-        "familiar sources",
-        include_str!("../../../migrations/0005_familiar_sources.sql"),
-    ),
-    (
-        6,
-        "outbox in turns",
-        include_str!("../../../migrations/0006_outbox_in_turns.sql"),
-    ),
-    (
-        7,
-        "outbox language",
-        include_str!("../../../migrations/0007_outbox_language.sql"),
-    ),
-];
+/// A migration: number, name, text.
+pub type MigrationText = (i64, &'static str, &'static str);
 
 /// How long to try to open a database that another process holds.
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
@@ -100,11 +64,10 @@ pub enum OpenError {
     Foreign(DatabaseUrl),
     /// It was written by a newer version of this program.
     #[error(
-        "{0} has migration {1}, and this bienvenue knows no later one than {known}: \
-         use the newer version that wrote it",
-        known = MIGRATIONS[MIGRATIONS.len() - 1].0
+        "{0} has migration {1}, and this bienvenue knows no later one than {2}: \
+         use the newer version that wrote it"
     )]
-    Newer(DatabaseUrl, i64),
+    Newer(DatabaseUrl, i64, i64),
     /// A migration failed and was undone.
     #[error("cannot bring the schema of {0} up to date")]
     Migrate(DatabaseUrl, #[source] MigrateError),
@@ -120,9 +83,11 @@ impl OpenError {
         fitting(url.clone(), error)
     }
 
-    fn migrate(url: &DatabaseUrl, error: MigrateError) -> Self {
+    fn migrate(url: &DatabaseUrl, error: MigrateError, migrations: &[MigrationText]) -> Self {
         match error {
-            MigrateError::VersionMissing(version) => Self::Newer(url.clone(), version),
+            MigrateError::VersionMissing(version) => {
+                Self::Newer(url.clone(), version, last_of(migrations))
+            }
             MigrateError::Execute(error)
                 if error::sqlite_code(&error) == Some(error::READ_ONLY) =>
             {
@@ -148,7 +113,10 @@ impl OpenError {
 
 /// Opens the database, once, to prepare it for the pools. Returns the watch over its file, if it is
 /// one.
-pub async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> {
+pub async fn prepare(
+    url: &DatabaseUrl,
+    migrations: &[MigrationText],
+) -> Result<Option<FileWatch>, OpenError> {
     let mut has_content = false;
     if let Place::Sqlite(path) = &url.0 {
         has_content = file::length(path).is_ok_and(|length| length > 0);
@@ -162,7 +130,7 @@ pub async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> 
     // When another process starts at the same moment, SQLite refuses some steps at once instead of
     // waiting for the lock, above all the change to a write-ahead log.
     loop {
-        match open(url, has_content).await {
+        match open(url, migrations, has_content).await {
             Err(error) if error.is_busy() && since.elapsed() < BUSY_LIMIT => {
                 if !std::mem::replace(&mut is_told, true) {
                     info!(database = %url, "another process holds the database: waiting for it");
@@ -176,14 +144,18 @@ pub async fn prepare(url: &DatabaseUrl) -> Result<Option<FileWatch>, OpenError> 
 
 /// Opens the database, refuses a damaged, another program's and a newer one, and brings the schema up to
 /// date. `has_content` if there was something in the file of an SQLite database.
-async fn open(url: &DatabaseUrl, has_content: bool) -> Result<Option<FileWatch>, OpenError> {
+async fn open(
+    url: &DatabaseUrl,
+    migrations: &[MigrationText],
+    has_content: bool,
+) -> Result<Option<FileWatch>, OpenError> {
     let engine = Engine::of(url);
     let cannot_connect = |error| OpenError::connect(url, error);
     let connected = connect(&url.to_connect_url()).await;
     let mut connection = connected.map_err(cannot_connect)?;
     if let Place::Sqlite(path) = &url.0 {
         connection = refuse_if_cut(url, path, connection).await?;
-        let is_others = is_foreign(engine, &mut connection).await;
+        let is_others = is_foreign(engine, migrations, &mut connection).await;
         if is_others.map_err(cannot_connect)? {
             return Err(OpenError::Foreign(url.clone()));
         }
@@ -192,8 +164,10 @@ async fn open(url: &DatabaseUrl, has_content: bool) -> Result<Option<FileWatch>,
     }
     let configured = engine.configure(&mut connection).await;
     configured.map_err(cannot_connect)?;
-    let migrated = migrate(engine, &mut connection).await;
-    let Some((before, now)) = migrated.map_err(|error| OpenError::migrate(url, error))? else {
+    let migrated = migrate(engine, migrations, &mut connection).await;
+    let Some((before, now)) =
+        migrated.map_err(|error| OpenError::migrate(url, error, migrations))?
+    else {
         return Err(OpenError::Foreign(url.clone()));
     };
     if before == 0 && has_content {
@@ -277,7 +251,11 @@ async fn refuse_if_cut(
 
 /// Whether a database holds the tables of another program: there are tables, and the first migration
 /// of this program was not applied. Only reads.
-async fn is_foreign(engine: Engine, connection: &mut AnyConnection) -> sqlx::Result<bool> {
+async fn is_foreign(
+    engine: Engine,
+    migrations: &[MigrationText],
+    connection: &mut AnyConnection,
+) -> sqlx::Result<bool> {
     const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
     let tables = sqlx::query(engine.find_tables());
     let tables = tables.fetch_all(&mut *connection).await?;
@@ -292,7 +270,7 @@ async fn is_foreign(engine: Engine, connection: &mut AnyConnection) -> sqlx::Res
         // A first start that was killed leaves the empty table behind.
         return Ok(names.len() > 1);
     };
-    let (version, name, _) = MIGRATIONS[0];
+    let (version, name, _) = migrations[0];
     Ok(first.try_get::<i64, _>("version")? != version
         || first.try_get::<&str, _>("description")? != name)
 }
@@ -301,20 +279,21 @@ async fn is_foreign(engine: Engine, connection: &mut AnyConnection) -> sqlx::Res
 /// nothing done, if a PostgreSQL database holds the tables of another program.
 async fn migrate(
     engine: Engine,
+    migrations: &[MigrationText],
     connection: &mut AnyConnection,
 ) -> Result<Option<(i64, i64)>, MigrateError> {
-    let migrations = MIGRATIONS.iter().map(|(version, name, text)| {
+    let texts = migrations.iter().map(|(version, name, text)| {
         let sql = AssertSqlSafe(engine.translate(text)).into_sql_str();
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
     });
-    let migrator = Migrator::with_migrations(migrations.collect());
-    let last = MIGRATIONS[MIGRATIONS.len() - 1].0;
+    let migrator = Migrator::with_migrations(texts.collect());
+    let last = last_of(migrations);
     let Some(begin) = engine.begin_exclusive() else {
         // The lock that the migrator takes too, and more than once if need be: without it two first
         // starts create the table of migrations at the same moment, and one fails.
         connection.lock().await?;
         // Not before: another process may be creating the tables.
-        if is_foreign(engine, connection).await? {
+        if is_foreign(engine, migrations, connection).await? {
             connection.unlock().await?;
             return Ok(None);
         }
@@ -363,32 +342,6 @@ async fn count_orphans(connection: &mut AnyConnection) -> sqlx::Result<i64> {
     count.fetch_one(connection).await?.try_get(0)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_file_of_the_migrations_folder_is_embedded_in_order() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        assert_eq!(files.len(), MIGRATIONS.len());
-        for (file, (version, _, text)) in files.iter().zip(MIGRATIONS) {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            assert!(name.starts_with(&format!("{version:04}_")), "{name}");
-            assert_eq!(std::fs::read_to_string(file).unwrap(), *text, "{name}");
-        }
-    }
-
-    #[test]
-    fn no_word_of_the_schema_is_left_to_fill_in() {
-        for engine in [Engine::Sqlite, Engine::Postgres] {
-            for (_, name, text) in MIGRATIONS {
-                assert!(!engine.translate(text).contains(['{', '}']), "{name}");
-            }
-        }
-    }
+fn last_of(migrations: &[MigrationText]) -> i64 {
+    migrations.last().map_or(0, |(version, ..)| *version)
 }

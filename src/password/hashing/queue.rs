@@ -11,9 +11,8 @@ use tracing::{error, warn};
 
 use super::cost::Cost;
 use super::interleaved::{self, Input, MAX_LANES, Output};
-use super::job::{Displaced, Job};
+use super::job::{Asker, Displaced, Job};
 use super::schedule::Schedule;
-use crate::source::Source;
 
 /// The most that may wait, however cheap they are: the queue is bounded in memory too.
 const MAX_WAITING: usize = 4096;
@@ -72,11 +71,11 @@ impl Queue {
         Self { shared }
     }
 
-    /// Whether a job of this cost from this source would be let in now.
-    pub fn ensure_room(&self, source: Source, cost: Cost) -> Result<(), NotHashed> {
+    /// Whether a job of this cost by this asker would be let in now.
+    pub fn ensure_room(&self, asker: impl Into<Asker>, cost: Cost) -> Result<(), NotHashed> {
         let shared = &self.shared;
         let mut state = shared.state();
-        if shared.has_room(&mut state, cost) || state.waiting.would_make_room(source, cost) {
+        if shared.has_room(&mut state, cost) || state.waiting.would_make_room(asker, cost) {
             Ok(())
         } else {
             Err(shared.busy())
@@ -87,7 +86,7 @@ impl Queue {
     /// the input. A caller that stops waiting gives its place up.
     pub async fn hash(
         &self,
-        source: Source,
+        asker: impl Into<Asker>,
         cost: Cost,
         input: Input,
     ) -> Result<Output, NotHashed> {
@@ -98,7 +97,7 @@ impl Queue {
             since: Instant::now(),
             answer,
         };
-        self.shared.admit(source, job)?;
+        self.shared.admit(asker.into(), job)?;
         match output.await {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(Displaced)) => Err(self.shared.busy()),
@@ -143,18 +142,18 @@ impl Shared {
     }
 
     /// Lets a job wait for its turn, in the place of others if it has a right to that.
-    fn admit(&self, source: Source, job: Job) -> Result<(), NotHashed> {
+    fn admit(&self, asker: Asker, job: Job) -> Result<(), NotHashed> {
         let mut state = self.state();
         let gone = if self.has_room(&mut state, job.cost) {
             Vec::new()
         } else {
-            let gone = state.waiting.make_room(source, job.cost);
+            let gone = state.waiting.make_room(asker, job.cost);
             if gone.is_empty() {
                 return Err(self.busy());
             }
             gone
         };
-        state.waiting.push(source, job);
+        state.waiting.push(asker, job);
         drop(state);
         self.arrived.notify_one();
         give_way(gone);
@@ -289,6 +288,7 @@ fn yield_to_everybody() {
 
 #[cfg(test)]
 mod tests {
+    use crate::source::Source;
     use std::net::IpAddr;
     use std::pin::pin;
 
@@ -333,7 +333,7 @@ mod tests {
             since,
             answer,
         };
-        shared.admit(source, job).is_ok().then_some(asked)
+        shared.admit(source.into(), job).is_ok().then_some(asked)
     }
 
     /// Asks for a hash and does not wait for it. Says whether it was let in.

@@ -185,11 +185,12 @@ on_each_engine! {
         let app = TestApp::new(database).await;
         app.registered(EMAIL, PASSWORD).await;
         let session = app.logged_in(EMAIL, PASSWORD).await;
-        for path in ["/", "/users", "/sessions"] {
-            let page = app.get(path).session(&session).by_browser().send().await.assert_page(200);
-            assert_eq!(page.text("main strong"), EMAIL, "{path}");
-            assert_eq!(page.all("input[type=password]").len(), 0, "{path}");
+        for path in ["/users", "/sessions", "/sessions?next=/profile"] {
+            app.get(path).session(&session).by_browser().send().await.assert_leads_to("/");
         }
+        let page = app.get("/").session(&session).by_browser().send().await.assert_page(200);
+        assert_eq!(page.text("main strong"), EMAIL);
+        assert_eq!(page.all("input[type=password]").len(), 0);
     }
 
     async fn a_person_who_is_not_logged_in_is_asked_to_without_an_alarm(database: Database) {
