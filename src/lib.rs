@@ -47,10 +47,11 @@
 //! - Texts that programs read: success in the file of the path, refusals in `app/error.rs`. Texts that
 //!   people read: of a page in the file of its path, of fields in `app/pages/form.rs`, of refusals in
 //!   `app/pages/messages/texts.rs`, of mails in `mail/message.rs`.
-//! - Defaults: with the options (`cli/options`), but rates in `auth/rate_limit/limits.rs` and the look of
-//!   pages in `app/pages/theme`.
+//! - Defaults: with the options (`cli/options`), but rates in `auth/rate_limit/limits.rs`, the cost of a hash
+//!   in `password/hashing/cost.rs` and the look of pages in `app/pages/theme`.
 //! - Time limits: of clients `server/limits.rs`, of a request's waits `wait_budget.rs`, of statements
-//!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `cli/serve.rs`.
+//!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `cli/serve.rs`, of
+//!   writing the last log lines `cli/logging.rs`.
 //! - What is done again and again: deleting what has expired `cli/serve.rs`, mails `auth/outbox.rs`, looking
 //!   after the database file `db/engine/file_watch.rs`.
 //! - What follows an error of the database: on its connection and after a deadlock `db/connection.rs`, for

@@ -72,7 +72,7 @@ async fn every_page_is_accessible_and_fits_a_narrow_screen() {
     // The default, and two colours that are hard to read on or in.
     for (color, language) in [("#2f5fd0", "en"), ("#ffe600", "fr"), ("#101040", "en")] {
         let brand = Brand {
-            site_name: "A name of forty letters, as long as any".parse().unwrap(),
+            site_name: "Donaudampfschifffahrtsgesellschaftskassa".parse().unwrap(),
             color: color.parse().unwrap(),
             logo: None,
         };
