@@ -1,6 +1,6 @@
 //! The rules: who may register, log in, stay logged in, log out and reset a password.
 //!
-//! They are the same whoever asks and however; nothing here knows that it is asked over HTTP.
+//! They are the same for all clients; nothing here knows of HTTP.
 //!
 //! - `registration`, `login`, `session`, `password_reset`: what one may ask for.
 //! - `rate_limit`: how often.
@@ -105,7 +105,7 @@ impl Auth {
 
     /// Gives reset tokens only to the owner of the address, by mail, and tells owners when their
     /// password was changed. Links in mails begin with the site's public URL, whatever a request says.
-    /// Without this, who asks gets the token, and nobody is told.
+    /// Without this, who asks gets the token, and owners are not told.
     ///
     /// The mails leave while [`Self::deliver_until`] runs.
     pub fn with_mail(self, mailer: Mailer, site: Site) -> Self {

@@ -92,7 +92,7 @@ impl Error {
 impl From<lettre::transport::smtp::Error> for Error {
     fn from(error: lettre::transport::smtp::Error) -> Self {
         let text = without_secrets(&ErrorChain(&error).to_string());
-        // Not this mail is refused but we are (RFC 4954, 6): whoever runs the service can still give
+        // Not this mail is refused but the service is (RFC 4954, 6): its operator can still give
         // the right name and password.
         let are_we_refused = error
             .status()

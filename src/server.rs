@@ -52,7 +52,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// How long connections are still accepted and read as ever after the order to stop. What had arrived
-/// in the system's queues by then is a request to be answered, though nobody here has seen it yet.
+/// in the system's queues by then is a request to be answered, though it was not accepted yet.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
 /// How long to wait when the system has no room for another connection.
@@ -104,7 +104,7 @@ pub async fn serve(
             () = sleep(connections::RETRY), if newcomer.is_some() => {}
         }
     };
-    // On a busy machine nobody may have had the time yet to accept what had come by then.
+    // On a busy machine what had come by then may not have been accepted yet.
     let came_in_time = std::iter::from_fn(|| accept(&listener).now_or_never());
     for (stream, peer) in newcomer.into_iter().chain(came_in_time) {
         if !connections.make_room() {
@@ -124,7 +124,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Replies are small and complete; holding them back to fill a packet helps nobody.
+                // Replies are small and complete; holding them back to fill a packet only delays them.
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }

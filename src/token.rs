@@ -29,7 +29,7 @@ pub type ResetTokenDigest = TokenDigest<Reset>;
 
 /// Where tokens come from; from outside, so that tests can repeat themselves.
 pub trait TokenSource: Send + Sync {
-    /// A UUID that nobody can guess.
+    /// A UUID that cannot be guessed.
     fn uuid(&self) -> Uuid;
 }
 
@@ -72,13 +72,13 @@ impl<Kind> Token<Kind> {
         })
     }
 
-    /// The text that is handed to the owner, and to nobody else.
+    /// The text that is given to the owner alone.
     pub fn reveal(&self) -> String {
         self.uuid.hyphenated().to_string()
     }
 
-    /// What is stored: the SHA-256 of the revealed text. No salt and no stretching, since nobody
-    /// can search 122 random bits.
+    /// What is stored: the SHA-256 of the revealed text. No salt and no stretching, since
+    /// 122 random bits cannot be searched.
     pub fn digest(&self) -> TokenDigest<Kind> {
         let mut text = Uuid::encode_buffer();
         let text = self.uuid.hyphenated().encode_lower(&mut text);
@@ -95,7 +95,7 @@ impl<Kind> fmt::Debug for Token<Kind> {
     }
 }
 
-/// A token as the database knows it. Whoever reads it can present nothing.
+/// A token as the database knows it. Who reads it has nothing to present.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest<Kind> {
     bytes: [u8; 32],

@@ -1,4 +1,4 @@
-//! The user, in the words of the service; knows nobody but the other words.
+//! Users.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::email::Email;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserId(pub i64);
 
-/// Somebody with an account.
+/// A user: an account.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The number of the account; never changes.
@@ -23,7 +23,7 @@ pub struct User {
     pub password_version: i64,
 }
 
-/// Somebody who is logged in, as far as their session tells. What passwords are checked against is
+/// A user who is logged in, as far as the session tells. What passwords are checked against is
 /// not read for it.
 #[derive(Clone, Debug)]
 pub struct SessionUser {

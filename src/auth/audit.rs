@@ -1,4 +1,4 @@
-//! What whoever looks after the service, or into a break-in, wants to know afterwards (OWASP ASVS
+//! What operators need to know afterwards, also of a break-in (OWASP ASVS
 //! 16.3.1): one line in the log for each event, under a target of its own.
 //!
 //! Carries the number of the user where one is known, and never an address or a secret: an unknown

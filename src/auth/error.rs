@@ -25,7 +25,7 @@ pub enum Error {
     /// The session never was, was logged out, expired, or fell to a password change.
     #[error("not logged in")]
     NoSession,
-    /// A reset was asked for an address that nobody registered.
+    /// A reset was asked for an address that is not registered.
     #[error("email not registered")]
     UnknownEmail,
     /// The token is unknown, used, superseded, expired, or another user's.

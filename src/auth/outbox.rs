@@ -24,13 +24,13 @@ use crate::error_chain::ErrorChain;
 use crate::mail::{self, Message};
 use crate::token::ResetToken;
 
-/// At most one reset link in this time goes to an address, however often it is asked for: nobody's
-/// mailbox can be flooded through us.
+/// At most one reset link in this time goes to an address, however often it is asked for, so that the
+/// service cannot be used to flood a mailbox.
 pub const MAIL_PAUSE: Duration = Duration::from_mins(5);
 
-/// How long a worker may take for a mail that it claims. When it dies over it, others take it after
-/// this. Far above [`mail::TIME_LIMIT`] and the time until a worker writes down
-/// what became of a mail, together, so that no mail is sent by two.
+/// How long a worker may take for a mail that it claims. When the worker dies, another takes the
+/// mail after this. Far above [`mail::TIME_LIMIT`] and the time until a worker writes down what became of
+/// a mail, together, so that no mail is sent by two.
 pub const CLAIM: Duration = Duration::from_mins(2);
 
 /// For how long a mail that cannot be sent is tried.
@@ -254,7 +254,7 @@ impl<'a> Delivery<'a> {
         self.settle_at = Some(Instant::now() + SETTLE_AFTER);
         let unknown = claimed.count - claimed.known.len() as u64;
         if unknown > 0 {
-            debug!(mails = unknown, "no mails: the addresses are nobody's");
+            debug!(mails = unknown, "no mails: no user has the addresses");
             self.settlements
                 .push(claimed.unknown_done(now.after(MAIL_PAUSE)));
         }

@@ -30,7 +30,7 @@ const MOST_OF_NETWORK: u32 = 1_000;
 pub enum Reset {
     /// The token itself.
     Token(ResetToken),
-    /// A mail to the address, if it is anybody's; who asks does not learn whether.
+    /// A mail to the address, if a user has it; who asks does not learn whether.
     ByMail,
 }
 

@@ -14,8 +14,8 @@
 //! the former, so that what others used up stays used up: an account of one's own does not clear the
 //! way for guessing at another's.
 //!
-//! **Nobody can be locked out of their account by others.** Whoever floods an account with wrong
-//! passwords or reset requests empties the bucket that all strangers share. Its owner still has two
+//! **Strangers cannot lock an owner out.** A flood of wrong passwords or
+//! reset requests for an account empties the bucket that all strangers share. Its owner still has two
 //! ways in:
 //!
 //! - From where they proved, within the last 30 days, that the account is theirs. Such a source is
@@ -74,7 +74,7 @@ pub enum Error {
         /// When there is a token again.
         retry_after: Duration,
     },
-    /// Nobody knows how many there were, so none is let through.
+    /// It is not known how many there were, so none is let through.
     #[error(transparent)]
     Database(#[from] db::Error),
 }
@@ -158,7 +158,7 @@ impl RateLimiter {
         })
     }
 
-    /// Lets somebody sign up.
+    /// Takes the tokens of a sign-up.
     pub async fn sign_up(&self, source: Source) -> Result<(), Error> {
         let buckets = [
             self.bucket_of_source(Limit::SignUpsPerSource, source),
@@ -169,7 +169,7 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Lets somebody ask for a reset.
+    /// Takes the tokens of a reset request.
     pub async fn ask_reset(&self, email: Option<&Email>, source: Source) -> Result<(), Error> {
         let is_familiar = self.is_familiar(email, source).await?;
         let buckets = [
@@ -194,7 +194,7 @@ impl RateLimiter {
         self.settle(attempt.of_success, None).await;
     }
 
-    /// Notes that nobody can say whether a login would have been a wrong guess.
+    /// Notes that it is not known whether a login would have been a wrong guess.
     pub async fn undecided(&self, attempt: Attempt) {
         let buckets = [attempt.of_guess, attempt.of_success].concat();
         self.settle(buckets, None).await;

@@ -48,9 +48,9 @@ impl Auth {
         .await
     }
 
-    /// Adds a user and begins their first session: nobody need prove a password that they have
-    /// just chosen. `None` if the user was added and no session could begin, so that nobody takes
-    /// a sign-up that happened for one that failed.
+    /// Adds a user and begins their first session: a password that was just chosen
+    /// need not be proved. `None` if the user was added and no session could begin, so that
+    /// a sign-up that happened is not taken for one that failed.
     ///
     /// # Errors
     ///

@@ -156,7 +156,7 @@ fn warn_of_weaknesses(options: &ServeOptions) {
     }
     if options.database.url().is_exposed_on_the_way() {
         warn!(
-            "whoever is on the network between here and {} can read and change what goes there; add \
+            "the network between here and {} can read and change what goes there; add \
              ?sslmode=verify-full to the URL, so that the server must prove who it is",
             options.database.url()
         );
@@ -170,7 +170,7 @@ fn warn_of_weaknesses(options: &ServeOptions) {
     }
     if options.exposure.give_reset_tokens_to_anyone {
         warn!(
-            "--give-reset-tokens-to-anyone: whoever can reach this service can take over every \
+            "--give-reset-tokens-to-anyone: all who can reach this service can take over every \
              account"
         );
     }
@@ -179,7 +179,7 @@ fn warn_of_weaknesses(options: &ServeOptions) {
     }
     if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {
         warn!(
-            "--mail-dir is for development: mails go into {} and reach nobody",
+            "--mail-dir is for development: mails go into {} and are not sent",
             path.display()
         );
     }

@@ -38,7 +38,7 @@ struct Waiting<Job, Answer> {
 }
 
 /// A bounded queue whose worker takes whatever waits as one batch. When little waits, a batch is one
-/// job, and nobody waits longer than they would alone.
+/// job, which waits no longer than it would alone.
 pub struct Batcher<Job, Answer> {
     queue: mpsc::Sender<Waiting<Job, Answer>>,
     stop: watch::Sender<bool>,

@@ -27,7 +27,7 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 10;
 
 /// Set on every connection to SQLite. `FULL`, because `NORMAL` loses acknowledged commits in a
-/// power cut, and a lost logout is a session for whoever stole it. The time to wait for another
+/// power cut, and a lost logout keeps a stolen session alive. The time to wait for another
 /// process's lock stays below what a request may wait in all, so that it is SQLite that gives up. A
 /// damaged page is rather an error than misread.
 const SQLITE_SETTINGS: &str = "
@@ -150,7 +150,7 @@ impl Engine {
     /// The pools to read from and to write through.
     ///
     /// SQLite lets one connection write at a time: with a single one of our own to queue for,
-    /// nobody is ever told that the database is locked. PostgreSQL has one pool for both.
+    /// no request is told that the database is locked. PostgreSQL has one pool for both.
     pub fn pools(self, url: &str) -> sqlx::Result<(AnyPool, AnyPool)> {
         let pool = |connections| {
             AnyPoolOptions::new()
@@ -193,7 +193,7 @@ pub fn create_file(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Takes the files of an SQLite database from everybody but their owner.
+/// Makes the files of an SQLite database readable by their owner alone.
 pub fn close_to_others(path: &Path) -> io::Result<()> {
     for file in file::names(path) {
         match fs::metadata(&file) {

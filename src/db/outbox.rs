@@ -25,8 +25,8 @@ statements! {
     /// possible, `$9` language.
     ///
     /// Changes nothing in the pause after the last one, while one is being sent, and if too many wait.
-    /// In the pause it does bring one forward that still waits in a later turn: whoever floods the
-    /// outbox cannot make an owner wait with the flood by asking for the owner's mail, too.
+    /// In the pause it does bring one forward that still waits in a later turn: a flood of
+    /// the outbox cannot make an owner wait with it by asking for the owner's mail, too.
     ASK = "
         INSERT INTO outbox
             (kind, email, asked_at, due_at, quiet_until, attempts, claim, network, turn, language)

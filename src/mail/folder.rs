@@ -30,7 +30,7 @@ impl Folder {
     }
 
     /// Puts a mail into a file of this name, whole from its first moment and readable by its owner
-    /// alone: whoever reads it can take over an account.
+    /// alone: with what is in it an account can be taken over.
     pub async fn put(&self, name: String, mail: Vec<u8>) -> io::Result<()> {
         let unfinished = self.0.join(format!(".{name}"));
         let finished = self.0.join(name);

@@ -29,7 +29,7 @@ impl Sender {
     }
 }
 
-/// A sender for mails that reach nobody.
+/// A sender for mails that are put into a folder.
 impl Default for Sender {
     fn default() -> Self {
         Self(Address::new_dangerous("bienvenue", "localhost").into())

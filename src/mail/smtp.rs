@@ -54,7 +54,7 @@ pub enum InvalidSmtpUrl {
     NotUtf8,
 }
 
-/// Signs certificates of mail servers that nobody else vouches for.
+/// Signs certificates of mail servers that no public authority has signed.
 #[derive(Clone, Debug)]
 pub struct Authority(Certificate);
 

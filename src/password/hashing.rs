@@ -50,7 +50,7 @@ const BCRYPT_BYTES: usize = 72;
 /// bcrypt.checkpw(base64.b64encode(mac) if len(password) > 72 else password, hashed_password)
 /// ```
 ///
-/// These 64 letters, typed as a password, open the account too. That helps nobody: they can only be
+/// These 64 letters, typed as a password, open the account too. That is of no use: they can only be
 /// made from the password itself, and since the key is of this service alone, no digest that leaked
 /// elsewhere is one of them.
 const LONG_PASSWORD_KEY: &[u8] = b"bienvenue: a password of more than 72 bytes";

@@ -32,7 +32,7 @@ const FRENCH_MONTHS: [&str; 12] = [
 /// What a new password must be in the public exposure. Passwords that users already have are not
 /// measured by it.
 ///
-/// Long enough, not one that everybody tries first, not what everybody knows of the user or the site,
+/// Long enough, not one that is tried first, not what is known of the user or the site,
 /// nor any of these in disguise (see `normal_form`); which characters it is made of is its owner's own affair
 /// (NIST SP 800-63B, 3.1.1.2; OWASP ASVS 6.2.1, 6.2.4, 6.2.5, 6.2.11).
 #[derive(Clone, Debug, PartialEq, Eq)]

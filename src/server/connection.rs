@@ -2,7 +2,7 @@
 //!
 //! hyper can time the header fields alone, with a timer made anew for each request, and ends unused
 //! connections by the same limit. Here one timer serves a connection for its whole life: the stream
-//! and the service note how far it has come, and whoever drives it looks what it now waits for.
+//! and the service note how far it has come, and the task that drives it looks what it now waits for.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -211,7 +211,7 @@ impl Progress {
         } else if self.answering.load(Relaxed) {
             Awaited::Answer
         } else if self.head_begun.load(Relaxed) || answered == 0 {
-            // Whoever connects has something to say: there is no rest before the first request.
+            // The first request is due at once: there is no idle time before it.
             Awaited::Head(answered)
         } else {
             Awaited::NextRequest(answered)
@@ -285,7 +285,7 @@ impl HttpBody for WatchedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Whoever reads the body must see its end here.
+        // The reader of the body must see its end here.
         false
     }
 

@@ -173,7 +173,7 @@ impl Connections {
         while let Some(candidate) = self.candidates.last() {
             // Most are newcomers, of whom some can be closed soon: a burst of them does not push out
             // clients that send one request after another. If such clients hold most of the
-            // connections, they make room, or they could keep everybody else out.
+            // connections, they make room, or they could keep all other clients out.
             if candidate.due() > now - self.epoch && self.newcomers > self.most / 2 {
                 return false;
             }

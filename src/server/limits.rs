@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How long a client may keep the service waiting, and how many may come at once. Whoever exceeds a
-/// time is cut off, so that nobody keeps a connection for nothing (CWE-400).
+/// How long a client may keep the service waiting, and how many may come at once. A client that
+/// exceeds a time is cut off, so that no connection is held for nothing (CWE-400).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// From the connection, or the first byte of a later request, to the end of its header fields.

@@ -44,9 +44,9 @@ impl<'a> Origin<'a> {
 /// | method | `Sec-Fetch-Site` | `Origin` | |
 /// |---|---|---|---|
 /// | `GET`, `HEAD`, `OPTIONS` | | | passes: they change nothing |
-/// | others | `same-origin`, `none` | | passes: a page of ours, or nobody's |
+/// | others | `same-origin`, `none` | | passes: a page of ours, or no page |
 /// | | anything else, or several | | refused |
-/// | | none | none | passes: no browser, so nobody's cookies are used behind their back |
+/// | | none | none | passes: no browser, so no cookies are used without their owner's knowledge |
 /// | | none | ours | passes |
 /// | | none | anything else, or several | refused |
 ///

@@ -13,7 +13,7 @@ use crate::app::settings::Settings;
 
 /// What a response says unless a handler has said otherwise.
 static ALWAYS: [(HeaderName, HeaderValue); 6] = [
-    // Everything here is about one user or nobody (OWASP ASVS 5.0, 14.3.2). Refusals too: a cache
+    // Every answer is about one user or none (OWASP ASVS 5.0, 14.3.2). Refusals too: a cache
     // between two users must not answer the one with what the other was told.
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     // Nothing is loaded, run or shown in a frame of another page (3.4.3, 3.4.6).
@@ -27,13 +27,13 @@ static ALWAYS: [(HeaderName, HeaderValue); 6] = [
     // `no-referrer`: with that, browsers send `Origin: null` along with the forms of our own pages
     // (Fetch, "append a request `Origin` header"), as if they came from elsewhere.
     (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    // No other site can load an answer as if it were a picture, to look at it from the side: a
-    // neighbour under the same domain comes with the user's cookie, as `SameSite` lets it.
+    // No other site can load an answer as if it were a picture, to observe it: a
+    // site under the same registered domain comes with the user's cookie, as `SameSite` lets it.
     (
         HeaderName::from_static("cross-origin-resource-policy"),
         HeaderValue::from_static("same-origin"),
     ),
-    // Whoever opens a page of ours in a window cannot watch it (3.4.8).
+    // A page that opens one of ours in a window cannot watch it (3.4.8).
     (
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
@@ -51,7 +51,7 @@ static PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 static TOKEN_PAGE_REFERRERS: HeaderValue = HeaderValue::from_static("strict-origin");
 
 /// Browsers come back over TLS only, for two years, which the next visit begins anew (3.4.1 asks for
-/// one at least). Without `includeSubDomains`: the names below ours may be somebody else's.
+/// one at least). Without `includeSubDomains`: the names below ours may be another operator's.
 static OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
 /// Adds the header fields that a response lacks.

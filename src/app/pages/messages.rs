@@ -71,7 +71,7 @@ impl Messages {
             let text = of_field(error, view);
             match error.name {
                 "email" | "password" | "new_password" => messages.fields.push((error.name, text)),
-                // Nobody sees the field, so nobody can correct it.
+                // People do not see the field, so they cannot correct it.
                 _ => messages.general = Some(text),
             }
         }

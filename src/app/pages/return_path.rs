@@ -31,7 +31,7 @@ impl ReturnPath {
         &self.0
     }
 
-    /// Whether it is the home page, which nobody need ask for.
+    /// Whether it is the home page, which need not be asked for.
     pub fn is_home(&self) -> bool {
         self.0 == "/"
     }

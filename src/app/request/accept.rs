@@ -73,7 +73,7 @@ impl<S: Send + Sync> FromRequestParts<S> for View {
     }
 }
 
-/// The members of a list with their weights in thousandths. Leaves out what nobody can read.
+/// The members of a list with their weights in thousandths. Leaves out what cannot be read.
 fn weighted<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, u16)> {
     let lines = headers.get_all(name).iter();
     let members = lines.flat_map(|line| split(line.to_str().unwrap_or_default(), ','));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_else_reads_json() {
+    fn all_other_clients_read_json() {
         for accept in [
             "",
             "*/*",

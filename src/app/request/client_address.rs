@@ -45,7 +45,7 @@ impl FromRequestParts<Arc<AppState>> for Source {
 /// its client.
 ///
 /// If both headers are there and do not agree, the peer itself is the source. A proxy writes one of
-/// them and lets the other pass, and which one that is, nobody here can know; so a client that sends
+/// them and lets the other pass, and which one that is, is not known here; so a client that sends
 /// the other one gains no address of its choice, and at most loses its own.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
     let peer = peer.to_canonical();
@@ -215,7 +215,7 @@ mod tests {
     const FORWARDED: &str = "forwarded";
 
     #[test]
-    fn nobody_is_believed_unless_trusted() {
+    fn only_trusted_proxies_are_believed() {
         let headers: [(&str, &[u8]); 3] = [
             (XFF, b"192.0.2.1"),
             (FORWARDED, b"for=192.0.2.1"),

@@ -53,7 +53,7 @@ impl FromRequestParts<Arc<AppState>> for CurrentUser {
     }
 }
 
-/// `None` for whoever is not logged in.
+/// `None` if the client is not logged in.
 impl OptionalFromRequestParts<Arc<AppState>> for CurrentUser {
     type Rejection = Error;
 

@@ -65,7 +65,7 @@ const SAVE: Text = text("Save password", "Enregistrer le mot de passe");
 
 /// What asking for a reset takes.
 struct AskForReset {
-    /// `None` if it is an address that nobody can have.
+    /// `None` if it is an address that no user can have.
     email: Option<Email>,
     /// The address as it is repeated to who asked.
     shown: String,
@@ -82,7 +82,7 @@ impl AskForReset {
 
 /// What setting a new password takes.
 struct UpdatePassword {
-    /// `None` if it is an address that nobody can have.
+    /// `None` if it is an address that no user can have.
     email: Option<Email>,
     /// `None` if it is not in the form of a token.
     reset_token: Option<ResetToken>,

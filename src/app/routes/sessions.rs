@@ -47,7 +47,7 @@ const PASSWORD_UPDATED: Text = text(
 
 /// What logging in takes.
 struct LogIn {
-    /// `None` if it is an address that nobody can have.
+    /// `None` if it is an address that no user can have.
     email: Option<Email>,
     password: Password,
     /// Whether the browser keeps the session when it is closed.

@@ -18,8 +18,10 @@ pub enum InvalidTrustedProxy {
     #[error("give an address or a network, such as 127.0.0.1 or 10.0.0.0/8")]
     Malformed,
     /// It is every machine there is.
-    #[error("this trusts everybody: give the addresses of your own proxies, such as 10.0.0.0/8")]
-    Everybody,
+    #[error(
+        "this trusts every machine: give the addresses of your own proxies, such as 10.0.0.0/8"
+    )]
+    EveryMachine,
 }
 
 impl FromStr for TrustedProxy {
@@ -32,7 +34,7 @@ impl FromStr for TrustedProxy {
             .map_err(|_| InvalidTrustedProxy::Malformed)?;
         let network = canonical(network);
         if network.prefix_len() == 0 {
-            return Err(InvalidTrustedProxy::Everybody);
+            return Err(InvalidTrustedProxy::EveryMachine);
         }
         Ok(Self(network))
     }
@@ -90,7 +92,7 @@ mod tests {
         }
         for text in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
             let refused = text.parse::<TrustedProxy>();
-            assert_eq!(refused, Err(InvalidTrustedProxy::Everybody), "{text}");
+            assert_eq!(refused, Err(InvalidTrustedProxy::EveryMachine), "{text}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// For clients on this machine. They all come from one source and may speak for everybody who
+    /// For clients on this machine. They all come from one source and may speak for all who
     /// uses them, so only accounts have limits, wide enough for thousands who log in to one at the
     /// same moment.
     pub const fn local() -> Self {
@@ -53,9 +53,9 @@ impl RateLimits {
     ///   fewer guesses than there are words in a dictionary.
     /// - 100 an hour from a source, behind which may be a whole office or school.
     /// - 1,000 logins an hour that succeed from a source: all of such a school at eight in the morning,
-    ///   and no accounts of one's own with which to keep the hashing threads busy for ever.
+    ///   and no accounts of one's own with which to keep the hashing threads busy without end.
     /// - 30 sign-ups an hour from a source: a school class, and no more hashes than seconds.
-    /// - 5 reset requests an hour for an address: each may be a mail to somebody.
+    /// - 5 reset requests an hour for an address: each may be a mail.
     /// - 30 an hour from a source, behind which are fewer who forget than who mistype.
     pub const fn public() -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Lines that wait to be written, bounded by their bytes, and the thread that writes them.
 //!
 //! `tracing-appender`'s `NonBlocking` does not do: its bound counts lines, whatever their length, and
-//! it allocates for all of them in advance; it drops every kind of line alike, and tells nobody.
+//! it allocates for all of them in advance; it drops every kind of line alike, and does not tell.
 
 use std::io::{ErrorKind, Write};
 use std::mem;

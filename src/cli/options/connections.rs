@@ -7,7 +7,7 @@ use clap::Args;
 use super::time::parse_time;
 use crate::server::ConnectionLimits;
 
-/// How long a client may keep the service waiting. Whoever exceeds a time is cut off.
+/// How long a client may keep the service waiting. A client that exceeds a time is cut off.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connections")]
 pub struct ConnectionOptions {

@@ -70,7 +70,7 @@ pub enum MailTransport<'a> {
         /// Who may vouch for it, beside those that browsers trust.
         authority: Option<Authority>,
     },
-    /// Into a folder, and to nobody.
+    /// Into a folder.
     Folder(&'a Path),
 }
 
@@ -99,7 +99,7 @@ impl MailOptions {
     pub fn check(&self) -> Result<(), &'static str> {
         match self.transport() {
             Some((MailTransport::Smtp { .. }, _)) if self.mail_from.is_none() => Err(
-                "a mail server takes mails only from somebody: give --mail-from, such as \
+                "a mail server asks for a sender: give --mail-from, such as \
                  \"Example <noreply@example.org>\"",
             ),
             Some((MailTransport::Folder(_), _)) | None if self.smtp_ca_file.is_some() => {

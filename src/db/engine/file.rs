@@ -131,6 +131,14 @@ fn pages_in_log(log: &Path) -> io::Result<HashSet<u64>> {
     Ok(committed)
 }
 
+/// Whether a log begins as logs do. SQLite takes another one for empty. A crash can leave one, before
+/// anything was committed to it.
+pub fn has_log_header(log: &Path) -> io::Result<bool> {
+    let mut header = [0; 4];
+    let is_whole = read_whole(&mut File::open(log)?, &mut header)?;
+    Ok(is_whole && [0x377f_0682, 0x377f_0683].contains(&number_at(&header, 0)))
+}
+
 /// Fills the buffer; false if the file ends before.
 fn read_whole(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(buffer) {

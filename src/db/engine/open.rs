@@ -43,7 +43,10 @@ pub enum OpenError {
     )]
     LogWithoutFile(DatabaseUrl),
     /// The file is shorter than the database in it.
-    #[error("{missing} bytes are missing at the end of {url}: restore a backup")]
+    #[error(
+        "{missing} bytes are missing at the end of {url}: restore a backup, and remove the -wal and the \
+         -shm that are there"
+    )]
     Cut {
         /// The database.
         url: DatabaseUrl,
@@ -190,7 +193,7 @@ async fn open(
         }
         Place::Postgres(_) => None,
     };
-    // All that was to be done is committed; a failing farewell changes nothing.
+    // All that was to be done is committed; if closing fails, nothing changes.
     let _ = connection.close().await;
     Ok(watch)
 }
@@ -210,6 +213,9 @@ fn find_or_create_file(url: &DatabaseUrl, path: &Path) -> io::Result<bool> {
         // Its rights would be taken from all others, such as those of `/dev/null`.
         let reason = "it is a device, a pipe or a socket, and not a file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    if has_log && !file::has_log_header(&log)? {
+        warn!(database = %url, "the -wal has no valid header: what was only in it is lost");
     }
     if path.is_symlink() && !path.exists() {
         let reason = "it is a symbolic link that leads to no file";

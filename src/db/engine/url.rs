@@ -48,7 +48,7 @@ pub enum InvalidDatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Whether somebody between us and the database could read along or pose as it: it is a server on
+    /// Whether the network on the way could read along or pose as the database: it is a server on
     /// another machine, and nothing asks for its certificate to be checked.
     pub fn is_exposed_on_the_way(&self) -> bool {
         let Place::Postgres(url) = &self.0 else {

@@ -25,7 +25,7 @@ statements! {
     ///
     /// A bucket that will not be full before `$5`, a whole bucket later than any can be, was taken
     /// from by a clock that has been turned back since, or under a slower rate. It counts as empty,
-    /// from now on: nobody waits until a wrong clock is right. Up to there, clocks that differ from
+    /// from now on: no client waits until a wrong clock is right. Up to there, clocks that differ from
     /// machine to machine cannot be played off against each other.
     TAKE_TOKEN = "
         INSERT INTO throttles (digest, full_at) VALUES ($1, $3)
@@ -110,7 +110,7 @@ pub enum Outcome {
     Refused {
         /// The rank of the bucket that had none.
         rank: u8,
-        /// When all buckets have one, if nobody else takes it.
+        /// When all buckets have one, if no other request takes it.
         retry_after: Duration,
     },
 }

@@ -54,8 +54,8 @@ statements! {
             SELECT digest FROM familiar_sources WHERE last_proof_at <= $1 LIMIT $2)";
 }
 
-/// The most that are kept of one user: more places than people log in from within a month. Whoever
-/// has the password could otherwise fill the table from all sources of a network.
+/// The most that are kept of one user: more places than people log in from within a month. Someone
+/// with the password could otherwise fill the table from all sources of a network.
 const MAX_PER_USER: i64 = 20;
 
 /// That a user has proved from a source that the account is theirs.

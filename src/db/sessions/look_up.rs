@@ -97,8 +97,7 @@ impl SessionLookUp {
             };
             let mut found = query.fetch(&mut connection);
             let mut rows = Vec::with_capacity(look_ups.len());
-            // Nobody waits for more rows than there are look-ups, and hearing that there are none
-            // takes as long as hearing of one.
+            // There are no more rows than look-ups, and to be told so takes as long as a row.
             while rows.len() < look_ups.len()
                 && let Some(row) = found.try_next().await?
             {

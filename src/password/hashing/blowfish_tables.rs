@@ -1,10 +1,7 @@
-//! The first 33,344 bits of the fraction of pi: what Blowfish begins with, because nobody could have
-//! chosen them for a purpose (Schneier, Fast Software Encryption 1993).
+//! The first 33,344 bits of the fraction of pi: what Blowfish begins with, because they cannot have been
+//! chosen for a purpose (Schneier, Fast Software Encryption 1993).
 
-#![expect(
-    clippy::unreadable_literal,
-    reason = "a table that nobody reads word by word"
-)]
+#![expect(clippy::unreadable_literal, reason = "a table of 1,042 words")]
 
 /// The first 18 words: the subkeys.
 pub const SUBKEYS: [u32; 18] = [

@@ -25,8 +25,8 @@
 //! # What its timing tells
 //!
 //! No more than that of bcrypt: no branch and no number of steps depends on a password or a salt, and
-//! the addresses of the look-ups depend on them exactly as they do there, which whoever shares the
-//! core's cache could in theory watch in either. Lanes add noise to that.
+//! the addresses of the look-ups depend on them exactly as they do there, which another program on
+//! the core could in theory watch through its cache in either. Lanes add noise to that.
 
 #![expect(
     clippy::inline_always,

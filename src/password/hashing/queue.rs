@@ -28,7 +28,7 @@ pub enum NotHashed {
         /// When what waits now will be done.
         retry_after: Duration,
     },
-    /// There is nobody to do it.
+    /// There is no thread to do it.
     Gone,
 }
 
@@ -174,7 +174,7 @@ impl Shared {
 
     /// What a hashing thread does until the queue is dropped.
     fn work(&self) {
-        yield_to_everybody();
+        run_at_lowest_priority();
         let lanes = *self.lanes.get_or_init(|| self.count_lanes());
         while let Some((cost, inputs, answers)) = self.next_batch(lanes) {
             let started = Instant::now();
@@ -276,7 +276,7 @@ fn speed(cost: Cost, lanes: usize, time: Duration) -> u64 {
 }
 
 /// Gives this thread the lowest priority, so that a flood of logins delays nothing but logins.
-fn yield_to_everybody() {
+fn run_at_lowest_priority() {
     #[cfg(target_os = "linux")]
     {
         const LOWEST: i32 = 19;
@@ -374,7 +374,7 @@ mod tests {
         for _ in 0..100 {
             let_in += u32::from(ask_and_leave(&queue, cost(16)).await);
         }
-        // Each takes its place over from the one before, who has left it: nobody is refused.
+        // Each takes its place over from the one before, which has left it: none is refused.
         assert_eq!(let_in, 100);
 
         let shared = unserved(3);

@@ -1,4 +1,4 @@
-//! The passwords that everybody tries first.
+//! The passwords that are tried first.
 
 use std::str::Lines;
 
@@ -11,7 +11,7 @@ use std::str::Lines;
 /// the 10,000 most used ones whichever way their equals are ordered.
 ///
 /// Text that is searched where it lies, because a table of 46,475 strings costs a process some
-/// megabytes of pointers before anybody has signed up.
+/// megabytes of pointers before the first sign-up.
 const LINES: &str = include_str!("most_used.txt");
 
 /// Whether this is one of them; `lower_case` is a whole password in lower case.

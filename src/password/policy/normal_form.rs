@@ -1,4 +1,4 @@
-//! The plain words that a password comes down to for whoever guesses it: `P@ssw0rd!`, ` password1` and
+//! The plain words that a password comes down to for who guesses it: `P@ssw0rd!`, ` password1` and
 //! full-width letters are tried right after `password`.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;

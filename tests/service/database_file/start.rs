@@ -175,3 +175,18 @@ async fn a_file_whose_tables_went_with_its_log_is_told_of() {
         "{log}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_without_a_valid_header_is_told_of() {
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    server.registered(EMAIL, "b4l0u").await;
+    server.kill();
+    let log = beside(&file_of(&database), "-wal");
+    assert!(length(&log) > 4096);
+    let file = OpenOptions::new().write(true).open(&log).unwrap();
+    file.write_all_at(&[0; 4096], 0).unwrap();
+    let (status, log) = Server::start(&database.url).stop();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("-wal has no valid header"), "{log}");
+}
