@@ -154,7 +154,16 @@ on_each_engine! {
                     }
                 });
             }
-            assert_eq!(app.log_out(&session).send().await.status, 302);
+            // The viewers leave it no time on a busy machine; what was given up may have been done.
+            let mut is_answered = [302].as_slice();
+            loop {
+                let status = app.log_out(&session).send().await.status.as_u16();
+                if status != 503 {
+                    assert!(is_answered.contains(&status), "{status}");
+                    break;
+                }
+                is_answered = &[302, 403];
+            }
             is_logged_out.store(true, Ordering::SeqCst);
             viewers.join_all().await;
         }
