@@ -1,6 +1,7 @@
 //! The command line: a file for each command, of which `serve` is the default.
 //!
 //! - `serve`: puts the rooms together and serves; `shutdown`: until when.
+//! - `print`: the manual page and completions.
 //! - `options`: flags, environment variables, defaults.
 //! - `logging`: the log on standard error.
 
@@ -17,10 +18,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod logging;
 mod options;
+mod print;
 mod serve;
 mod shutdown;
 
 use options::{ServeOptions, environment, secret};
+use print::Printed;
 
 /// A user authentication service: sign up, log in, log out, who is it, reset a password
 ///
@@ -59,6 +62,9 @@ struct CommandLine {
 enum Command {
     /// Serve, which is also done without a command
     Serve(Box<ServeOptions>),
+    /// Print what is installed beside the program
+    #[command(subcommand)]
+    Print(Printed),
 }
 
 /// Runs the command that the command line asks for.
@@ -66,6 +72,7 @@ pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match read(&arguments) {
         Ok(Command::Serve(options)) => serve::run(&options),
+        Ok(Command::Print(printed)) => print::run(printed, CommandLine::command()),
         Err(error) => {
             // Without a terminal to print on, the exit code says it.
             let _ = error.print();
@@ -90,11 +97,12 @@ fn read(arguments: &[OsString]) -> Result<Command, clap::Error> {
     let command = line
         .command
         .unwrap_or_else(|| Command::Serve(line.serve.into()));
-    let Command::Serve(options) = &command;
-    match options.check() {
-        Ok(()) => Ok(command),
-        Err(reason) => Err(CommandLine::command().error(ErrorKind::ArgumentConflict, reason)),
+    if let Command::Serve(options) = &command
+        && let Err(reason) = options.check()
+    {
+        return Err(CommandLine::command().error(ErrorKind::ArgumentConflict, reason));
     }
+    Ok(command)
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ mod secrets;
 fn parse(arguments: &[&str]) -> Result<ServeOptions, String> {
     let arguments = [&["bienvenue"], arguments].concat();
     let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
-    let Command::Serve(options) = read(&arguments).map_err(|error| error.to_string())?;
-    Ok(*options)
+    match read(&arguments).map_err(|error| error.to_string())? {
+        Command::Serve(options) => Ok(*options),
+        command @ Command::Print(_) => panic!("{command:?}"),
+    }
 }
 
 #[test]

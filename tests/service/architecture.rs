@@ -43,6 +43,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper_util", &["server"]),
     ("maud", &["app", "mail"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("lettre", &["mail"]),
     ("bcrypt", &["password"]),
 ];

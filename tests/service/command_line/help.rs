@@ -164,3 +164,23 @@ fn help_does_not_show_the_passwords_in_the_environment() {
         .unwrap();
     assert!(!String::from_utf8(output.stdout).unwrap().contains("s3cret"));
 }
+
+#[test]
+fn the_manual_page_and_completions_know_every_option() {
+    let folder = tempdir().unwrap();
+    let print = |what: &[&str]| {
+        let output = run_in(folder.path(), &[&["print"], what].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let manual = print(&["man"]).replace("\\-", "-");
+    assert!(manual.contains(".TH bienvenue 1"), "{manual}");
+    let completions = ["bash", "zsh", "fish"].map(|shell| print(&["completions", shell]));
+    for option in ["listen", "database-url-file", "public-url", "bcrypt-cost"] {
+        assert!(manual.contains(&format!("--{option}")), "{option}");
+        for completions in &completions {
+            assert!(completions.contains(option), "{option}: {completions}");
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
