@@ -7,7 +7,7 @@ use crate::auth::rate_limit::{Rate, RateLimits};
 /// How often one may try. A rate is a number and a time, such as 10/m, 5/15m or 100/h: so many at
 /// once, and as many again in the course of that time. Or off.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Throttles (10/m, 5/15m, 100/h; or off)")]
+#[command(next_help_heading = "Rate limits (10/m, 5/15m, 100/h; or off)")]
 pub struct RateLimitOptions {
     /// How many wrong passwords may be tried for one address [default: 10/h with a public URL, else
     /// 10000/h]
