@@ -45,6 +45,7 @@ use connection::Connections;
 use engine::Engine;
 use engine::file_watch::FileWatch;
 use engine::open::{self, MigrationText};
+use sessions::cache::SessionCache;
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
 const MIGRATIONS: &[MigrationText] = &[
@@ -108,11 +109,19 @@ impl Db {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
         let file_watch = open::prepare(url, MIGRATIONS).await?.map(Arc::new);
-        let (reader, writer) = Engine::of(url)
-            .pools(&url.to_connect_url())
-            .map_err(|error| OpenError::Connect(url.clone(), error))?;
         let file = file_watch.as_ref().map(|watch| watch.file());
-        let connections = Connections::new(reader, writer, file);
+        let wal_index = file.as_ref().and_then(|file| file.wal_index());
+        let session_cache = wal_index.map(|index| Arc::new(SessionCache::new(index)));
+        let cache_to_tell = session_cache.clone();
+        let on_new_writer = move || {
+            if let Some(cache) = &cache_to_tell {
+                cache.connection_changed();
+            }
+        };
+        let pools = Engine::of(url)
+            .pools(&url.to_connect_url(), on_new_writer)
+            .map_err(|error| OpenError::Connect(url.clone(), error))?;
+        let connections = Connections::new(pools, file, session_cache);
         Ok(Self {
             users: Users::new(connections.clone()),
             sessions: Sessions::new(connections.clone()),

@@ -11,11 +11,11 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// Marks tokens that stand for a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Session {}
 
 /// Marks tokens that allow one password reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reset {}
 
 /// What a logged-in client presents in its cookie.
@@ -96,7 +96,7 @@ impl<Kind> fmt::Debug for Token<Kind> {
 }
 
 /// A token as the database knows it. Who reads it has nothing to present.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest<Kind> {
     bytes: [u8; 32],
     kind: PhantomData<Kind>,

@@ -12,6 +12,7 @@ use sqlx::{Any, AnyConnection, AnyPool};
 
 use super::engine::file_watch::WatchedFile;
 use super::error::{Error, Result};
+use super::sessions::cache::{SessionCache, Touched};
 use crate::wait_budget;
 
 /// How many rows one statement purges, so that no other write waits long behind it.
@@ -19,7 +20,8 @@ const PURGE_BATCH: i64 = 500;
 
 type Statement<'a> = Query<'a, Any, AnyArguments>;
 
-/// The pools of connections, and the file that they lead to, if the database is one.
+/// The pools of connections, the file that they lead to, if the database is one, and the sessions that
+/// are remembered of it.
 #[derive(Clone)]
 pub struct Connections(Arc<Pools>);
 
@@ -27,15 +29,28 @@ struct Pools {
     reader: AnyPool,
     writer: AnyPool,
     file: Option<Arc<WatchedFile>>,
+    session_cache: Option<Arc<SessionCache>>,
 }
 
 impl Connections {
-    pub fn new(reader: AnyPool, writer: AnyPool, file: Option<Arc<WatchedFile>>) -> Self {
+    /// A cache of sessions is told of the writes, and must be told of each new connection of the writer,
+    /// which is then a single one.
+    pub fn new(
+        (reader, writer): (AnyPool, AnyPool),
+        file: Option<Arc<WatchedFile>>,
+        session_cache: Option<Arc<SessionCache>>,
+    ) -> Self {
         Self(Arc::new(Pools {
             reader,
             writer,
             file,
+            session_cache,
         }))
+    }
+
+    /// The sessions that are remembered, where any are.
+    pub fn session_cache(&self) -> Option<&SessionCache> {
+        self.0.session_cache.as_deref()
     }
 
     /// A connection to read from that does not go back to its pool.
@@ -44,6 +59,9 @@ impl Connections {
     }
 
     pub async fn close(&self) {
+        if let Some(cache) = self.session_cache() {
+            cache.close();
+        }
         self.0.reader.close().await;
         self.0.writer.close().await;
     }
@@ -71,15 +89,32 @@ impl Connections {
         &self,
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> Result<T> {
-        self.with_connection(&self.0.reader, work).await
+        self.with_connection(&self.0.reader, async |guard| {
+            guard.work(async |connection| work(connection).await).await
+        })
+        .await
     }
 
-    /// Writes, on a connection of its own.
+    /// Writes, on a connection of its own. What it touches must be told whole.
     pub async fn write<T>(
         &self,
+        touched: Touched,
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> Result<T> {
-        self.with_connection(&self.0.writer, work).await
+        self.with_connection(&self.0.writer, async |guard| {
+            let Some(cache) = self.session_cache() else {
+                return guard.work(async |connection| work(connection).await).await;
+            };
+            let write = cache.begin_write();
+            let done = guard
+                .work(async |connection| work(connection).await)
+                .await?;
+            // What was written is written, whether the cache can follow it or not.
+            let followed = guard.work(async |connection| write.finish(connection, touched).await);
+            let _ = followed.await;
+            Ok(done)
+        })
+        .await
     }
 
     /// Does work on a connection of a pool. Waits for both no longer than the request may still wait.
@@ -91,7 +126,7 @@ impl Connections {
     async fn with_connection<T>(
         &self,
         pool: &AnyPool,
-        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+        work: impl AsyncFnOnce(&mut ConnectionGuard) -> sqlx::Result<T>,
     ) -> Result<T> {
         self.ensure_same_file()?;
         let done = within_budget(async {
@@ -99,9 +134,7 @@ impl Connections {
                 connection: acquire(pool).await?,
                 has_succeeded: false,
             };
-            let done = work(&mut guard.connection).await?;
-            guard.has_succeeded = true;
-            Ok(done)
+            work(&mut guard).await
         })
         .await?;
         self.ensure_files_present()?;
@@ -112,8 +145,10 @@ impl Connections {
     ///
     /// To its end: statements that return a row are not used to write, because `sqlx` stops after
     /// the row it wants, before SQLite commits, and does not hear if the commit then fails.
-    pub async fn execute(&self, statement: Statement<'_>) -> Result<u64> {
-        let done = self.write(async |connection| statement.execute(connection).await);
+    pub async fn execute(&self, touched: Touched, statement: Statement<'_>) -> Result<u64> {
+        let done = self.write(touched, async |connection| {
+            statement.execute(connection).await
+        });
         Ok(done.await?.rows_affected())
     }
 
@@ -132,6 +167,7 @@ impl Connections {
     /// Repeats a statement that purges a few rows, by these bounds, until there are none.
     pub async fn purge<const N: usize>(
         &self,
+        touched: Touched,
         statement: &'static str,
         bounds: [i64; N],
     ) -> Result<u64> {
@@ -141,7 +177,7 @@ impl Connections {
             for bound in bounds {
                 purge = purge.bind(bound);
             }
-            let rows = self.execute(purge.bind(PURGE_BATCH)).await?;
+            let rows = self.execute(touched, purge.bind(PURGE_BATCH)).await?;
             purged += rows;
             if rows == 0 {
                 return Ok(purged);
@@ -160,6 +196,19 @@ impl Connections {
 struct ConnectionGuard {
     connection: PoolConnection<Any>,
     has_succeeded: bool,
+}
+
+impl ConnectionGuard {
+    /// Does work on the connection.
+    async fn work<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        self.has_succeeded = false;
+        let done = work(&mut self.connection).await?;
+        self.has_succeeded = true;
+        Ok(done)
+    }
 }
 
 impl Drop for ConnectionGuard {
@@ -209,7 +258,7 @@ mod tests {
         let url = format!("sqlite:{}?mode=rwc", folder.join("b.db").display());
         let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await;
         let pool = pool.unwrap();
-        Connections::new(pool.clone(), pool, None)
+        Connections::new((pool.clone(), pool), None, None)
     }
 
     /// Whether the pool's connection is the one that was marked.
@@ -221,7 +270,7 @@ mod tests {
     /// Marks the pool's connection in a way that only this very one knows.
     async fn mark(pool: &Connections) {
         let mark = sqlx::query("CREATE TEMP TABLE mark (id INTEGER)");
-        pool.execute(mark).await.unwrap();
+        pool.execute(Touched::None, mark).await.unwrap();
         assert!(is_marked(pool).await, "not given back after a success");
     }
 
@@ -231,12 +280,12 @@ mod tests {
         let pool = pool(folder.path()).await;
         mark(&pool).await;
         let failing = sqlx::query("SELECT nothing FROM nowhere");
-        assert!(pool.execute(failing).await.is_err());
+        assert!(pool.execute(Touched::None, failing).await.is_err());
         assert!(!is_marked(&pool).await);
 
         // Also if the error is only met when the work is almost done.
         mark(&pool).await;
-        let failing = pool.write(async |connection| {
+        let failing = pool.write(Touched::None, async |connection| {
             connection.begin().await?.commit().await?;
             Err::<(), _>(sqlx::Error::RowNotFound)
         });
@@ -250,7 +299,7 @@ mod tests {
         let pool = pool(folder.path()).await;
         mark(&pool).await;
         let cut_off = wait_budget::with(Duration::from_millis(50), async {
-            pool.write(async |connection| {
+            pool.write(Touched::None, async |connection| {
                 let transaction = connection.begin().await?;
                 std::mem::forget(transaction);
                 pending::<sqlx::Result<()>>().await
@@ -269,7 +318,7 @@ mod tests {
         let panicking = tokio::spawn({
             let pool = pool.clone();
             async move {
-                pool.write(async |connection| {
+                pool.write(Touched::None, async |connection| {
                     std::mem::forget(connection.begin().await?);
                     panic!("on purpose");
                     #[expect(unreachable_code)]

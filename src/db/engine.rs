@@ -13,6 +13,7 @@ mod file;
 pub mod file_watch;
 pub mod open;
 pub mod url;
+pub mod wal_index;
 
 use url::{DatabaseUrl, Place};
 
@@ -150,19 +151,33 @@ impl Engine {
     /// The pools to read from and to write through.
     ///
     /// SQLite lets one connection write at a time: with a single one of our own to queue for,
-    /// no request is told that the database is locked. PostgreSQL has one pool for both.
-    pub fn pools(self, url: &str) -> sqlx::Result<(AnyPool, AnyPool)> {
-        let pool = |connections| {
+    /// no request is told that the database is locked; `on_new_writer` is called before each new
+    /// one is used. PostgreSQL has one pool for both.
+    pub fn pools(
+        self,
+        url: &str,
+        on_new_writer: impl Fn() + Send + Sync + 'static,
+    ) -> sqlx::Result<(AnyPool, AnyPool)> {
+        let options = |connections| {
             AnyPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 // A file does not hang up; a server may have.
                 .test_before_acquire(self == Self::Postgres)
+        };
+        let pool = |connections| {
+            options(connections)
                 .after_connect(move |connection, _| Box::pin(self.configure_to_serve(connection)))
                 .connect_lazy(url)
         };
         match self {
-            Self::Sqlite => Ok((pool(SQLITE_READERS)?, pool(1)?)),
+            Self::Sqlite => {
+                let writer = options(1).after_connect(move |connection, _| {
+                    on_new_writer();
+                    Box::pin(self.configure_to_serve(connection))
+                });
+                Ok((pool(SQLITE_READERS)?, writer.connect_lazy(url)?))
+            }
             Self::Postgres => {
                 let pool = pool(POSTGRES_CONNECTIONS)?;
                 Ok((pool.clone(), pool))
@@ -240,7 +255,7 @@ mod tests {
         let file = folder.path().join("b.db");
         create_file(&file).unwrap();
         let url = format!("sqlite:{}?mode=rw", file.display());
-        let (readers, writer) = Engine::Sqlite.pools(&url).unwrap();
+        let (readers, writer) = Engine::Sqlite.pools(&url, || {}).unwrap();
         assert_eq!(writer.options().get_max_connections(), 1);
         for pool in [readers, writer] {
             let mut connections = Vec::new();

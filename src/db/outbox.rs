@@ -11,6 +11,7 @@ use super::connection::{Connections, REPEAT_PAUSES};
 use super::error::Result;
 use super::reset_tokens;
 use super::row::email_in;
+use super::sessions::cache::Touched;
 use super::statement::statements;
 use crate::clock::UnixTime;
 use crate::email::Email;
@@ -331,7 +332,7 @@ impl Outbox {
             .bind(request.latest_quiet_until.0)
             .bind(request.latest_claim.0)
             .bind(request.language.tag());
-        if self.connections.execute(ask).await? > 0 {
+        if self.connections.execute(Touched::None, ask).await? > 0 {
             return Ok(MailRequestOutcome::Accepted);
         }
         let count = sqlx::query(COUNT_WAITING_OF_NETWORK)
@@ -372,7 +373,7 @@ impl Outbox {
     ) -> Result<ClaimedMails> {
         let mut pauses = REPEAT_PAUSES.into_iter();
         loop {
-            let claimed = self.connections.write(async |connection| {
+            let claimed = self.connections.write(Touched::None, async |connection| {
                 claim_mails(connection, claim, earlier, &new_token).await
             });
             match (claimed.await, pauses.next()) {
@@ -390,7 +391,7 @@ impl Outbox {
     /// The mails fall due again when their claims end.
     pub async fn settle(&self, settlements: &[Settlement]) -> Result<()> {
         self.connections
-            .write(async |connection| {
+            .write(Touched::None, async |connection| {
                 let mut transaction = connection.begin().await?;
                 for settlement in settlements {
                     settlement.write(&mut transaction).await?;
@@ -407,7 +408,8 @@ impl Outbox {
     ///
     /// What was deleted until then stays deleted.
     pub async fn purge(&self, now: UnixTime, latest: UnixTime) -> Result<u64> {
-        self.connections.purge(PURGE, [now.0, latest.0]).await
+        let bounds = [now.0, latest.0];
+        self.connections.purge(Touched::None, PURGE, bounds).await
     }
 }
 

@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Row};
 use super::connection::Connections;
 use super::error::Result;
 use super::row::user_in;
+use super::sessions::cache::Touched;
 use super::statement::statements;
 use super::validity::{Found, Period};
 use crate::clock::UnixTime;
@@ -56,7 +57,7 @@ impl ResetTokens {
     /// Stores a token of this user, as of the password that was read, in place of an older one. False
     /// if the user is gone.
     pub async fn set(&self, user: &User, digest: ResetTokenDigest, now: UnixTime) -> Result<bool> {
-        let set = self.connections.write(async |connection| {
+        let set = self.connections.write(Touched::None, async |connection| {
             set(connection, user.id, user.password_version, digest, now).await
         });
         match set.await {
@@ -84,7 +85,7 @@ impl ResetTokens {
         let delete = sqlx::query(DELETE_EXPIRED)
             .bind(digest.as_bytes())
             .bind(issued.after.0);
-        self.connections.execute(delete).await?;
+        self.connections.execute(Touched::None, delete).await?;
         Ok(())
     }
 
@@ -94,7 +95,9 @@ impl ResetTokens {
     ///
     /// What was deleted until then stays deleted.
     pub async fn purge(&self, issued_before: UnixTime) -> Result<u64> {
-        self.connections.purge(PURGE, [issued_before.0]).await
+        self.connections
+            .purge(Touched::None, PURGE, [issued_before.0])
+            .await
     }
 }
 

@@ -11,9 +11,11 @@ use crate::clock::UnixTime;
 use crate::token::SessionDigest;
 use crate::user::{SessionUser, User};
 
+pub(super) mod cache;
 pub(super) mod insert;
 pub(super) mod look_up;
 
+use cache::Touched;
 use insert::{NewSession, SessionInserter};
 use look_up::{LookUp, SessionLookUp};
 
@@ -101,6 +103,12 @@ impl Sessions {
         digest: SessionDigest,
         cutoffs: SessionCutoffs,
     ) -> Result<Found<SessionUser>> {
+        self.connections.ensure_noted_present()?;
+        if let Some(cache) = self.connections.session_cache()
+            && let Some(session) = cache.find(&digest)
+        {
+            return Ok(session.judge(cutoffs));
+        }
         self.look_ups.ask(LookUp { digest, cutoffs }).await?
     }
 
@@ -115,7 +123,9 @@ impl Sessions {
             .bind(digest.as_bytes())
             .bind(now.0)
             .bind(latest.0);
-        self.connections.execute(touch).await?;
+        self.connections
+            .execute(Touched::Session(digest), touch)
+            .await?;
         Ok(())
     }
 
@@ -126,7 +136,11 @@ impl Sessions {
             .bind(cutoffs.last_seen_after.0)
             .bind(cutoffs.created.after.0)
             .bind(cutoffs.created.until.0);
-        Ok(self.connections.execute(delete).await? > 0)
+        Ok(self
+            .connections
+            .execute(Touched::Session(digest), delete)
+            .await?
+            > 0)
     }
 
     /// Deletes a session if it has expired by these cutoffs.
@@ -139,7 +153,9 @@ impl Sessions {
             .bind(digest.as_bytes())
             .bind(cutoffs.last_seen_after.0)
             .bind(cutoffs.created.after.0);
-        self.connections.execute(delete).await?;
+        self.connections
+            .execute(Touched::Session(digest), delete)
+            .await?;
         Ok(())
     }
 
@@ -149,6 +165,9 @@ impl Sessions {
     ///
     /// What was deleted until then stays deleted.
     pub async fn purge(&self, seen_before: UnixTime) -> Result<u64> {
-        self.connections.purge(PURGE, [seen_before.0]).await
+        let touched = Touched::SessionsSeenUntil(seen_before);
+        self.connections
+            .purge(touched, PURGE, [seen_before.0])
+            .await
     }
 }

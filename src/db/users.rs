@@ -6,6 +6,7 @@ use super::connection::Connections;
 use super::error::Result;
 use super::rate_limits::Proof;
 use super::row::user_in;
+use super::sessions::cache::Touched;
 use super::statement::statements;
 use super::validity::Period;
 use super::{outbox, rate_limits, reset_tokens};
@@ -82,7 +83,9 @@ impl Users {
         proof: Option<Proof>,
     ) -> Result<Option<User>> {
         self.connections
-            .write(async |connection| add(connection, email, hashed_password, now, proof).await)
+            .write(Touched::None, async |connection| {
+                add(connection, email, hashed_password, now, proof).await
+            })
             .await
     }
 
@@ -103,7 +106,7 @@ impl Users {
             .bind(user.id.0)
             .bind(user.hashed_password.as_str())
             .bind(hashed_password.as_str());
-        self.connections.execute(replace).await?;
+        self.connections.execute(Touched::None, replace).await?;
         Ok(())
     }
 
@@ -115,8 +118,11 @@ impl Users {
     ///
     /// Also if the user is gone.
     pub async fn set_password(&self, user: &User, change: &PasswordChange) -> Result<bool> {
+        let touched = Touched::SessionsOf(user.id);
         self.connections
-            .write(async |connection| set_password(connection, user, change).await)
+            .write(touched, async |connection| {
+                set_password(connection, user, change).await
+            })
             .await
     }
 }

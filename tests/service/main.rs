@@ -32,6 +32,7 @@ mod races;
 mod rate_limits;
 mod raw_http;
 mod routes;
+mod session_cache;
 mod shutdown;
 mod slow_clients;
 mod user_ids;

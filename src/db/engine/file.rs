@@ -48,6 +48,20 @@ impl OpenFiles {
         gone.map(|(name, _)| &**name)
     }
 
+    /// Opens the index of the log to read from it. SQLite holds locks on the file, which closing it
+    /// would drop.
+    #[cfg(target_os = "linux")]
+    pub fn open_index(&self) -> io::Result<File> {
+        File::open(&self.0[2].0)
+    }
+
+    /// Whether this open file is the index of the log.
+    #[cfg(target_os = "linux")]
+    pub fn is_index(&self, file: &File) -> bool {
+        file.metadata()
+            .is_ok_and(|metadata| identity_in(&metadata) == self.0[2].1)
+    }
+
     /// Whether the name of the database leads to its file.
     pub fn has_database(&self) -> bool {
         is_there(&self.0[0])
@@ -61,9 +75,13 @@ fn is_there((name, noted): &(PathBuf, Identity)) -> bool {
 
 #[cfg(unix)]
 fn identity(name: &Path) -> io::Result<Identity> {
+    fs::metadata(name).map(|metadata| identity_in(&metadata))
+}
+
+#[cfg(unix)]
+fn identity_in(metadata: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(name)?;
-    Ok((metadata.dev(), metadata.ino()))
+    (metadata.dev(), metadata.ino())
 }
 
 #[cfg(not(unix))]

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::file::{self, OpenFiles};
+use super::wal_index::WalIndex;
 use super::{Engine, LOG_LIMIT};
 use crate::db::error::{self, Error, LostDatabase, Result};
 use crate::error_chain::ErrorChain;
@@ -85,6 +86,11 @@ impl WatchedFile {
             Noted::Present => Ok(()),
             Noted::Gone(lost, _) | Noted::Lost(lost) => Err(Error::Lost(lost.clone())),
         }
+    }
+
+    /// The index of the log, to read its header; `None` where that cannot be relied upon.
+    pub fn wal_index(&self) -> Option<WalIndex> {
+        WalIndex::open(&self.files)
     }
 
     fn gone(&self) -> Option<LostDatabase> {

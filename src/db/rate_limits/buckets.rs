@@ -17,6 +17,7 @@ use crate::clock::UnixTime;
 use crate::db::batch::{MAX_BATCH, Worker};
 use crate::db::connection::{Connections, REPEAT_PAUSES};
 use crate::db::error::Result;
+use crate::db::sessions::cache::Touched;
 use crate::db::statement::{Widths, statements};
 
 statements! {
@@ -182,7 +183,9 @@ impl TokenWorker {
     async fn run(&self, jobs: &[&Job]) -> Result<Vec<Outcome>> {
         let mut pauses = REPEAT_PAUSES.into_iter();
         loop {
-            let done = self.0.write(async |connection| run(connection, jobs).await);
+            let done = self.0.write(Touched::None, async |connection| {
+                run(connection, jobs).await
+            });
             match (done.await, pauses.next()) {
                 (Err(error), Some(pause))
                     if error.is_deadlock() || error.is_foreign_key_violation() =>
@@ -353,7 +356,8 @@ fn time_to_tokens(
 
 /// Deletes the buckets that are full again, a few at a time. Returns how many.
 pub async fn purge(connections: &Connections, now: UnixTime) -> Result<u64> {
-    connections.purge(PURGE, [unix_micros(now)]).await
+    let bounds = [unix_micros(now)];
+    connections.purge(Touched::None, PURGE, bounds).await
 }
 
 fn unix_micros(moment: UnixTime) -> i64 {

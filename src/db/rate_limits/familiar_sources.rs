@@ -8,6 +8,7 @@ use sqlx::AnyConnection;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::connection::Connections;
 use crate::db::error::Result;
+use crate::db::sessions::cache::Touched;
 use crate::db::statement::statements;
 use crate::db::validity::Period;
 use crate::user::{User, UserId};
@@ -130,5 +131,6 @@ pub async fn delete_of_user(connection: &mut AnyConnection, user: UserId) -> sql
 
 /// Deletes those last proved at this moment or earlier, a few at a time. Returns how many.
 pub async fn purge(connections: &Connections, proved_before: UnixTime) -> Result<u64> {
-    connections.purge(PURGE, [proved_before.0]).await
+    let bounds = [proved_before.0];
+    connections.purge(Touched::None, PURGE, bounds).await
 }

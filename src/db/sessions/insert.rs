@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use sqlx::Row;
 use tracing::warn;
 
+use super::cache::Touched;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::batch::{MAX_BATCH, Worker};
 use crate::db::connection::Connections;
@@ -85,7 +86,7 @@ impl SessionInserter {
                 .bind(session.password_version)
                 .bind(session.now.0);
         }
-        self.connections.execute(add).await?;
+        self.connections.execute(Touched::None, add).await?;
         Ok(())
     }
 
@@ -125,7 +126,8 @@ impl SessionInserter {
                 .bind(newest.now.0)
                 .bind(i64::from(newest.max_sessions))
                 .bind(newest.now.after(CLOCK_TOLERANCE).0);
-            self.connections.execute(delete).await?;
+            let touched = Touched::SessionsOf(newest.user);
+            self.connections.execute(touched, delete).await?;
         }
         Ok(())
     }

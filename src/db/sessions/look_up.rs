@@ -7,6 +7,7 @@ use futures_util::TryStreamExt;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, Row};
 
+use super::cache::{SessionCache, StoredSession};
 use crate::clock::UnixTime;
 use crate::db::batch::{MAX_BATCH, Worker};
 use crate::db::connection::{Connections, within_budget};
@@ -50,20 +51,38 @@ impl SessionLookUp {
         }
     }
 
-    /// What each of the sessions is worth.
+    /// What each of the sessions is worth. Remembers those that exist, if the database can be followed.
     ///
     /// # Errors
     ///
     /// Also if it cannot be told which session a row is of.
     async fn look_up(&mut self, look_ups: &[LookUp]) -> Result<Vec<Result<Found<SessionUser>>>> {
+        let cache = self.connections.session_cache();
+        let header = cache.and_then(SessionCache::begin_look_up);
         let rows = self.find(look_ups).await?;
         let rows = rows.iter().map(|row| Ok((row.try_get("digest")?, row)));
         let rows: HashMap<&[u8], _> = rows.collect::<sqlx::Result<_>>()?;
-        let answer = |look_up: &LookUp| match rows.get(look_up.digest.as_bytes()) {
-            Some(row) => session_in(row, look_up.cutoffs),
-            None => Ok(Found::Invalid),
+        let session_of = |look_up: &LookUp| {
+            let row = rows.get(look_up.digest.as_bytes());
+            row.map(|row| Ok(session_in(row)?)).transpose()
         };
-        Ok(look_ups.iter().map(answer).collect())
+        let sessions: Vec<Result<Option<StoredSession>>> =
+            look_ups.iter().map(session_of).collect();
+        if let Some(cache) = self.connections.session_cache() {
+            let found = look_ups.iter().zip(&sessions);
+            let found = found.filter_map(|(look_up, session)| {
+                let session = session.as_ref().ok()?.clone()?;
+                Some((look_up.digest, session))
+            });
+            cache.remember(header, found);
+        }
+        let answer = |(look_up, session): (&LookUp, Result<Option<StoredSession>>)| {
+            Ok(match session? {
+                Some(session) => session.judge(look_up.cutoffs),
+                None => Found::Invalid,
+            })
+        };
+        Ok(look_ups.iter().zip(sessions).map(answer).collect())
     }
 
     /// The rows of the sessions that exist.
@@ -112,21 +131,20 @@ impl SessionLookUp {
     }
 }
 
-/// What a session's row says by these cutoffs.
-fn session_in(row: &AnyRow, cutoffs: SessionCutoffs) -> Result<Found<SessionUser>> {
-    let user = SessionUser {
-        id: UserId(row.try_get("id")?),
-        email: email_in(row)?,
-        last_seen_at: UnixTime(row.try_get("last_seen_at")?),
-    };
-    let created_at = UnixTime(row.try_get("created_at")?);
+/// What a session's row says.
+fn session_in(row: &AnyRow) -> sqlx::Result<StoredSession> {
     let [version, begun_under]: [i64; 2] = [
         row.try_get("password_version")?,
         row.try_get("begun_under")?,
     ];
-    Ok(match cutoffs.judge(user.last_seen_at, created_at, user) {
-        Found::Valid(user) if begun_under != version => Found::Void(user),
-        found => found,
+    Ok(StoredSession {
+        user: SessionUser {
+            id: UserId(row.try_get("id")?),
+            email: email_in(row)?,
+            last_seen_at: UnixTime(row.try_get("last_seen_at")?),
+        },
+        created_at: UnixTime(row.try_get("created_at")?),
+        is_void: begun_under != version,
     })
 }
 

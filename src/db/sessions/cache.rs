@@ -1,0 +1,297 @@
+//! Remembers sessions as long as it is proved that they are in the database as they were read, so that
+//! most session checks need no query.
+//!
+//! # Why a remembered session is what the database would answer
+//!
+//! An SQLite database with a write-ahead log is, to a reader who begins now, what the header in the index
+//! of the log says (<https://www.sqlite.org/walformat.html>, 2.1): every commit, of any connection of any
+//! process, writes another header before it is acknowledged. No header comes twice, since it counts the
+//! commits. So what was read under a header is still there as long as the same header stands:
+//!
+//! 1. A look-up reads the header, *then* asks the database, and its answer is remembered under that
+//!    header, if that is still what the cache stands at ([`SessionCache::begin_look_up`],
+//!    [`SessionCache::remember`]). If a commit came in between, the answer may be newer than the
+//!    header, which then does not stand any more, and never will again.
+//! 2. A check reads the header and takes what is remembered only if the cache stands at this very
+//!    header ([`SessionCache::find`]). Any other header, and one that is just being written, leads to
+//!    the database.
+//! 3. If the header is another, somebody has committed. The next look-up empties the cache and lets it
+//!    stand at the header that is there now. It reads that one under the lock, so that the cache never
+//!    goes back to an earlier one, under which a slow look-up could remember what has passed.
+//!
+//! With that alone each of our own commits would empty the cache too. They are followed instead:
+//!
+//! 4. All writes of this process go through one connection, and each says which sessions it touches
+//!    ([`Touched`]). After a write ([`WriteInProgress::finish`]) the header is read, and then SQLite is
+//!    asked for the connection's `data_version`, which changes if and only if another connection has
+//!    committed (<https://www.sqlite.org/pragma.html#pragma_data_version>). If it is what it was after
+//!    the write before, and the cache stands at the header of that moment, then all commits up to the
+//!    header just read were ours: what they touched is forgotten, and the cache stands at this header.
+//! 5. Any doubt empties the cache: another connection has committed, the header cannot be read, or the
+//!    write was the first on its connection. After a write that failed or was cut off the connection is
+//!    closed, so the next one is the first on another.
+//!
+//! Only sessions that exist are remembered, so a new one touches none. Times are judged at each check.
+//!
+//! The index stays the file that was opened: [`FileWatch`](crate::db::engine::file_watch::FileWatch)
+//! keeps a connection open, so that SQLite does not remove it. If somebody else does, SQLite goes on with
+//! the removed file like us, until the watch sees it and no request is answered from the database.
+
+use std::collections::HashMap;
+use std::mem::take;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sqlx::{AnyConnection, Row};
+
+use crate::clock::UnixTime;
+use crate::db::engine::wal_index::{WalIndex, WalIndexHeader};
+use crate::db::validity::{Found, SessionCutoffs};
+use crate::token::SessionDigest;
+use crate::user::{SessionUser, UserId};
+
+/// How many sessions are remembered at most, in two generations of this many: as many as a table of 16,384
+/// places holds. With their addresses they take 5 MB at most.
+const MAX_IN_GENERATION: usize = 14_336;
+
+/// Sessions of users with longer addresses are not remembered, in bytes. Bounds what a session takes.
+const MAX_ADDRESS_BYTES: usize = 64;
+
+/// What the rows of a session and its user say.
+#[derive(Clone, Debug)]
+pub struct StoredSession {
+    /// The user, and when the session was last in use.
+    pub user: SessionUser,
+    /// When it began.
+    pub created_at: UnixTime,
+    /// Whether the password was changed since it began.
+    pub is_void: bool,
+}
+
+impl StoredSession {
+    /// What the session is worth by these cutoffs.
+    pub fn judge(self, cutoffs: SessionCutoffs) -> Found<SessionUser> {
+        match cutoffs.judge(self.user.last_seen_at, self.created_at, self.user) {
+            Found::Valid(user) if self.is_void => Found::Void(user),
+            found => found,
+        }
+    }
+}
+
+/// The sessions whose rows, or the rows of whose users, a write changes or deletes.
+#[derive(Clone, Copy, Debug)]
+pub enum Touched {
+    /// None, or only new ones.
+    None,
+    /// This one.
+    Session(SessionDigest),
+    /// Those of this user.
+    SessionsOf(UserId),
+    /// Those last seen at this moment or before.
+    SessionsSeenUntil(UnixTime),
+}
+
+/// The sessions that are remembered.
+pub struct SessionCache {
+    wal_index: WalIndex,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The header under which the sessions are in the database as they are here; `None` if nothing can be
+    /// remembered.
+    header: Option<WalIndexHeader>,
+    sessions: Generations,
+    /// Whether a write of ours is under way, which may have committed already.
+    is_writing: bool,
+    /// The last write on the connection that is written on; `None` if there was none.
+    last_write: Option<LastWrite>,
+    /// Whether a commit was seen to change the header. Until then none is relied upon.
+    is_proved: bool,
+    is_closed: bool,
+}
+
+/// What was read after a write.
+#[derive(Clone, Copy)]
+struct LastWrite {
+    header: WalIndexHeader,
+    data_version: i64,
+}
+
+impl SessionCache {
+    /// A cache that stands at nothing yet.
+    pub fn new(wal_index: WalIndex) -> Self {
+        Self {
+            wal_index,
+            state: Mutex::default(),
+        }
+    }
+
+    /// A session that is in the database like this at this moment; `None` if the database must be asked.
+    pub fn find(&self, digest: &SessionDigest) -> Option<StoredSession> {
+        let header = self.wal_index.header()?;
+        let mut state = self.state();
+        if state.header == Some(header) {
+            state.sessions.get(digest)
+        } else {
+            None
+        }
+    }
+
+    /// Call this before a query for sessions, and give what it returns to [`remember`](Self::remember).
+    pub fn begin_look_up(&self) -> Option<WalIndexHeader> {
+        let mut state = self.state();
+        let header = self.wal_index.header()?;
+        // A write of ours that is under way may have committed, and tells when it is finished.
+        let is_usable = state.is_proved && !state.is_writing && !state.is_closed;
+        if state.header != Some(header) && is_usable {
+            state.stand_at(Some(header));
+        }
+        Some(header)
+    }
+
+    /// Remembers sessions that a query found, before which the header was this one.
+    pub fn remember(
+        &self,
+        header: Option<WalIndexHeader>,
+        sessions: impl Iterator<Item = (SessionDigest, StoredSession)>,
+    ) {
+        let mut state = self.state();
+        if header.is_some() && state.header == header {
+            for (digest, session) in sessions {
+                state.sessions.insert(digest, session);
+            }
+        }
+    }
+
+    /// Notes that writes go through a new connection, which tells nothing of those before it.
+    pub fn connection_changed(&self) {
+        self.state().last_write = None;
+    }
+
+    /// Call this before each write, on the only connection that there is to write on, and
+    /// [`finish`](WriteInProgress::finish) what it returns once the write has succeeded.
+    pub fn begin_write(&self) -> WriteInProgress<'_> {
+        self.state().is_writing = true;
+        WriteInProgress {
+            cache: self,
+            header_before: self.wal_index.header(),
+        }
+    }
+
+    /// Forgets everything for good.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.stand_at(None);
+        state.is_closed = true;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in it panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Forgets everything, and stands at this header from now on.
+    fn stand_at(&mut self, header: Option<WalIndexHeader>) {
+        self.sessions = Generations::default();
+        self.header = header;
+    }
+}
+
+/// A write that is under way until this is dropped.
+pub struct WriteInProgress<'a> {
+    cache: &'a SessionCache,
+    header_before: Option<WalIndexHeader>,
+}
+
+impl WriteInProgress<'_> {
+    /// Follows the commits of the write, if nobody else has committed since the one before.
+    ///
+    /// # Errors
+    ///
+    /// Then the connection must not be used any more.
+    pub async fn finish(
+        self,
+        connection: &mut AnyConnection,
+        touched: Touched,
+    ) -> sqlx::Result<()> {
+        // In this order: a commit that comes after the header is not in what the version is asked of.
+        let header = self.cache.wal_index.header();
+        let version = sqlx::query("PRAGMA data_version").fetch_one(connection);
+        let data_version = version.await?.try_get(0)?;
+
+        let mut state = self.cache.state();
+        state.is_proved |= header.is_some() && header != self.header_before;
+        let are_all_ours = state.last_write.is_some_and(|last| {
+            last.data_version == data_version && Some(last.header) == state.header
+        });
+        if are_all_ours && header.is_some() {
+            state.sessions.forget(touched);
+            state.header = header;
+        } else {
+            state.stand_at(None);
+        }
+        state.last_write = header.map(|header| LastWrite {
+            header,
+            data_version,
+        });
+        Ok(())
+    }
+}
+
+impl Drop for WriteInProgress<'_> {
+    fn drop(&mut self) {
+        self.cache.state().is_writing = false;
+    }
+}
+
+/// Sessions in the order of their last use, roughly: those not used while a whole generation came up are
+/// forgotten.
+#[derive(Default)]
+struct Generations {
+    young: HashMap<SessionDigest, StoredSession>,
+    old: HashMap<SessionDigest, StoredSession>,
+}
+
+impl Generations {
+    fn get(&mut self, digest: &SessionDigest) -> Option<StoredSession> {
+        if let Some(session) = self.young.get(digest) {
+            return Some(session.clone());
+        }
+        let session = self.old.remove(digest)?;
+        self.insert(*digest, session.clone());
+        Some(session)
+    }
+
+    fn insert(&mut self, digest: SessionDigest, session: StoredSession) {
+        if session.user.email.as_str().len() > MAX_ADDRESS_BYTES {
+            return;
+        }
+        if self.young.len() >= MAX_IN_GENERATION {
+            self.old = take(&mut self.young);
+        }
+        self.young.insert(digest, session);
+    }
+
+    fn forget(&mut self, touched: Touched) {
+        for generation in [&mut self.young, &mut self.old] {
+            match touched {
+                Touched::None => {}
+                Touched::Session(digest) => {
+                    generation.remove(&digest);
+                }
+                Touched::SessionsOf(user) => {
+                    generation.retain(|_, session| session.user.id != user);
+                }
+                Touched::SessionsSeenUntil(time) => {
+                    generation.retain(|_, session| session.user.last_seen_at > time);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
