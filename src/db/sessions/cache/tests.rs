@@ -205,22 +205,28 @@ async fn a_commit_of_another_during_an_own_write_is_not_taken_for_ours() {
 #[tokio::test]
 async fn while_an_own_write_has_committed_and_is_not_finished_the_database_is_asked() {
     let database = TestDatabase::new().await;
-    let digest = database.remembered().await;
+    let [deleted, kept] = [database.remembered().await, database.remembered().await];
     let connections = database.db.connections.clone();
-    let write = connections.write(Touched::Session(digest), async |connection| {
-        connection.execute("DELETE FROM sessions").await?;
-        assert!(!database.is_remembered(digest));
-        assert!(matches!(database.check(digest).await, Found::Invalid));
+    let write = connections.write(Touched::Session(deleted), async |connection| {
+        let delete = sqlx::query("DELETE FROM sessions WHERE digest = $1");
+        let delete = delete.bind(deleted.as_bytes().to_vec());
+        delete.execute(connection).await?;
+        assert!(!database.is_remembered(deleted));
+        assert!(matches!(database.check(deleted).await, Found::Invalid));
+        assert!(matches!(database.check(kept).await, Found::Valid(_)));
         Ok(())
     });
     write.await.unwrap();
-    assert!(matches!(database.check(digest).await, Found::Invalid));
+    assert!(matches!(database.check(deleted).await, Found::Invalid));
+    // What was asked in between did not empty the cache.
+    assert!(database.is_remembered(kept));
 }
 
 #[tokio::test]
 async fn what_a_write_does_that_fails_or_is_cut_off_is_seen() {
     let database = TestDatabase::new().await;
-    for is_cut_off in [true, false] {
+    for [is_cut_off, is_write_next] in [[true, true], [true, false], [false, true], [false, false]]
+    {
         let digest = database.remembered().await;
         // It says nothing of what it touches, and commits all the same.
         let write = database
@@ -235,6 +241,9 @@ async fn what_a_write_does_that_fails_or_is_cut_off_is_seen() {
             });
         let budget = std::time::Duration::from_millis(50);
         assert!(wait_budget::with(budget, write).await.is_err());
+        if is_write_next {
+            database.write_something_else().await;
+        }
         for _ in 0..3 {
             assert!(!database.is_remembered(digest));
             assert!(matches!(database.check(digest).await, Found::Invalid));
