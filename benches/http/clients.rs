@@ -166,6 +166,64 @@ fn log_in(url: &str) -> impl Fn(&ureq::Agent, u64) -> bool + Send + Sync + 'stat
     }
 }
 
+/// What is written beside session checks.
+#[derive(Clone, Copy, Debug)]
+pub enum Writes {
+    SignUps,
+    /// Of the users of [`log_many_in`], one after the other.
+    Logins,
+}
+
+/// Does something while so many are written a second, each on time. Returns what that returns and how
+/// many there were a second.
+pub fn during_writes<T>(
+    url: &str,
+    writes: Writes,
+    per_second: u32,
+    meanwhile: impl FnOnce() -> T,
+) -> (T, f64) {
+    const CLIENTS: u32 = 4;
+    static NEW_USERS: AtomicU64 = AtomicU64::new(0);
+    let path = match writes {
+        Writes::SignUps => "users",
+        Writes::Logins => "sessions",
+    };
+    let url = format!("{url}/{path}");
+    let period = Duration::from_secs(1) / per_second;
+    let start = Instant::now();
+    let is_over = AtomicBool::new(false);
+    let done = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for first in 0..CLIENTS {
+            let (url, is_over, done) = (&url, &is_over, &done);
+            scope.spawn(move || {
+                let agent = agent();
+                for number in (first..).step_by(CLIENTS as usize) {
+                    let due = start + period * number;
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let email = match writes {
+                        Writes::SignUps => {
+                            let number = NEW_USERS.fetch_add(1, Ordering::Relaxed);
+                            format!("later{number}@example.org")
+                        }
+                        Writes::Logins => format!("user{}@example.org", number % 1000 + 1),
+                    };
+                    assert_eq!(post(&agent, url, FORM, &credentials(&email)).0, 200);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let result = meanwhile();
+        is_over.store(true, Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss)]
+        let rate = done.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64();
+        (result, rate)
+    })
+}
+
 /// How many logins succeed a second with so many at once.
 pub fn logins_per_second(url: &str, at_once: u32, time: Duration) -> f64 {
     closed_loop(at_once, log_in(url), || thread::sleep(time)).0

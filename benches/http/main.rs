@@ -3,6 +3,7 @@
 //! `cargo bench --bench http -- --help` says what can be measured. Needs `wrk`. Every comparison takes
 //! turns for several rounds and reports medians, since the machine is rarely quiet.
 
+mod checks;
 mod clients;
 mod machine;
 mod measure;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use measure::{Table, median};
-use services::{Bare, Service};
+use services::Service;
 
 /// Measures bienvenue over HTTP and prints tables. Without an option: session checks, logins and
 /// memory, on SQLite, and on PostgreSQL where it is installed.
@@ -40,7 +41,7 @@ struct Arguments {
     /// 3 GB of disk)
     #[arg(long)]
     growth: bool,
-    /// Measure only what has this in its name: profile, logins, flood, footprint
+    /// Measure only what has this in its name: profile, writes, in-use, logins, flood, footprint
     #[arg(long, default_value = "")]
     only: String,
     /// Given by cargo
@@ -62,7 +63,13 @@ fn main() {
     machine::print();
     let wanted = |name: &str| name.contains(&arguments.only);
     if wanted("profile") {
-        profile(arguments.rounds, turn, arguments.peers);
+        checks::profile(arguments.rounds, turn, arguments.peers);
+    }
+    if wanted("writes") {
+        checks::writes(arguments.rounds, turn);
+    }
+    if wanted("in-use") {
+        checks::in_use(arguments.rounds, turn);
     }
     if wanted("logins") {
         logins(arguments.rounds, turn);
@@ -74,114 +81,8 @@ fn main() {
         footprint();
     }
     if arguments.growth {
-        growth(arguments.rounds, turn);
+        checks::growth(arguments.rounds, turn);
     }
-}
-
-/// Something whose session checks are measured, and what was measured in each round.
-struct Contestant {
-    name: String,
-    url: String,
-    cookies: Vec<String>,
-    process: u32,
-    /// Session checks a second.
-    rates: Vec<f64>,
-    /// The time of a core that its processes take for one, in microseconds.
-    costs: Vec<f64>,
-}
-
-impl Contestant {
-    fn new(name: &str, url: &str, cookies: &[String], process: u32) -> Self {
-        Self {
-            name: name.to_owned(),
-            url: url.to_owned(),
-            cookies: cookies.to_vec(),
-            process,
-            rates: Vec::new(),
-            costs: Vec::new(),
-        }
-    }
-
-    fn take_turn(&mut self, turn: Duration) {
-        let before = machine::seconds_of_cores(self.process);
-        let rate = clients::wrk(&self.url, &self.cookies, 64, turn);
-        let took = machine::seconds_of_cores(self.process) - before;
-        self.rates.push(rate);
-        self.costs.push(took * 1e6 / (rate * turn.as_secs_f64()));
-    }
-}
-
-/// Session checks against a route that does nothing, and against other services. The load generator
-/// takes its share of the same cores, which weighs most on the fastest, so besides how many there are
-/// a second it is told what one costs.
-fn profile(rounds: usize, turn: Duration, with_peers: bool) {
-    let bare = Bare::start();
-    let sqlite = services::sqlite(&[]);
-    let quiet = services::sqlite(&["--log", "warn"]);
-    let cluster = postgres::Cluster::start_durable();
-    let postgres = cluster
-        .as_ref()
-        .map(|cluster| services::postgres(cluster, &[]));
-    let peers = if with_peers {
-        peers::start_all()
-    } else {
-        Vec::new()
-    };
-
-    let in_one_process = |name: &str, url: &str| {
-        let url = format!("{url}/profile");
-        Contestant::new(name, &url, &bare.cookies, bare.process_id())
-    };
-    let program = |name: &str, service: &Service| {
-        let url = format!("{}/profile", service.url);
-        Contestant::new(name, &url, &service.log_many_in(1000), service.process_id())
-    };
-    let mut contestants = vec![
-        in_one_process("bare axum route", &bare.url),
-        in_one_process("bienvenue, SQLite", &bare.service_url),
-        program("the program, SQLite", &sqlite),
-        program("the program, SQLite, --log warn", &quiet),
-    ];
-    if let Some(service) = &postgres {
-        contestants.push(program(
-            "the program, PostgreSQL (whose own time is not in it)",
-            service,
-        ));
-    }
-    for peer in &peers {
-        let url = format!("{}{}", peer.url, peer.profile);
-        let contestant = Contestant::new(&peer.name, &url, &peer.cookies, peer.process_id());
-        contestants.push(contestant);
-    }
-    for _ in 0..rounds {
-        for contestant in &mut contestants {
-            contestant.take_turn(turn);
-        }
-    }
-
-    let mut table = Table::new(
-        "Session checks: GET /profile, 64 connections",
-        &[
-            "",
-            "requests/s",
-            "of the bare route",
-            "the program with --log warn is",
-            "µs of a core each",
-            "of the program with --log warn",
-        ],
-    );
-    let [bare, ours] = [&contestants[0], &contestants[3]];
-    for one in &contestants {
-        table.row(&[
-            one.name.clone(),
-            format!("{:.0}", median(&one.rates)),
-            measure::ratios(&one.rates, &bare.rates),
-            format!("{} ×", measure::ratios(&ours.rates, &one.rates)),
-            format!("{:.1}", median(&one.costs)),
-            format!("{} ×", measure::ratios(&one.costs, &ours.costs)),
-        ]);
-    }
-    table.print();
 }
 
 /// Logins and sign-ups against what a core can hash one by one.
@@ -356,42 +257,5 @@ fn footprint() {
         "the program, stripped",
         [format!("{:.1} MB", measure::mb(bytes)), String::new()],
     );
-    table.print();
-}
-
-/// Session checks with ten thousand and with ten million users and sessions.
-fn growth(rounds: usize, turn: Duration) {
-    let mut table = Table::new(
-        &format!(
-            "Growth: GET /profile, SQLite, 64 connections, one by one through {} random sessions, or \
-             all, from another one on in each turn",
-            services::KNOWN
-        ),
-        &[
-            "users and sessions",
-            "requests/s",
-            "of the smallest",
-            "bytes per user",
-            "bytes per session",
-        ],
-    );
-    let sizes = [10_000, 1_000_000, 10_000_000];
-    let grown: Vec<_> = sizes.iter().map(|size| services::grown(*size)).collect();
-    let mut rates = vec![Vec::new(); sizes.len()];
-    for _ in 0..rounds {
-        for (grown, rates) in grown.iter().zip(&mut rates) {
-            let url = format!("{}/profile", grown.service.url);
-            rates.push(clients::wrk(&url, &grown.cookies, 64, turn));
-        }
-    }
-    for ((size, grown), list) in sizes.iter().zip(&grown).zip(&rates) {
-        table.row(&[
-            size.to_string(),
-            format!("{:.0}", median(list)),
-            measure::ratios(list, &rates[0]),
-            format!("{:.0}", grown.bytes_per_user),
-            format!("{:.0}", grown.bytes_per_session),
-        ]);
-    }
     table.print();
 }

@@ -236,28 +236,24 @@ pub fn serve_bare(database_url: &str) {
     });
 }
 
-/// To how many of the sessions of a [`Grown`] database the cookies are known: more than are checked in
-/// one turn.
-pub const KNOWN: u32 = 500_000;
-
 /// The program on a database with very many users, a session each.
 pub struct Grown {
     pub service: Service,
-    /// Of some of them, at random.
+    /// Of those that are known.
     pub cookies: Vec<String>,
     pub bytes_per_user: f64,
     pub bytes_per_session: f64,
 }
 
-/// Fills a database as the program would have, but faster.
+/// Fills a database as the program would have, but faster. The cookies of at most so many sessions are
+/// known, spread over all.
 #[expect(clippy::cast_precision_loss)]
-pub fn grown(users: u32) -> Grown {
+pub fn grown(users: u32, known: u32, options: &[&str]) -> Grown {
     let folder = tempfile::tempdir_in(ON_DISK).expect("a folder");
     let file = folder.path().join("bienvenue.db");
     let url = format!("sqlite:{}", file.display());
-    let known: Vec<SessionId> = (0..KNOWN.min(users))
-        .map(|_| SessionId::new(&OsRandom))
-        .collect();
+    let known = known.min(users);
+    let sessions: Vec<SessionId> = (0..known).map(|_| SessionId::new(&OsRandom)).collect();
     let size = || std::fs::metadata(&file).map_or(0, |file| file.len());
     let (empty, with_users, with_sessions) = block_on(async {
         let db = Db::open(&url.parse().expect("a URL"))
@@ -287,17 +283,17 @@ pub fn grown(users: u32) -> Grown {
         let with_users = size();
         // All in one transaction: there are too many for one each.
         connection.execute("BEGIN").await.expect("a transaction");
-        for (session, number) in known.iter().zip(1_i64..) {
+        for (session, number) in sessions.iter().zip(1_i64..) {
             sqlx::query("INSERT INTO sessions VALUES ($1, $2, 1, unixepoch(), unixepoch())")
                 .bind(session.digest().as_bytes().to_vec())
                 // Spread over all users.
-                .bind(number * i64::from(users / KNOWN.min(users)))
+                .bind(number * i64::from(users / known))
                 .execute(&mut connection)
                 .await
                 .expect("a session");
         }
         connection.execute("COMMIT").await.expect("a commit");
-        let others = users - KNOWN.min(users);
+        let others = users - known;
         let add_sessions = format!(
             "INSERT INTO sessions {numbers}
              SELECT randomblob(32), n, 1, unixepoch(), unixepoch() FROM numbers LIMIT {others}"
@@ -318,8 +314,8 @@ pub fn grown(users: u32) -> Grown {
         (empty, with_users, size())
     });
     Grown {
-        service: Service::start(&url, &[], Some(folder)),
-        cookies: known
+        service: Service::start(&url, options, Some(folder)),
+        cookies: sessions
             .iter()
             .map(|id| format!("session_id={}", id.reveal()))
             .collect(),
