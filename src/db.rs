@@ -5,6 +5,7 @@
 //!
 //! - `users`, `sessions`, `reset_tokens`, `rate_limits`, `outbox`: each has the statements of
 //!   its tables, what they are used for, and the worker that runs many of them at once.
+//!   `sessions::cache` remembers sessions; every write says which ones it touches.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
 //! - `batch`: a queue whose worker does what waits together.
 //! - `connection`: connections, each used for one piece of work at a time.

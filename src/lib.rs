@@ -31,7 +31,8 @@
 //!   rates, and why that locks no owner out; `outbox` when mails are sent, how
 //!   often to one address, and when again; `audit` the audit lines.
 //! - [`db`]: a file for each table: its statements, its methods, its worker; `users` also has what ends
-//!   with a password, such as all sessions. `engine` has what differs
+//!   with a password, such as all sessions; `sessions::cache` remembers sessions, and says why the answers
+//!   are the database's. `engine` has what differs
 //!   between SQLite and PostgreSQL: settings and number of connections; `engine::open` opens the database.
 //! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`bcrypt`), several
 //!   at once, on threads of its own.

@@ -314,8 +314,8 @@ fn ask_for_profile(stream: &mut TcpStream, cookie: &str) {
     stream.write_all(request.as_bytes()).expect("a request");
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
-    // The body is one JSON object.
-    while !answer.ends_with(b"}") {
+    // The body is one JSON object and a newline.
+    while !answer.ends_with(b"}\n") {
         let bytes = stream.read(&mut buffer).expect("an answer");
         assert!(bytes > 0, "the connection broke");
         answer.extend_from_slice(&buffer[..bytes]);

@@ -25,8 +25,9 @@
 //!    ([`Touched`]). After a write ([`WriteInProgress::finish`]) the header is read, and then SQLite is
 //!    asked for the connection's `data_version`, which changes if and only if another connection has
 //!    committed (<https://www.sqlite.org/pragma.html#pragma_data_version>). If it is what it was after
-//!    the write before, and the cache stands at the header of that moment, then all commits up to the
-//!    header just read were ours: what they touched is forgotten, and the cache stands at this header.
+//!    the write before, then all commits between the two were ours: what they touched is forgotten, and
+//!    the cache stands at the header just read. It stood at none from before: the write before set it,
+//!    or a look-up between the two, for while a write is under way a look-up sets none.
 //! 5. Any doubt empties the cache: another connection has committed, the header cannot be read, or the
 //!    write was the first on its connection. After a write that failed or was cut off the connection is
 //!    closed, so the next one is the first on another.
@@ -104,18 +105,12 @@ struct State {
     sessions: Generations,
     /// Whether a write of ours is under way, which may have committed already.
     is_writing: bool,
-    /// The last write on the connection that is written on; `None` if there was none.
-    last_write: Option<LastWrite>,
+    /// The `data_version` after the last write; `None` if there was none on the connection that is written
+    /// on.
+    last_data_version: Option<i64>,
     /// Whether a commit was seen to change the header. Until then none is relied upon.
     is_proved: bool,
     is_closed: bool,
-}
-
-/// What was read after a write.
-#[derive(Clone, Copy)]
-struct LastWrite {
-    header: WalIndexHeader,
-    data_version: i64,
 }
 
 impl SessionCache {
@@ -166,7 +161,7 @@ impl SessionCache {
 
     /// Notes that writes go through a new connection, which tells nothing of those before it.
     pub fn connection_changed(&self) {
-        self.state().last_write = None;
+        self.state().last_data_version = None;
     }
 
     /// Call this before each write, on the only connection that there is to write on, and
@@ -224,19 +219,14 @@ impl WriteInProgress<'_> {
 
         let mut state = self.cache.state();
         state.is_proved |= header.is_some() && header != self.header_before;
-        let are_all_ours = state.last_write.is_some_and(|last| {
-            last.data_version == data_version && Some(last.header) == state.header
-        });
+        let are_all_ours = state.last_data_version == Some(data_version);
         if are_all_ours && header.is_some() {
             state.sessions.forget(touched);
             state.header = header;
         } else {
             state.stand_at(None);
         }
-        state.last_write = header.map(|header| LastWrite {
-            header,
-            data_version,
-        });
+        state.last_data_version = Some(data_version);
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use sqlx::{Connection, Executor};
 use tempfile::TempDir;
 
@@ -24,6 +26,7 @@ struct TestDatabase {
     db: Db,
     user: User,
     foreign: AnyConnection,
+    url: String,
     _folder: TempDir,
 }
 
@@ -39,6 +42,7 @@ impl TestDatabase {
             db,
             user: user.unwrap(),
             foreign: AnyConnection::connect(&url).await.unwrap(),
+            url,
             _folder: folder,
         }
     }
@@ -199,6 +203,35 @@ async fn a_commit_of_another_during_an_own_write_is_not_taken_for_ours() {
         database.write_something_else().await;
         assert!(!database.is_remembered(digest), "{is_before}");
         assert!(matches!(database.check(digest).await, Found::Invalid));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_another_at_any_moment_of_an_own_write_is_not_taken_for_ours() {
+    const ROUNDS: u32 = 1_000;
+    let database = TestDatabase::new().await;
+    let mut foreign = AnyConnection::connect(&database.url).await.unwrap();
+    // The time that an own write takes is what the others are spread over.
+    let started = Instant::now();
+    database.write_something_else().await;
+    let mut write_takes = started.elapsed();
+    for round in 0..ROUNDS {
+        let digest = database.remembered().await;
+        let pause = write_takes * (round % 50) / 40;
+        let delete = tokio::spawn(async move {
+            let started = Instant::now();
+            // A timer would be too coarse.
+            while started.elapsed() < pause {
+                std::hint::spin_loop();
+            }
+            foreign.execute("DELETE FROM sessions").await.unwrap();
+            foreign
+        });
+        let started = Instant::now();
+        database.write_something_else().await;
+        write_takes = (write_takes * 7 + started.elapsed()) / 8;
+        foreign = delete.await.unwrap();
+        assert!(!database.is_remembered(digest), "round {round}");
     }
 }
 
