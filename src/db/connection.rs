@@ -294,6 +294,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_on_which_later_work_failed_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path()).await;
+        mark(&pool).await;
+        let done = pool.with_connection(&pool.0.writer, async |guard| {
+            guard.work(async |_| Ok(())).await?;
+            let failed = guard.work(async |_| Err::<(), _>(sqlx::Error::RowNotFound));
+            assert!(failed.await.is_err());
+            Ok(())
+        });
+        assert!(done.await.is_ok());
+        assert!(!is_marked(&pool).await);
+    }
+
+    #[tokio::test]
     async fn a_connection_on_which_work_is_cut_off_is_closed() {
         let folder = tempfile::tempdir().unwrap();
         let pool = pool(folder.path()).await;

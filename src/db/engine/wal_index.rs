@@ -18,6 +18,17 @@ const IS_INITIALIZED: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalIndexHeader([u8; LENGTH]);
 
+impl WalIndexHeader {
+    /// The header by its two copies; `None` if it was never written or is being written.
+    #[cfg(any(target_os = "linux", test))]
+    fn from_copies(copies: &[u8; 2 * LENGTH]) -> Option<Self> {
+        let (first, second) = copies.split_at(LENGTH);
+        // A writer writes the second one first.
+        let is_whole = first == second && first[IS_INITIALIZED] == 1;
+        is_whole.then(|| Self(first.try_into().unwrap_or([0; LENGTH])))
+    }
+}
+
 /// The index of a log, the file `-shm`, to read its header from.
 pub struct WalIndex {
     /// Never closed: closing any descriptor of the file would drop the locks that SQLite holds on it
@@ -47,15 +58,32 @@ impl WalIndex {
         use std::os::unix::fs::FileExt;
         let mut headers = [0; 2 * LENGTH];
         self.file.read_exact_at(&mut headers, 0).ok()?;
-        let (first, second) = headers.split_at(LENGTH);
-        // A writer writes the second one first.
-        let is_whole = first == second && first[IS_INITIALIZED] == 1;
-        is_whole.then(|| WalIndexHeader(first.try_into().unwrap_or([0; LENGTH])))
+        WalIndexHeader::from_copies(&headers)
     }
 
     /// The same.
     #[cfg(not(target_os = "linux"))]
     pub fn header(&self) -> Option<WalIndexHeader> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_counts_if_it_is_written_and_its_copies_are_equal() {
+        let mut copies = [7; 2 * LENGTH];
+        assert!(WalIndexHeader::from_copies(&copies).is_none());
+        for copy in [0, LENGTH] {
+            copies[copy + IS_INITIALIZED] = 1;
+        }
+        assert!(WalIndexHeader::from_copies(&copies).is_some());
+        for place in 0..2 * LENGTH {
+            let mut torn = copies;
+            torn[place] = 9;
+            assert!(WalIndexHeader::from_copies(&torn).is_none(), "{place}");
+        }
     }
 }
