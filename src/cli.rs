@@ -1,8 +1,8 @@
 //! The command line: a file for each command, of which `serve` is the default.
 //!
 //! - `serve`: puts the rooms together and serves; `shutdown`: until when.
-//! - `print`: the manual page and completions.
-//! - `options`: flags, environment variables, defaults.
+//! - `print`: the settings, the manual page and completions.
+//! - `options`: flags, environment variables, the configuration file, defaults.
 //! - `logging`: the log on standard error.
 
 #![expect(
@@ -11,7 +11,8 @@
 )]
 
 use std::ffi::OsString;
-use std::process::{self, ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -22,6 +23,8 @@ mod print;
 mod serve;
 mod shutdown;
 
+use options::config_file::{self, ConfigFile};
+use options::effective::{self, Effective};
 use options::{ServeOptions, environment, secret};
 use print::Printed;
 
@@ -31,8 +34,9 @@ use print::Printed;
 /// bienvenue.db of the current folder, which it creates. Stop it with Ctrl-C or SIGTERM: requests
 /// that have arrived are answered first.
 ///
-/// Every option can also be set by the environment variable beside it; the option wins. Times are
-/// written like 90s, 30m, 12h or 14d, and rates like 10/m, 5/15m or 100/h: so many at once, and as
+/// Every option can also be set by the environment variable beside it, and in a configuration file by
+/// its name without the dashes (--config). The option wins over the variable, the variable over the
+/// file, and the file over the default. Times are written like 90s, 30m, 12h or 14d, and rates like 10/m, 5/15m or 100/h: so many at once, and as
 /// many again evenly over the time. The rate off is no limit.
 #[derive(Debug, Parser)]
 #[command(
@@ -62,7 +66,7 @@ struct CommandLine {
 enum Command {
     /// Serve, which is also done without a command
     Serve(Box<ServeOptions>),
-    /// Print what is installed beside the program
+    /// Print the configuration, the manual page or completions
     #[command(subcommand)]
     Print(Printed),
 }
@@ -70,39 +74,93 @@ enum Command {
 /// Runs the command that the command line asks for.
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match read(&arguments) {
-        Ok(Command::Serve(options)) => serve::run(&options),
-        Ok(Command::Print(printed)) => print::run(printed, CommandLine::command()),
-        Err(error) => {
-            // Without a terminal to print on, the exit code says it.
-            let _ = error.print();
-            if error.use_stderr() {
-                let text = error.render().to_string();
-                for line in environment::sources(&CommandLine::command(), &arguments, &text) {
-                    eprintln!("{line}");
-                }
+    match read(&arguments, Path::new(config_file::DEFAULT_FILE)) {
+        Ok(request) => match request.command {
+            Command::Serve(options) => serve::run(&options),
+            Command::Print(printed) => {
+                print::run(&printed, command(), &request.settings, &request.file)
             }
-            process::exit(error.exit_code())
-        }
+        },
+        Err(refusal) => refusal.print(),
     }
 }
 
-/// Reads these arguments and the environment. The error is what is wrong, or the help that was asked
-/// for.
-fn read(arguments: &[OsString]) -> Result<Command, clap::Error> {
-    let command = environment::overridden_by(CommandLine::command(), arguments);
-    let matches = command.try_get_matches_from(arguments);
-    let matches = matches.map_err(secret::hide_passwords)?;
-    let line = CommandLine::from_arg_matches(&matches).map_err(secret::hide_passwords)?;
+/// The command line, with what all commands take.
+fn command() -> clap::Command {
+    config_file::with_option(CommandLine::command())
+}
+
+/// What is to be run.
+struct Request {
+    command: Command,
+    /// The settings of the command.
+    settings: Vec<Effective>,
+    /// The configuration file that they are out of.
+    file: ConfigFile,
+}
+
+/// What is wrong with the command line or with what it is read with, or the help that was asked for.
+#[derive(Debug)]
+struct Refusal {
+    error: clap::Error,
+    /// Which options that the error is about do not come from the command line, a line for each.
+    sources: Vec<String>,
+}
+
+impl Refusal {
+    /// An error of `clap`, or of reading what came from it.
+    fn new(error: clap::Error, arguments: &[OsString], file: &ConfigFile) -> Self {
+        let error = secret::hide_passwords(error);
+        let mut sources = Vec::new();
+        if error.use_stderr() {
+            let text = error.render().to_string();
+            sources = environment::sources(&command(), arguments, &text);
+            sources.extend(file.sources(&text));
+        }
+        Self { error, sources }
+    }
+
+    /// Any other reason.
+    fn because(reason: &str, arguments: &[OsString], file: &ConfigFile) -> Self {
+        let error = command().error(ErrorKind::ArgumentConflict, reason);
+        Self::new(error, arguments, file)
+    }
+
+    /// Prints it where it belongs.
+    fn print(&self) -> ExitCode {
+        // Without a terminal to print on, the exit code says it.
+        let _ = self.error.print();
+        for line in &self.sources {
+            eprintln!("{line}");
+        }
+        ExitCode::from(if self.error.use_stderr() { 2 } else { 0 })
+    }
+}
+
+/// Reads these arguments, the environment and the configuration file: the one that they name, or else this
+/// one if it is there.
+fn read(arguments: &[OsString], default_file: &Path) -> Result<Request, Refusal> {
+    let known = command();
+    let mut command = environment::overridden_by(known.clone(), arguments);
+    let file = ConfigFile::read(&command, &known, arguments, default_file)
+        .map_err(|reason| Refusal::because(&reason, arguments, &ConfigFile::default()))?;
+    let refused = |error| Refusal::new(error, arguments, &file);
+    let matches = command.try_get_matches_from_mut(file.add_to(arguments));
+    let matches = matches.map_err(refused)?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(refused)?;
     let command = line
         .command
         .unwrap_or_else(|| Command::Serve(line.serve.into()));
-    if let Command::Serve(options) = &command
+    if let Command::Serve(options) | Command::Print(Printed::Config(options)) = &command
         && let Err(reason) = options.check()
     {
-        return Err(CommandLine::command().error(ErrorKind::ArgumentConflict, reason));
+        return Err(Refusal::because(&reason, arguments, &file));
     }
-    Ok(command)
+    Ok(Request {
+        settings: effective::settings(&known, &matches, &file),
+        command,
+        file,
+    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@
 //! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
 //!   together; `options` has every flag, environment variable and default, by what they are about:
 //!   `exposure` (public URL, cookie, passwords, proxies), `connections`, `rate_limits`, `mail`, `brand`,
-//!   `database`; `logging` writes the log.
+//!   `database`; and the configuration file (`config_file`), which `print/config` prints. `logging` writes
+//!   the log.
 //! - [`server`]: accepts connections and cuts off clients that are slow or take too much. It serves any
 //!   router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and

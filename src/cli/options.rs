@@ -5,7 +5,8 @@
 //! - `exposure`, `rate_limits`, `connections`, `mail`, `brand`, `database`, `log_filter`: options by what
 //!   they are about.
 //! - `secret`: how options with passwords are read, from a file too, and not repeated.
-//! - `environment`: the variables beside the options.
+//! - `setting`: which options are settings, which the environment and the configuration file can give;
+//!   `environment`: their variables; `config_file`: the file; `effective`: what they come to.
 
 #![expect(
     clippy::doc_markdown,
@@ -27,14 +28,17 @@ use crate::public_url::PublicUrl;
 use crate::server::ConnectionLimits;
 
 mod brand;
+pub mod config_file;
 mod connections;
 mod database;
+pub mod effective;
 pub mod environment;
 mod exposure;
 mod log_filter;
 mod mail;
 mod rate_limits;
 pub mod secret;
+pub mod setting;
 mod time;
 
 pub use mail::MailTransport;
@@ -175,6 +179,7 @@ impl ServeOptions {
     pub fn warnings(&self) -> Vec<String> {
         let names = std::env::vars_os().map(|(name, _)| name);
         let options = Self::augment_args(Command::new("bienvenue"));
+        let options = config_file::with_option(options);
         let mut warnings = environment::unknown(&options, names);
         warnings.extend(self.database.warning());
         warnings.extend(self.mail.warning());
@@ -207,6 +212,15 @@ impl ServeOptions {
             session: self.session_lifetime,
             reset_token: self.reset_token_lifetime,
         }
+    }
+
+    /// What options come to that are not set and whose defaults depend on others, by their names.
+    pub fn derived_defaults(&self) -> Vec<(&'static str, String)> {
+        let idle = humantime::format_duration(self.lifetimes().session_idle).to_string();
+        let mut defaults = vec![("session-idle-timeout", idle.replace(' ', ""))];
+        defaults.extend(self.exposure.derived_defaults());
+        defaults.extend(rate_limits::by_option(&self.limits()));
+        defaults
     }
 
     /// How the service shows itself to those who reach it.

@@ -1,4 +1,4 @@
-//! `bienvenue print …`: what is installed beside the program.
+//! `bienvenue print …`: what is installed beside the program, and the settings (`config`).
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,9 +7,20 @@ use clap::{Command, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use super::options::ServeOptions;
+use super::options::config_file::ConfigFile;
+use super::options::effective::Effective;
+
+mod config;
+
 /// What can be printed.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Printed {
+    /// The value of every option and where it comes from, as a configuration file
+    ///
+    /// Takes the options of serve, reads what serve would read and refuses what it would refuse, with
+    /// status 2. Passwords are left out.
+    Config(Box<ServeOptions>),
     /// The manual page, such as for /usr/share/man/man1/bienvenue.1
     Man,
     /// The completions for a shell
@@ -20,12 +31,24 @@ pub enum Printed {
 }
 
 /// Prints it on standard output.
-pub fn run(printed: Printed, mut command: Command) -> ExitCode {
+///
+/// `command` is the program's, `settings` and `file` are what `config` prints.
+pub fn run(
+    printed: &Printed,
+    mut command: Command,
+    settings: &[Effective],
+    file: &ConfigFile,
+) -> ExitCode {
     let mut text = Vec::new();
     let rendered = match printed {
+        Printed::Config(options) => {
+            let derived = options.derived_defaults();
+            text = config::render(settings, file.path().as_deref(), &derived).into_bytes();
+            Ok(())
+        }
         Printed::Man => Man::new(command).render(&mut text),
         Printed::Completions { shell } => {
-            clap_complete::generate(shell, &mut command, "bienvenue", &mut text);
+            clap_complete::generate(*shell, &mut command, "bienvenue", &mut text);
             Ok(())
         }
     };

@@ -12,12 +12,17 @@ use super::options::MailTransport;
 
 use super::*;
 
+mod config_file;
 mod secrets;
 
 fn parse(arguments: &[&str]) -> Result<ServeOptions, String> {
     let arguments = [&["bienvenue"], arguments].concat();
     let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
-    match read(&arguments).map_err(|error| error.to_string())? {
+    let request = read(&arguments, Path::new("no/such/file"));
+    match request
+        .map_err(|refusal| refusal.error.to_string())?
+        .command
+    {
         Command::Serve(options) => Ok(*options),
         command @ Command::Print(_) => panic!("{command:?}"),
     }
@@ -25,7 +30,7 @@ fn parse(arguments: &[&str]) -> Result<ServeOptions, String> {
 
 #[test]
 fn the_command_line_is_sound() {
-    CommandLine::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]

@@ -45,6 +45,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
+    ("toml_span", &["cli"]),
     ("lettre", &["mail"]),
     ("bcrypt", &["password"]),
 ];

@@ -14,6 +14,7 @@ use crate::on_each_engine;
 use crate::support::Database;
 use crate::support::server::Server;
 
+mod configuration;
 mod databases;
 mod help;
 mod warnings;

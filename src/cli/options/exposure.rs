@@ -93,6 +93,19 @@ impl ExposureOptions {
         }
     }
 
+    /// What options come to that are not set and whose defaults depend on others, by their names.
+    pub fn derived_defaults(&self) -> [(&'static str, String); 2] {
+        let cookie = match self.session_cookie() {
+            SessionCookie::Plain => "plain",
+            SessionCookie::HostOnly => "host",
+        };
+        let min = match self.password_rule() {
+            Some(rule) => rule.min_characters().to_string(),
+            None => "none".to_owned(),
+        };
+        [("session-cookie", cookie.to_owned()), ("password-min", min)]
+    }
+
     /// What is asked of a new password; `None` for nothing.
     pub fn password_rule(&self) -> Option<PasswordRule> {
         match &self.password_min {

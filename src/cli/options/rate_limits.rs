@@ -75,3 +75,19 @@ impl RateLimitOptions {
         }
     }
 }
+
+/// These limits, by the names of their options.
+pub fn by_option(limits: &RateLimits) -> [(&'static str, String); 6] {
+    let rates = [
+        ("login-rate-per-account", limits.logins_per_account),
+        ("login-rate-per-source", limits.logins_per_source),
+        (
+            "successful-login-rate-per-source",
+            limits.successful_logins_per_source,
+        ),
+        ("sign-up-rate-per-source", limits.sign_ups_per_source),
+        ("reset-rate-per-address", limits.resets_per_address),
+        ("reset-rate-per-source", limits.resets_per_source),
+    ];
+    rates.map(|(option, rate)| (option, rate.to_string()))
+}

@@ -1,15 +1,17 @@
 //! Values that hold passwords, out of the command line, the environment or a file.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
+use url::Url;
 
 /// Parses a value that may hold a password. Unlike a plain function, it does not repeat a refused
 /// one on the terminal.
@@ -39,24 +41,25 @@ impl<T: FromStr<Err: fmt::Display>> SecretParser<T> {
     }
 
     /// The option names the file with the value, which may end in a line break and which anyone may
-    /// read.
+    /// read. A relative name may be that of a credential (systemd.exec(5), `LoadCredential=`).
     pub fn of_file() -> Self {
         Self {
-            parse: |path| parse(read(path)?.0.trim_end()),
+            parse: |name| parse_file(name).map(|(value, ..)| value),
             names_file: true,
         }
     }
 }
 
 impl<T: FromStr<Err: fmt::Display>> SecretParser<SecretFile<T>> {
-    /// The option names the file with the value, which may end in a line break.
+    /// The option names the file with the value, which may end in a line break. A relative name may be
+    /// that of a credential.
     pub fn of_secret_file() -> Self {
         Self {
-            parse: |path| {
-                let (text, metadata) = read(path)?;
+            parse: |name| {
+                let (value, path, metadata) = parse_file(name)?;
                 Ok(SecretFile {
-                    value: parse(text.trim_end())?,
-                    warning: warning(path.as_ref(), &metadata),
+                    value,
+                    warning: warning(&path, &metadata),
                 })
             },
             names_file: true,
@@ -68,14 +71,38 @@ fn parse<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-fn read(path: &OsStr) -> Result<(String, Metadata), String> {
-    let read = || -> io::Result<(String, Metadata)> {
-        let mut file = File::open(path)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        Ok((text, file.metadata()?))
+/// The value out of the file of this name, and which file that is.
+fn parse_file<T>(name: &OsStr) -> Result<(T, PathBuf, Metadata), String>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    let credential = credentials
+        .as_ref()
+        .filter(|_| Path::new(name).is_relative())
+        .map(|folder| Path::new(folder).join(name));
+    let (path, nor_there) = match credential {
+        Some(path) if path.exists() => (path, None),
+        other => (PathBuf::from(name), other),
     };
-    read().map_err(|error| format!("cannot read {}: {error}", path.display()))
+    let (text, metadata) = read(&path).map_err(|error| match nor_there {
+        Some(credential) => format!(
+            "cannot read {}, nor is there {}: {error}",
+            path.display(),
+            credential.display()
+        ),
+        None => format!("cannot read {}: {error}", path.display()),
+    })?;
+    let value = parse(text.trim_end());
+    let value = value.map_err(|reason| format!("in {}: {reason}", path.display()))?;
+    Ok((value, path, metadata))
+}
+
+fn read(path: &Path) -> io::Result<(String, Metadata)> {
+    let mut file = File::open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, file.metadata()?))
 }
 
 /// What is wrong with a file that holds a password, if other users can read or change it.
@@ -159,8 +186,20 @@ pub fn hide_passwords(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// Whether a URL has a password, or a private key. What is no URL has none: it is refused as a value, and
+/// not repeated.
+pub fn has_password(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else {
+        return false;
+    };
+    let is_secret = |(name, value): (Cow<str>, Cow<str>)| {
+        name.contains("password") || value.contains("PRIVATE KEY")
+    };
+    url.password().is_some() || url.query_pairs().any(is_secret)
+}
+
 /// A text without what may be a password in it; `None` if there is none.
-fn without_password(text: &str) -> Option<String> {
+pub fn without_password(text: &str) -> Option<String> {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),

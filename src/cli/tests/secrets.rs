@@ -205,7 +205,7 @@ fn variables_that_are_no_settings_are_told_of_with_the_nearest_one() {
         ("BIENVENUE_", Some("is no setting")),
         ("BIENVENUE_COFFEE_MACHINE_ADDRESS", Some("is no setting")),
     ] {
-        let command = CommandLine::command();
+        let command = command();
         let warnings = environment::unknown(&command, [OsString::from(name)]);
         match told {
             None => assert_eq!(warnings, [""; 0]),

@@ -36,7 +36,8 @@ impl Server {
         Self::spawn(command)
     }
 
-    /// The program, in an environment without settings for it.
+    /// The program, in an environment without settings for it, and with an empty configuration file in
+    /// the place of the machine's.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bienvenue"));
         for (name, _) in std::env::vars() {
@@ -44,6 +45,8 @@ impl Server {
                 command.env_remove(name);
             }
         }
+        command.env_remove("CREDENTIALS_DIRECTORY");
+        command.env("BIENVENUE_CONFIG", "/dev/null");
         command
     }
 
