@@ -250,6 +250,22 @@ async fn a_log_that_is_emptied_is_noticed_if_the_file_needs_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_acknowledged_once_the_log_was_cut() {
+    for rest in [0, 1, PAGE] {
+        let app = TestApp::new(Database::sqlite()).await;
+        app.registered(EMAIL, "b4l0u").await;
+        let session = app.logged_in(EMAIL, "b4l0u").await;
+        let log = beside(&file_of(&app.database), "-wal");
+        cut(&log, length(&log) - rest);
+        let reply = app.register("late@example.org", "b4l0u").send().await;
+        assert_eq!(reply.status, 503, "{rest}");
+        app.db.look_after_file().await;
+        assert!(matches!(app.db.lost(), Some(LostDatabase::Cut { .. })));
+        assert_unavailable(&app, &session).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_is_not_hidden_by_the_end_of_the_service() {
     let (database, _) = filled(200).await;
     let server = Server::start(&database.url);

@@ -48,6 +48,11 @@ impl OpenFiles {
         gone.map(|(name, _)| &**name)
     }
 
+    /// The name of the log.
+    pub fn log(&self) -> &Path {
+        &self.0[1].0
+    }
+
     /// Opens the index of the log to read from it. SQLite holds locks on the file, which closing it
     /// would drop.
     #[cfg(target_os = "linux")]

@@ -48,6 +48,7 @@ enum Noted {
 pub struct WatchedFile {
     path: PathBuf,
     files: OpenFiles,
+    wal_index: Option<WalIndex>,
     noted: watch::Sender<Noted>,
 }
 
@@ -59,21 +60,20 @@ impl WatchedFile {
     /// [`Error::Lost`]; what was just written may be lost.
     pub fn ensure_present(&self) -> Result<()> {
         self.ensure_noted_present()?;
-        self.gone().map_or(Ok(()), |lost| Err(Error::Lost(lost)))
+        self.lost().map_or(Ok(()), |lost| Err(Error::Lost(lost)))
     }
 
-    /// The same for the database file alone: a new connection must not write into another.
+    /// That a new connection leads to the same database file, and that its log is whole.
     ///
     /// # Errors
     ///
     /// [`Error::Lost`].
     pub fn ensure_same(&self) -> Result<()> {
         self.ensure_noted_present()?;
-        if self.files.has_database() {
-            Ok(())
-        } else {
-            Err(Error::Lost(LostDatabase::Gone(self.path.clone())))
+        if !self.files.has_database() {
+            return Err(Error::Lost(LostDatabase::Gone(self.path.clone())));
         }
+        self.cut_log().map_or(Ok(()), |lost| Err(Error::Lost(lost)))
     }
 
     /// That the files were there when they were last looked at.
@@ -90,18 +90,34 @@ impl WatchedFile {
 
     /// The index of the log, to read its header; `None` where that cannot be relied upon.
     pub fn wal_index(&self) -> Option<WalIndex> {
-        WalIndex::open(&self.files)
+        self.wal_index
     }
 
-    fn gone(&self) -> Option<LostDatabase> {
-        let name = self.files.first_gone()?;
-        Some(LostDatabase::Gone(name.to_path_buf()))
+    fn lost(&self) -> Option<LostDatabase> {
+        if let Some(name) = self.files.first_gone() {
+            return Some(LostDatabase::Gone(name.to_path_buf()));
+        }
+        self.cut_log()
+    }
+
+    /// How the log was cut, if it was and nothing was written to it since, which makes it long again.
+    fn cut_log(&self) -> Option<LostDatabase> {
+        let log = self.files.log();
+        // What the system does not tell is no proof that something is missing.
+        let missing = self.wal_index?.missing_bytes(|| file::length(log)).ok()?;
+        (missing > 0).then(|| LostDatabase::Cut {
+            path: log.to_path_buf(),
+            missing,
+        })
     }
 
     /// Looks whether the names lead to the files.
     fn look_for_files(&self) {
         let noted = self.noted.borrow().clone();
-        let now = match (noted, self.gone()) {
+        let now = match (noted, self.lost()) {
+            (Noted::Present | Noted::Gone(..), Some(lost @ LostDatabase::Cut { .. })) => {
+                return self.is_cut(lost);
+            }
             (Noted::Present, Some(lost)) => {
                 error!(
                     "{lost}. Until then no request is answered from the database, and in {} s the \
@@ -120,9 +136,7 @@ impl WatchedFile {
         self.noted.send_replace(now);
     }
 
-    fn is_cut(&self, missing: u64) {
-        let path = self.path.clone();
-        let lost = LostDatabase::Cut { path, missing };
+    fn is_cut(&self, lost: LostDatabase) {
         error!("{lost}. The service ends, since what is missing cannot come back");
         self.noted.send_replace(Noted::Lost(lost));
     }
@@ -147,9 +161,11 @@ impl FileWatch {
     /// Begins to watch a database.
     pub async fn start(url: &str, path: &Path) -> sqlx::Result<Self> {
         let connection = connect(url).await?;
+        let files = OpenFiles::of(path)?;
         let file = Arc::new(WatchedFile {
             path: path.to_path_buf(),
-            files: OpenFiles::of(path)?,
+            wal_index: WalIndex::open(&files),
+            files,
             noted: watch::Sender::new(Noted::Present),
         });
         let eye = Arc::new(Mutex::new(Eye {
@@ -178,7 +194,7 @@ impl FileWatch {
     /// How the database was lost, if it is lost now.
     pub fn lost(&self) -> Option<LostDatabase> {
         match &*self.file.noted.borrow() {
-            Noted::Present => self.file.gone(),
+            Noted::Present => self.file.lost(),
             Noted::Gone(lost, _) | Noted::Lost(lost) => Some(lost.clone()),
         }
     }
@@ -268,7 +284,8 @@ impl Eye {
             missing => missing?,
         };
         if missing > 0 {
-            file.is_cut(missing);
+            let path = file.path.clone();
+            file.is_cut(LostDatabase::Cut { path, missing });
             // Left open on purpose. If it were closed, the last connection to be closed would write
             // the log into the file, whose length would then be right and its content zeros.
             std::mem::forget(self.connection.take());

@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 use std::fs::File;
 
+use std::io;
+
 use super::file::OpenFiles;
 
 /// How long a header is. At the start of the index it stands twice
@@ -11,6 +13,15 @@ const LENGTH: usize = 48;
 
 /// Where a header says whether it was written yet.
 const IS_INITIALIZED: usize = 12;
+
+/// Where a header says how long a page is, and how many pages the log holds.
+const PAGE_SIZE: usize = 14;
+const PAGES: usize = 16;
+
+/// How long the header of the log is, and that of each page in it
+/// (<https://www.sqlite.org/fileformat2.html>, 4.1).
+const LOG_HEADER: u64 = 32;
+const PAGE_HEADER: u64 = 24;
 
 /// What a reader who begins now would see, told apart from all that readers have seen before: every
 /// commit writes another header, after its frames and before it is acknowledged. It holds the number
@@ -27,9 +38,26 @@ impl WalIndexHeader {
         let is_whole = first == second && first[IS_INITIALIZED] == 1;
         is_whole.then(|| Self(first.try_into().unwrap_or([0; LENGTH])))
     }
+
+    /// How long the log is at least, in bytes; 0 if it holds nothing.
+    fn log_length(self) -> u64 {
+        let bytes = self.0;
+        let pages = [0, 1, 2, 3].map(|number| bytes[PAGES + number]);
+        let pages = u64::from(u32::from_ne_bytes(pages));
+        let page_size = match u16::from_ne_bytes([bytes[PAGE_SIZE], bytes[PAGE_SIZE + 1]]) {
+            // The only one that two bytes cannot hold.
+            1 => 65_536,
+            size => u64::from(size),
+        };
+        match pages {
+            0 => 0,
+            pages => LOG_HEADER + pages * (PAGE_HEADER + page_size),
+        }
+    }
 }
 
 /// The index of a log, the file `-shm`, to read its header from.
+#[derive(Clone, Copy)]
 pub struct WalIndex {
     /// Never closed: closing any descriptor of the file would drop the locks that SQLite holds on it
     /// in this process (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
@@ -54,7 +82,7 @@ impl WalIndex {
 
     /// The header as it is now; `None` while it is being written.
     #[cfg(target_os = "linux")]
-    pub fn header(&self) -> Option<WalIndexHeader> {
+    pub fn header(self) -> Option<WalIndexHeader> {
         use std::os::unix::fs::FileExt;
         let mut headers = [0; 2 * LENGTH];
         self.file.read_exact_at(&mut headers, 0).ok()?;
@@ -63,8 +91,21 @@ impl WalIndex {
 
     /// The same.
     #[cfg(not(target_os = "linux"))]
-    pub fn header(&self) -> Option<WalIndexHeader> {
+    pub fn header(self) -> Option<WalIndexHeader> {
         None
+    }
+}
+
+impl WalIndex {
+    /// How many bytes are missing at the end of the log, of which `length` says how long it is. SQLite
+    /// writes pages before the header that tells of them, and shortens the log after that tells of none.
+    pub fn missing_bytes(self, length: impl Fn() -> io::Result<u64>) -> io::Result<u64> {
+        let Some(header) = self.header() else {
+            return Ok(0);
+        };
+        let missing = header.log_length().saturating_sub(length()?);
+        let is_still_so = missing > 0 && self.header() == Some(header);
+        Ok(if is_still_so { missing } else { 0 })
     }
 }
 

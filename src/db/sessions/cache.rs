@@ -30,7 +30,8 @@
 //!    or a look-up between the two, for while a write is under way a look-up sets none.
 //! 5. Any doubt empties the cache: another connection has committed, the header cannot be read, or the
 //!    write was the first on its connection. After a write that failed or was cut off the connection is
-//!    closed, so the next one is the first on another.
+//!    closed, so the next one is the first on another. Each of these may also have brought triggers,
+//!    by which a write touches more than it says: while there are any, no write is followed.
 //!
 //! Only sessions that exist are remembered, so a new one touches none. Times are judged at each check.
 //!
@@ -91,6 +92,13 @@ pub enum Touched {
     SessionsSeenUntil(UnixTime),
 }
 
+/// Whether a write to any table can change sessions or users by more than its own statements. Foreign keys
+/// of our own do so only when a user is deleted.
+const HAS_SIDE_EFFECTS: &str = "
+    SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger')
+        OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('users'))
+        OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('sessions') WHERE \"table\" <> 'users')";
+
 /// The sessions that are remembered.
 pub struct SessionCache {
     wal_index: WalIndex,
@@ -106,7 +114,7 @@ struct State {
     /// Whether a write of ours is under way, which may have committed already.
     is_writing: bool,
     /// The `data_version` after the last write; `None` if there was none on the connection that is written
-    /// on.
+    /// on, or if it had side effects.
     last_data_version: Option<i64>,
     /// Whether a commit was seen to change the header. Until then none is relied upon.
     is_proved: bool,
@@ -214,21 +222,27 @@ impl WriteInProgress<'_> {
     ) -> sqlx::Result<()> {
         // In this order: a commit that comes after the header is not in what the version is asked of.
         let header = self.cache.wal_index.header();
-        let version = sqlx::query("PRAGMA data_version").fetch_one(connection);
-        let data_version = version.await?.try_get(0)?;
+        let data_version = number_by(connection, "PRAGMA data_version").await?;
+        let are_all_ours = self.cache.state().last_data_version == Some(data_version);
+        // No write of ours changes that.
+        let has_side_effects = !are_all_ours && number_by(connection, HAS_SIDE_EFFECTS).await? != 0;
 
         let mut state = self.cache.state();
         state.is_proved |= header.is_some() && header != self.header_before;
-        let are_all_ours = state.last_data_version == Some(data_version);
         if are_all_ours && header.is_some() {
             state.sessions.forget(touched);
             state.header = header;
         } else {
             state.stand_at(None);
         }
-        state.last_data_version = Some(data_version);
+        state.last_data_version = (!has_side_effects).then_some(data_version);
         Ok(())
     }
+}
+
+async fn number_by(connection: &mut AnyConnection, question: &'static str) -> sqlx::Result<i64> {
+    let row = sqlx::query(question).fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 impl Drop for WriteInProgress<'_> {

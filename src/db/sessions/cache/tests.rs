@@ -288,6 +288,27 @@ async fn what_a_write_does_that_fails_or_is_cut_off_is_seen() {
 }
 
 #[tokio::test]
+async fn what_triggers_and_other_foreign_keys_change_is_seen() {
+    for side_effect in [
+        "CREATE TRIGGER one AFTER INSERT ON reset_tokens BEGIN DELETE FROM sessions; END",
+        "CREATE TRIGGER one BEFORE UPDATE ON reset_tokens BEGIN DELETE FROM sessions; END",
+        "ALTER TABLE sessions ADD COLUMN token INTEGER REFERENCES reset_tokens ON DELETE CASCADE",
+        "ALTER TABLE users ADD COLUMN token INTEGER REFERENCES reset_tokens ON DELETE CASCADE",
+    ] {
+        let mut database = TestDatabase::new().await;
+        database.write_something_else().await;
+        database.remembered().await;
+        database.foreign.execute(side_effect).await.unwrap();
+        for _ in 0..5 {
+            let digest = database.add_session().await;
+            database.check(digest).await;
+            database.write_something_else().await;
+            assert!(!database.is_remembered(digest), "{side_effect}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_remembered_until_a_commit_was_seen_nor_after_the_end() {
     let database = TestDatabase::new().await;
     let digest = database.remembered().await;
