@@ -35,8 +35,8 @@
 //!   with a password, such as all sessions; `sessions::cache` remembers sessions, and says why the answers
 //!   are the database's. `engine` has what differs
 //!   between SQLite and PostgreSQL: settings and number of connections; `engine::open` opens the database.
-//! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`bcrypt`), several
-//!   at once, on threads of its own.
+//! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`hashing`), several
+//!   at once, on threads of its own; also against the hashes of other programs (`hashing/stored`).
 //! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.
 //! - [`user`], [`email`], [`token`]: a user, an address in its one spelling, the secrets that users hold
 //!   and the digests that are stored. [`source`]: where a request comes from. [`public_url`]: where the
@@ -50,7 +50,8 @@
 //!   people read: of a page in the file of its path, of fields in `app/pages/form.rs`, of refusals in
 //!   `app/pages/messages/texts.rs`, of mails in `mail/message.rs`.
 //! - Defaults: with the options (`cli/options`), but rates in `auth/rate_limit/limits.rs`, the cost of a hash
-//!   in `password/hashing/cost.rs` and the look of pages in `app/pages/theme`.
+//!   in `password/hashing/cost.rs` and the look of pages in `app/pages/theme`. What a stored hash may ask
+//!   for: `password/hashing/bounds.rs`.
 //! - Time limits: of clients `server/limits.rs`, of a request's waits `wait_budget.rs`, of statements
 //!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `cli/serve.rs`, of
 //!   writing the last log lines `cli/logging.rs`.

@@ -8,6 +8,6 @@ mod hashing;
 mod policy;
 mod received;
 
-pub use hashing::{Asker, Cost, Error, Passwords, Verdict};
+pub use hashing::{Asker, Cost, Error, HashKind, Passwords, UnusableHash, Verdict};
 pub use policy::{PasswordRule, WeakPassword};
 pub use received::{InvalidPassword, MAX_BYTES, Password};

@@ -36,7 +36,8 @@ impl Auth {
     }
 
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is
-    /// replaced on the way. The address is `None` if what was given is not one, and so is no user's.
+    /// replaced on the way, and so is one of another function than bcrypt. The address is `None` if what
+    /// was given is not one, and so is no user's.
     ///
     /// # Errors
     ///

@@ -4,35 +4,44 @@
 //! requests. A few threads of the lowest priority, one a core, hash what waits, several passwords at
 //! once (`interleaved`), those who ask in turn (`schedule`); what would wait too long is
 //! refused at once (`queue`).
+//!
+//! Users who were brought along from another system have hashes by other functions (`foreign`) until
+//! their next login. What a stored text is, `stored` says; what it may take, `bounds`.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bcrypt::{BASE_64, HashParts};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha384;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::received::Password;
 use crate::user::HashedPassword;
 
 mod blowfish_tables;
+mod bounds;
 mod cost;
+mod crypt_format;
+mod foreign;
 mod interleaved;
 mod job;
 mod queue;
 mod schedule;
+mod stored;
 
+pub use bounds::UnusableHash;
 pub use cost::Cost;
 pub use job::Asker;
+pub use stored::HashKind;
 
-use interleaved::{Hash, Input, Output};
+use crypt_format::BcryptHash;
+use foreign::ForeignHash;
+use interleaved::{Input, Output};
 use queue::{NotHashed, Queue};
+use stored::StoredHash;
 
 /// How much of a password bcrypt reads, in bytes. It ignores what comes after, and an ignored ending
 /// would let two passwords open one account.
@@ -71,11 +80,13 @@ fn bcrypt_bytes(password: &Password) -> Zeroizing<Vec<u8>> {
 /// What came of checking a password.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is not the password, or there is nothing that it could match.
+    /// It is not the password, or there is no hash.
     Wrong,
+    /// There is a hash that no password can be checked against, for this reason.
+    Unusable(UnusableHash),
     /// It is the password.
     Right {
-        /// The same password hashed at today's cost; `None` if the stored hash has it already.
+        /// The same password hashed by bcrypt at today's cost; `None` if the stored hash is that already.
         stronger: Option<HashedPassword>,
     },
 }
@@ -152,20 +163,26 @@ impl Passwords {
     ) -> Result<HashedPassword, Error> {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
-        let output = self.bcrypt(self.cost, self.cost, password, salt, asker.into());
-        Ok(text(self.cost, salt, output.await?.at_the_end))
+        let input = Input::new(&bcrypt_bytes(password), salt, self.cost);
+        let output = self.bcrypt(self.cost, input, asker.into()).await?;
+        Ok(crypt_format::write(self.cost, salt, output.at_the_end))
     }
 
     /// Checks a password against a stored hash.
     ///
-    /// Without one, with an unreadable one and with a cheaper one, it is one job of the same work: one
-    /// bcrypt at today's cost, right or wrong. So the time of an answer does not tell whether an
-    /// account exists (CWE-208). A dearer one, left from when today's cost was higher, takes longer.
+    /// Without one, with an unusable one and with one of bcrypt at a lower cost, it is one job of the same
+    /// work: one bcrypt at today's cost, right or wrong. So the time of an answer does not tell whether an
+    /// account exists (CWE-208). One at a higher cost, left from when today's cost was that, takes longer.
+    ///
+    /// With a hash of another function, that one bcrypt is made too, and another thread checks the hash
+    /// meanwhile. So the answer comes as late as without an account if two threads are free and the check
+    /// is the shorter of the two. Beside cost 12, the checks of hashes that Werkzeug, Django and
+    /// argon2-cffi make by default take from half as long to just as long. Where the check is longer, the
+    /// answer comes later, until the first login.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`], and whatever keeps bcrypt from running. A malformed hash is not an error
-    /// but [`Verdict::Wrong`].
+    /// [`Error::Busy`], and whatever keeps bcrypt from running.
     pub async fn verify(
         &self,
         password: &Password,
@@ -173,266 +190,73 @@ impl Passwords {
         asker: impl Into<Asker>,
     ) -> Result<Verdict, Error> {
         let asker = asker.into();
-        let Some((stored_cost, stored)) = stored.and_then(readable) else {
-            self.bcrypt(self.cost, self.cost, password, [0; 16], asker)
-                .await?;
-            return Ok(Verdict::Wrong);
-        };
-        let (salt, all) = (stored.get_salt_raw(), stored_cost.max(self.cost));
-        let output = self.bcrypt(all, stored_cost, password, salt, asker).await?;
-        let hash = text(stored_cost, salt, output.at_own_cost);
-        let is_right = hash
-            .as_str()
-            .as_bytes()
-            .ct_eq(stored.to_string().as_bytes());
-        if !bool::from(is_right) {
+        match stored.map(|stored| stored.as_str().parse()) {
+            Some(Ok(StoredHash::Bcrypt(stored))) => {
+                self.verify_bcrypt(password, &stored, asker).await
+            }
+            Some(Ok(StoredHash::Foreign(stored))) => {
+                self.verify_foreign(password, stored, asker).await
+            }
+            Some(Err(reason)) => {
+                self.spend_a_check(password, asker).await?;
+                Ok(Verdict::Unusable(reason))
+            }
+            None => {
+                self.spend_a_check(password, asker).await?;
+                Ok(Verdict::Wrong)
+            }
+        }
+    }
+
+    async fn verify_bcrypt(
+        &self,
+        password: &Password,
+        stored: &BcryptHash,
+        asker: Asker,
+    ) -> Result<Verdict, Error> {
+        let (salt, all) = (stored.salt(), stored.cost.max(self.cost));
+        let input = Input::new(&bcrypt_bytes(password), salt, stored.cost);
+        let output = self.bcrypt(all, input, asker).await?;
+        if !stored.is(output.at_own_cost) {
             return Ok(Verdict::Wrong);
         }
         // The salt stays: it is the same password, and the work was done with it.
-        let stronger = (stored_cost < all).then(|| text(all, salt, output.at_the_end));
+        let is_cheaper = stored.cost < all;
+        let stronger = is_cheaper.then(|| crypt_format::write(all, salt, output.at_the_end));
         Ok(Verdict::Right { stronger })
     }
 
-    /// The hashes of a password at two costs, made by the hashing threads in the rounds of the higher
-    /// one.
-    async fn bcrypt(
+    async fn verify_foreign(
         &self,
-        all: Cost,
-        own: Cost,
         password: &Password,
-        salt: [u8; 16],
+        stored: ForeignHash,
         asker: Asker,
-    ) -> Result<Output, Error> {
-        let input = Input::new(&bcrypt_bytes(password), salt, own);
+    ) -> Result<Verdict, Error> {
+        let check = async { Ok(self.queue.check(asker, stored, password.clone()).await?) };
+        // Made of a wrong password too: without it, the check of a cheap hash would be told by its time.
+        let (stronger, is_right) = tokio::try_join!(self.hash(password, asker), check)?;
+        Ok(if is_right {
+            let stronger = Some(stronger);
+            Verdict::Right { stronger }
+        } else {
+            Verdict::Wrong
+        })
+    }
+
+    /// Takes the time of a check where there is nothing to check.
+    async fn spend_a_check(&self, password: &Password, asker: Asker) -> Result<(), Error> {
+        let input = Input::new(&bcrypt_bytes(password), [0; 16], self.cost);
+        self.bcrypt(self.cost, input, asker).await.map(drop)
+    }
+
+    /// The hashes of an input at its own cost and at that of all, made by the hashing threads in the
+    /// rounds of the higher one.
+    async fn bcrypt(&self, all: Cost, input: Input, asker: Asker) -> Result<Output, Error> {
         let output = self.queue.hash(asker, all, input).await?;
         self.rounds.fetch_add(all.rounds(), Ordering::Relaxed);
         Ok(output)
     }
 }
 
-/// A hash as text.
-fn text(cost: Cost, salt: [u8; 16], hash: Hash) -> HashedPassword {
-    let (salt, hash) = (BASE_64.encode(salt), BASE_64.encode(hash));
-    HashedPassword::new(format!("$2b${:02}${salt}{hash}", cost.0))
-}
-
-/// A stored hash with its cost; `None` for what we do not check: not bcrypt, malformed, of a cost
-/// out of bounds, or `$2x$`, which marks hashes of a broken implementation.
-fn readable(stored: &HashedPassword) -> Option<(Cost, HashParts)> {
-    let text = stored.as_str();
-    let is_known = ["$2a$", "$2b$", "$2y$"]
-        .iter()
-        .any(|version| text.starts_with(version));
-    if !is_known {
-        return None;
-    }
-    let parts = HashParts::from_str(text).ok()?;
-    Some((Cost::new(parts.get_cost())?, parts))
-}
-
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::pin::pin;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::{Context, Wake};
-    use std::thread::{self, Thread};
-
-    use super::*;
-    use crate::source::Source;
-
-    fn password(text: &str) -> Password {
-        text.parse().unwrap()
-    }
-
-    fn passwords(cost: Cost) -> Passwords {
-        Passwords::new(cost, Duration::from_secs(5))
-    }
-
-    fn stored(text: &str) -> HashedPassword {
-        HashedPassword::new(text.to_owned())
-    }
-
-    fn home() -> Source {
-        IpAddr::from(Ipv4Addr::LOCALHOST).into()
-    }
-
-    /// Checks `text` against `hash` and returns the verdict with the rounds that it took.
-    async fn verify_at(cost: u32, text: &str, hash: Option<HashedPassword>) -> (Verdict, u64) {
-        let passwords = passwords(Cost::new(cost).unwrap());
-        let verdict = passwords
-            .verify(&password(text), hash.as_ref(), home())
-            .await
-            .unwrap();
-        (verdict, passwords.rounds_spent())
-    }
-
-    #[tokio::test]
-    async fn a_hash_is_2b_at_the_given_cost_and_verifies() {
-        let passwords = passwords(Cost::new(5).unwrap());
-        let hash = passwords.hash(&password("b4l0u"), home()).await.unwrap();
-        assert!(hash.as_str().starts_with("$2b$05$"));
-
-        let right = passwords
-            .verify(&password("b4l0u"), Some(&hash), home())
-            .await;
-        assert!(matches!(right.unwrap(), Verdict::Right { stronger: None }));
-        let wrong = passwords
-            .verify(&password("b4l0U"), Some(&hash), home())
-            .await;
-        assert!(matches!(wrong.unwrap(), Verdict::Wrong));
-    }
-
-    #[tokio::test]
-    async fn every_byte_counts() {
-        let passwords = passwords(Cost::MIN);
-        for length in [72, 73, 200, 1024] {
-            let start = "x".repeat(length - 1);
-            let chosen = password(&(start.clone() + "y"));
-            let hash = passwords.hash(&chosen, home()).await.unwrap();
-            for (text, is_right) in [
-                (start.clone() + "y", true),
-                (start.clone() + "z", false),
-                (start, false),
-            ] {
-                let text = password(&text);
-                let verdict = passwords.verify(&text, Some(&hash), home()).await;
-                assert_eq!(
-                    matches!(verdict.unwrap(), Verdict::Right { .. }),
-                    is_right,
-                    "{length}"
-                );
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn hashes_of_72_bytes_and_less_are_those_of_any_bcrypt() {
-        for length in [1, 71, 72] {
-            let text = "x".repeat(length);
-            let hash = stored(&bcrypt::hash(&text, 4).unwrap());
-            let (verdict, _) = verify_at(4, &text, Some(hash)).await;
-            assert!(matches!(verdict, Verdict::Right { .. }), "{length}");
-            let hash = passwords(Cost::MIN).hash(&password(&text), home()).await;
-            assert!(bcrypt::verify(&text, hash.unwrap().as_str()).unwrap());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_longer_password_is_hashed_by_its_hmac_as_documented() {
-        // Made with Python's hmac and base64, as the documentation of the key says.
-        let text = "tartiflette ".repeat(7);
-        let letters = "X83f7pVohydZRCbjHR1cYojW/ujGAGDwKOInpYiKY+kOOrNMJfC1yaDgUYwlBk8c";
-        let hash = passwords(Cost::MIN).hash(&password(&text), home()).await;
-        assert!(bcrypt::verify(letters, hash.unwrap().as_str()).unwrap());
-    }
-
-    #[tokio::test]
-    async fn hashes_from_elsewhere_are_read() {
-        // The same 23 bytes under the three names that other programs write.
-        for version in ["2a", "2b", "2y"] {
-            let parts = bcrypt::hash_with_salt("t4rt1fl3tt3", 4, [7; 16]).unwrap();
-            let hash = parts.to_string().replacen("2b", version, 1);
-            let (verdict, _) = verify_at(4, "t4rt1fl3tt3", Some(stored(&hash))).await;
-            assert!(matches!(verdict, Verdict::Right { .. }), "{version}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_published_vector_verifies() {
-        // From the test suite of OpenBSD's bcrypt, as other implementations carry it.
-        let hash = "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i";
-        let (verdict, _) = verify_at(6, "abc", Some(stored(hash))).await;
-        assert!(matches!(verdict, Verdict::Right { stronger: None }));
-    }
-
-    #[tokio::test]
-    async fn a_cheaper_hash_is_made_anew_when_the_password_is_right() {
-        let hash = bcrypt::hash("b4l0u", 4).unwrap();
-        let (verdict, rounds) = verify_at(6, "b4l0u", Some(stored(&hash))).await;
-        let Verdict::Right {
-            stronger: Some(stronger),
-        } = verdict
-        else {
-            panic!("{verdict:?}")
-        };
-        assert!(stronger.as_str().starts_with("$2b$06$"));
-        assert!(bcrypt::verify("b4l0u", stronger.as_str()).unwrap());
-        assert_eq!(rounds, 64);
-    }
-
-    #[tokio::test]
-    async fn a_wrong_password_costs_one_bcrypt_whatever_is_stored() {
-        let sound = bcrypt::hash("b4l0u", 8).unwrap();
-        let cheap = bcrypt::hash("b4l0u", 4).unwrap();
-        let stored_hashes = [
-            stored(&sound),
-            stored(&cheap),
-            stored(""),
-            stored("x"),
-            stored("b4l0u"),
-            stored(&"\u{E9}".repeat(30)),
-            stored(&sound[..59]),
-            stored(&format!("{sound}=")),
-            stored(&sound.replacen("$08$", "$xx$", 1)),
-            stored(&sound.replacen("$08$", "$03$", 1)),
-            stored(&sound.replacen("$08$", "$31$", 1)),
-            stored(&sound.replacen("$2b$", "$2x$", 1)),
-            stored(&sound.replacen("$2b$", "$1$$", 1)),
-        ];
-        for hash in stored_hashes.into_iter().map(Some).chain([None]) {
-            let case = format!("{:?}", hash.as_ref().map(HashedPassword::as_str));
-            let (verdict, rounds) = verify_at(8, "wrong", hash).await;
-            assert!(matches!(verdict, Verdict::Wrong), "{case}");
-            assert_eq!(rounds, 256, "{case}");
-        }
-    }
-
-    #[test]
-    fn a_check_waits_for_one_turn_whatever_is_stored() {
-        let cheap = stored(&bcrypt::hash("b4l0u", 4).unwrap());
-        let sound = stored(&bcrypt::hash("b4l0u", 8).unwrap());
-        for text in ["wrong", "b4l0u"] {
-            for hash in [None, Some(&cheap), Some(&sound)] {
-                let passwords = passwords(Cost(8));
-                let password = password(text);
-                let check = passwords.verify(&password, hash, home());
-                assert_eq!(times_woken(check), 1, "{hash:?}");
-            }
-        }
-    }
-
-    /// Runs a future to its end and counts how often it had to wait.
-    fn times_woken<T>(future: impl Future<Output = T>) -> usize {
-        struct Counter(Thread, AtomicUsize);
-        impl Wake for Counter {
-            fn wake(self: Arc<Self>) {
-                self.1.fetch_add(1, Ordering::Relaxed);
-                self.0.unpark();
-            }
-        }
-        let counter = Arc::new(Counter(thread::current(), AtomicUsize::new(0)));
-        let waker = Arc::clone(&counter).into();
-        let mut future = pin!(future);
-        while future
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_pending()
-        {
-            thread::park();
-        }
-        counter.1.load(Ordering::Relaxed)
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn the_thread_that_serves_does_not_hash() {
-        let passwords = passwords(Cost::MIN);
-        let b4l0u = password("b4l0u");
-        // One thread serves here. If it hashed, the hash would be done at the first look.
-        tokio::select! {
-            biased;
-            _ = passwords.hash(&b4l0u, home()) => panic!("hashed on the serving thread"),
-            () = std::future::ready(()) => {}
-        }
-    }
-}
+mod tests;

@@ -48,6 +48,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("toml_span", &["cli"]),
     ("lettre", &["mail"]),
     ("bcrypt", &["password"]),
+    ("argon2", &["password"]),
+    ("pbkdf2", &["password"]),
+    ("scrypt", &["password"]),
 ];
 
 /// A path that a file mentions.

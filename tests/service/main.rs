@@ -19,6 +19,7 @@ mod e2e;
 #[cfg(target_os = "linux")]
 mod failed_commits;
 mod faults;
+mod foreign_hashes;
 mod headers;
 mod isolation;
 mod logs;

@@ -1,4 +1,8 @@
 //! How much may wait to be hashed, and the threads that do it.
+//!
+//! A thread hashes several passwords at once by bcrypt, or checks one against a foreign hash. So the
+//! memory of foreign hashes is at most 128 MiB for each thread ([`bounds`](super::bounds)), however many
+//! wait.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +14,11 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::cost::Cost;
+use super::foreign::ForeignHash;
 use super::interleaved::{self, Input, MAX_LANES, Output};
-use super::job::{Asker, Displaced, Job};
+use super::job::{Answer, Asker, Displaced, Job, Work};
 use super::schedule::Schedule;
+use crate::password::received::Password;
 
 /// The most that may wait, however cheap they are: the queue is bounded in memory too.
 const MAX_WAITING: usize = 4096;
@@ -73,9 +79,9 @@ impl Queue {
 
     /// Whether a job of this cost by this asker would be let in now.
     pub fn ensure_room(&self, asker: impl Into<Asker>, cost: Cost) -> Result<(), NotHashed> {
-        let shared = &self.shared;
+        let (shared, rounds) = (&self.shared, cost.rounds());
         let mut state = shared.state();
-        if shared.has_room(&mut state, cost) || state.waiting.would_make_room(asker, cost) {
+        if shared.has_room(&mut state, rounds) || state.waiting.would_make_room(asker, rounds) {
             Ok(())
         } else {
             Err(shared.busy())
@@ -90,16 +96,43 @@ impl Queue {
         cost: Cost,
         input: Input,
     ) -> Result<Output, NotHashed> {
-        let (answer, output) = oneshot::channel();
-        let job = Job {
+        let work = |answer| Work::Bcrypt {
             cost,
             input,
-            since: Instant::now(),
             answer,
         };
-        self.shared.admit(asker.into(), job)?;
-        match output.await {
-            Ok(Ok(output)) => Ok(output),
+        self.ask(asker.into(), work).await
+    }
+
+    /// Waits for its turn and says whether the hash is that of the password. A caller that stops waiting
+    /// gives its place up.
+    pub async fn check(
+        &self,
+        asker: impl Into<Asker>,
+        hash: ForeignHash,
+        password: Password,
+    ) -> Result<bool, NotHashed> {
+        let work = |answer| Work::Foreign {
+            hash,
+            password,
+            answer,
+        };
+        self.ask(asker.into(), work).await
+    }
+
+    async fn ask<T>(
+        &self,
+        asker: Asker,
+        work: impl FnOnce(Answer<T>) -> Work,
+    ) -> Result<T, NotHashed> {
+        let (answer, outcome) = oneshot::channel();
+        let job = Job {
+            work: work(answer),
+            since: Instant::now(),
+        };
+        self.shared.admit(asker, job)?;
+        match outcome.await {
+            Ok(Ok(outcome)) => Ok(outcome),
             Ok(Err(Displaced)) => Err(self.shared.busy()),
             Err(_) => Err(NotHashed::Gone),
         }
@@ -144,10 +177,10 @@ impl Shared {
     /// Lets a job wait for its turn, in the place of others if it has a right to that.
     fn admit(&self, asker: Asker, job: Job) -> Result<(), NotHashed> {
         let mut state = self.state();
-        let gone = if self.has_room(&mut state, job.cost) {
+        let gone = if self.has_room(&mut state, job.rounds()) {
             Vec::new()
         } else {
-            let gone = state.waiting.make_room(asker, job.cost);
+            let gone = state.waiting.make_room(asker, job.rounds());
             if gone.is_empty() {
                 return Err(self.busy());
             }
@@ -160,54 +193,78 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether there is room for a job of this cost without others giving way.
-    fn has_room(&self, state: &mut State, cost: Cost) -> bool {
+    /// Whether there is room for a job of so many rounds without others giving way.
+    fn has_room(&self, state: &mut State, rounds: u64) -> bool {
         let speed = self.speed.load(Ordering::Relaxed);
         let longest_wait = u64::try_from(self.longest_wait.as_millis()).unwrap_or(u64::MAX);
         let per_millisecond = (speed * self.threads as u64).div_ceil(1000);
         let most_rounds = longest_wait.saturating_mul(per_millisecond);
-        if !state.has_room(cost, most_rounds) {
+        if !state.has_room(rounds, most_rounds) {
             state.waiting.take_if(Job::is_abandoned);
         }
-        state.has_room(cost, most_rounds)
+        state.has_room(rounds, most_rounds)
     }
 
     /// What a hashing thread does until the queue is dropped.
     fn work(&self) {
         run_at_lowest_priority();
         let lanes = *self.lanes.get_or_init(|| self.count_lanes());
-        while let Some((cost, inputs, answers)) = self.next_batch(lanes) {
-            let started = Instant::now();
-            let outputs = if lanes > 1 {
-                interleaved::hash_together(cost, &inputs)
-            } else {
-                interleaved::hash_by_crate(cost, &inputs)
-            };
-            if inputs.len() == lanes {
-                self.measured(speed(cost, lanes, started.elapsed()));
+        while let Some(batch) = self.next_batch(lanes) {
+            let (mut inputs, mut answers) = (Vec::new(), Vec::new());
+            let mut all = None;
+            for job in batch {
+                // If the asker has gone in the meantime, the outcome is of no use.
+                match job.work {
+                    Work::Bcrypt {
+                        cost,
+                        input,
+                        answer,
+                    } => {
+                        all = Some(cost);
+                        inputs.push(input);
+                        answers.push(answer);
+                    }
+                    Work::Foreign {
+                        hash,
+                        password,
+                        answer,
+                    } => drop(answer.send(Ok(hash.is_of(password.as_str().as_bytes())))),
+                }
             }
-            for (answer, output) in answers.into_iter().zip(outputs) {
-                // If the asker has gone in the meantime, the hash is of no use.
+            let outputs = all.map(|cost| self.bcrypt(cost, &inputs, lanes));
+            for (answer, output) in answers.into_iter().zip(outputs.unwrap_or_default()) {
                 let _ = answer.send(Ok(output));
             }
         }
     }
 
-    /// Takes what to hash next: jobs of one cost, as many as there are lanes, but no more than a
-    /// fair share if other threads are idle. `None` when there will be no more.
-    fn next_batch(&self, lanes: usize) -> Option<(Cost, Vec<Input>, Vec<Answer>)> {
+    /// The hashes of inputs of one cost, in as many lanes at most.
+    fn bcrypt(&self, cost: Cost, inputs: &[Input], lanes: usize) -> Vec<Output> {
+        let started = Instant::now();
+        let outputs = if lanes > 1 {
+            interleaved::hash_together(cost, inputs)
+        } else {
+            interleaved::hash_by_crate(cost, inputs)
+        };
+        if inputs.len() == lanes {
+            self.measured(speed(cost, lanes, started.elapsed()));
+        }
+        outputs
+    }
+
+    /// Takes what to do next: jobs of one cost, as many as there are lanes, but no more than a fair share
+    /// if other threads are idle; or one that is done by itself. `None` when there will be no more.
+    fn next_batch(&self, lanes: usize) -> Option<Vec<Job>> {
         let mut state = self.state();
         loop {
             let share = state.waiting.len().div_ceil(state.idle_threads + 1);
-            if let Some((cost, batch)) = state.waiting.take(share.min(lanes)) {
+            if let Some(batch) = state.waiting.take(share.min(lanes)) {
                 // After the turns: what can be done now is not refused, however late it is.
                 self.sweep(&mut state, Instant::now());
                 if batch.is_empty() {
                     continue;
                 }
-                let (inputs, answers) =
-                    batch.into_iter().map(|job| (job.input, job.answer)).unzip();
-                return Some((cost, inputs, answers));
+                return Some(batch);
             }
             if !state.is_open {
                 return None;
@@ -251,21 +308,16 @@ impl Shared {
 }
 
 impl State {
-    fn has_room(&self, cost: Cost, most_rounds: u64) -> bool {
-        let rounds = self.waiting.rounds().saturating_add(cost.rounds());
+    fn has_room(&self, rounds: u64, most_rounds: u64) -> bool {
+        let rounds = self.waiting.rounds().saturating_add(rounds);
         let jobs = self.waiting.len();
         jobs == 0 || (jobs < MAX_WAITING && rounds <= most_rounds)
     }
 }
 
-type Answer = oneshot::Sender<Result<Output, Displaced>>;
-
-/// Tells the askers that there will be no hash.
+/// Tells the askers that nothing will come of their jobs.
 fn give_way(jobs: Vec<Job>) {
-    for job in jobs {
-        // An asker that has gone needs no answer.
-        let _ = job.answer.send(Err(Displaced));
-    }
+    jobs.into_iter().for_each(Job::displace);
 }
 
 /// The rounds a second of so many lanes that took so long.
@@ -287,192 +339,4 @@ fn run_at_lowest_priority() {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::source::Source;
-    use std::net::IpAddr;
-    use std::pin::pin;
-
-    use tokio::task::JoinSet;
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_mins(1);
-
-    fn cost(number: u32) -> Cost {
-        Cost::new(number).unwrap()
-    }
-
-    fn input(number: u8, cost: Cost) -> Input {
-        Input::new(&[number], [number; 16], cost)
-    }
-
-    fn source(text: &str) -> Source {
-        text.parse::<IpAddr>().unwrap().into()
-    }
-
-    fn home() -> Source {
-        source("127.0.0.1")
-    }
-
-    /// A queue that no thread serves, in which so many jobs of the lowest cost may wait: as many as one
-    /// thread with a round a millisecond does in the longest wait.
-    fn unserved(jobs: u64) -> Arc<Shared> {
-        let shared = Shared::new(1, Duration::from_millis(jobs * Cost::MIN.rounds()));
-        shared.speed.store(1000, Ordering::Relaxed);
-        Arc::new(shared)
-    }
-
-    type Asked = oneshot::Receiver<Result<Output, Displaced>>;
-
-    /// Asks for a hash; says whether it was let in.
-    fn ask(shared: &Shared, source: Source, since: Instant) -> Option<Asked> {
-        let (answer, asked) = oneshot::channel();
-        let job = Job {
-            cost: Cost::MIN,
-            input: input(1, Cost::MIN),
-            since,
-            answer,
-        };
-        shared.admit(source.into(), job).is_ok().then_some(asked)
-    }
-
-    /// Asks for a hash and does not wait for it. Says whether it was let in.
-    async fn ask_and_leave(queue: &Queue, cost: Cost) -> bool {
-        let mut asked = pin!(queue.hash(home(), cost, input(0, cost)));
-        tokio::select! {
-            biased;
-            refused = &mut asked => refused.is_ok(),
-            () = std::future::ready(()) => true,
-        }
-    }
-
-    #[tokio::test]
-    async fn every_asker_gets_its_own_hash_whatever_the_costs_and_sources_around_it() {
-        let queue = Arc::new(Queue::start(LONG));
-        let mut hashes = JoinSet::new();
-        for number in 0..60 {
-            let queue = Arc::clone(&queue);
-            let all = cost(5 + u32::from(number) % 3);
-            let own = cost(4 + u32::from(number) % 2);
-            let source = source(&format!("192.0.{}.{}", number % 4, number % 7));
-            hashes.spawn(async move {
-                let output = queue.hash(source, all, input(number, own)).await;
-                (all, number, own, output)
-            });
-        }
-        for (all, number, own, output) in hashes.join_all().await {
-            let by_crate = interleaved::hash_by_crate(all, &[input(number, own)]);
-            assert_eq!(output.unwrap(), by_crate[0], "{number}");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_would_wait_too_long_is_refused_at_once() {
-        let wait = Duration::from_millis(1);
-        let queue = Queue::start(wait);
-        let mut let_in = 0;
-        for _ in 0..100 {
-            let_in += u32::from(ask_and_leave(&queue, cost(16)).await);
-        }
-        // Each takes its place over from the one before, which has left it: none is refused.
-        assert_eq!(let_in, 100);
-
-        let shared = unserved(3);
-        let now = Instant::now();
-        let asked: Vec<_> = (0..10).map(|_| ask(&shared, home(), now)).collect();
-        assert_eq!(asked.iter().flatten().count(), 3);
-        let queue = Queue { shared };
-        let refused = queue.hash(home(), Cost::MIN, input(1, Cost::MIN)).await;
-        let Err(NotHashed::Busy { retry_after }) = refused else {
-            panic!("{refused:?}")
-        };
-        assert_eq!(retry_after, Duration::from_millis(48));
-        assert!(queue.ensure_room(home(), Cost::MIN).is_err());
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_has_a_share_for_each_source() {
-        let queue = Queue {
-            shared: unserved(100),
-        };
-        let now = Instant::now();
-        let flood: Vec<_> = (0..1000)
-            .filter_map(|_| ask(&queue.shared, home(), now))
-            .collect();
-        assert_eq!(flood.len(), 100);
-
-        let owner = source("198.51.100.1");
-        let mut asked = Vec::new();
-        for _ in 0..50 {
-            queue.ensure_room(owner, Cost::MIN).unwrap();
-            asked.push(ask(&queue.shared, owner, now).unwrap());
-            assert!(queue.ensure_room(home(), Cost::MIN).is_err());
-            assert!(ask(&queue.shared, home(), now).is_none());
-        }
-        // Each has half of it now.
-        assert!(queue.ensure_room(owner, Cost::MIN).is_err());
-        assert!(ask(&queue.shared, owner, now).is_none());
-        assert_eq!(queue.shared.state().waiting.len(), 100);
-        let told: Vec<_> = flood
-            .into_iter()
-            .filter_map(|mut asked| asked.try_recv().ok())
-            .collect();
-        assert_eq!(told.len(), 50);
-        assert!(told.iter().all(Result::is_err));
-        assert!(asked.iter_mut().all(|asked| asked.try_recv().is_err()));
-    }
-
-    #[tokio::test]
-    async fn one_source_cannot_keep_another_from_being_hashed() {
-        let queue = Arc::new(Queue::start(LONG));
-        let mut flood = JoinSet::new();
-        for _ in 0..2 * MAX_WAITING {
-            let queue = Arc::clone(&queue);
-            let input = input(1, Cost::MIN);
-            flood.spawn(async move { queue.hash(home(), Cost::MIN, input).await });
-        }
-        tokio::task::yield_now().await;
-        for _ in 0..10 {
-            let owner = source("198.51.100.1");
-            let input = input(2, Cost::MIN);
-            queue.ensure_room(owner, Cost::MIN).unwrap();
-            queue.hash(owner, Cost::MIN, input).await.unwrap();
-        }
-        let first_of_flood = std::iter::from_fn(|| flood.try_join_next());
-        assert!(first_of_flood.flatten().any(|outcome| outcome.is_err()));
-    }
-
-    #[test]
-    fn what_has_waited_too_long_in_spite_of_all_is_refused() {
-        let shared = unserved(10);
-        let (start, wait) = (Instant::now(), shared.longest_wait);
-        let mut early = ask(&shared, home(), start).unwrap();
-        let mut late = ask(&shared, home(), start + wait).unwrap();
-        shared.sweep(&mut shared.state(), start + 2 * wait);
-        assert!(early.try_recv().unwrap().is_err());
-        assert!(late.try_recv().is_err());
-        assert_eq!(shared.state().waiting.len(), 1);
-    }
-
-    #[test]
-    fn the_queue_is_bounded_however_cheap_its_jobs() {
-        let shared = unserved(1 << 20);
-        let asked: Vec<_> = (0..2 * MAX_WAITING)
-            .map(|_| ask(&shared, home(), Instant::now()))
-            .collect();
-        assert_eq!(asked.iter().flatten().count(), MAX_WAITING);
-        assert_eq!(shared.state().waiting.len(), MAX_WAITING);
-    }
-
-    #[tokio::test]
-    async fn a_dropped_queue_ends_its_threads() {
-        let queue = Queue::start(LONG);
-        let shared = Arc::clone(&queue.shared);
-        let input = input(1, Cost::MIN);
-        queue.hash(home(), Cost::MIN, input).await.unwrap();
-        drop(queue);
-        while Arc::strong_count(&shared) > 1 {
-            tokio::task::yield_now().await;
-        }
-    }
-}
+mod tests;

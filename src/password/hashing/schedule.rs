@@ -28,8 +28,8 @@ trait Line: Default {
     fn rounds(&self) -> u64;
     fn is_empty(&self) -> bool;
     fn front(&self) -> Option<&Job>;
-    /// Takes the first job in turn that has this cost.
-    fn take(&mut self, cost: Cost) -> Option<Job>;
+    /// Takes the first job in turn that has this shared cost.
+    fn take(&mut self, cost: Option<Cost>) -> Option<Job>;
     /// Takes the job that came last to the largest line.
     fn take_newest(&mut self) -> Option<Job>;
     /// Takes all jobs of which this is true.
@@ -58,7 +58,7 @@ impl Schedule {
 
     pub fn push(&mut self, asker: impl Into<Asker>, job: Job) {
         self.jobs += 1;
-        self.rounds += job.cost.rounds();
+        self.rounds += job.rounds();
         let Asker {
             source,
             is_familiar,
@@ -67,10 +67,12 @@ impl Schedule {
         networks.line(source.network()).line(source).push(job);
     }
 
-    /// Takes at most so many jobs, all of the cost of the one whose turn it is, in turns. Others keep
-    /// their turns. Abandoned jobs on the way are dropped; so there may be none though some wait.
-    pub fn take(&mut self, most: usize) -> Option<(Cost, Vec<Job>)> {
-        let cost = self.classes.front()?.cost;
+    /// Takes at most so many jobs, all of the cost of the one whose turn it is, in turns; only this one if
+    /// it is done by itself. Others keep their turns. Abandoned jobs on the way are dropped; so there may
+    /// be none though some wait.
+    pub fn take(&mut self, most: usize) -> Option<Vec<Job>> {
+        let cost = self.classes.front()?.shared_cost();
+        let most = if cost.is_some() { most } else { 1 };
         let mut batch = Vec::with_capacity(most);
         while batch.len() < most
             && let Some(job) = self.classes.take(cost)
@@ -80,32 +82,32 @@ impl Schedule {
                 batch.push(job);
             }
         }
-        Some((cost, batch))
+        Some(batch)
     }
 
-    /// Whether a job of this cost by this asker has a right to the place of others.
-    pub fn would_make_room(&self, asker: impl Into<Asker>, cost: Cost) -> bool {
-        self.over_its_share(asker.into(), cost).is_some()
+    /// Whether a job of so many rounds by this asker has a right to the place of others.
+    pub fn would_make_room(&self, asker: impl Into<Asker>, rounds: u64) -> bool {
+        self.over_its_share(asker.into(), rounds).is_some()
     }
 
-    /// Makes room for a job of this cost by this asker, if it has a right to it; returns what was
+    /// Makes room for a job of so many rounds by this asker, if it has a right to it; returns what was
     /// displaced, of as many rounds or more.
     ///
     /// Strangers are displaced by familiar askers if less waits for these, and the other way round; among
     /// each a network by one for which less waits, and in a network a source by one for which less waits;
     /// what came last goes first. So of what may wait at most, each class has half, each network an equal
     /// share of that, and each source an equal share of its network's.
-    pub fn make_room(&mut self, asker: impl Into<Asker>, cost: Cost) -> Vec<Job> {
+    pub fn make_room(&mut self, asker: impl Into<Asker>, rounds: u64) -> Vec<Job> {
         let mut gone = Vec::new();
-        let Some((class, network)) = self.over_its_share(asker.into(), cost) else {
+        let Some((class, network)) = self.over_its_share(asker.into(), rounds) else {
             return gone;
         };
-        let mut rounds = 0;
-        while rounds < cost.rounds()
+        let mut made = 0;
+        while made < rounds
             && let Some(job) = self.classes.line(class).line(network).take_newest()
         {
             self.forget(&job);
-            rounds += job.cost.rounds();
+            made += job.rounds();
             gone.push(job);
         }
         self.classes.line(class).drop_empty();
@@ -123,14 +125,14 @@ impl Schedule {
         taken
     }
 
-    /// The network whose jobs are displaced by a job of this cost by this asker: the largest one of the
+    /// The network whose jobs are displaced by a job of so many rounds by this asker: the largest one of the
     /// other class or, if that is not large enough, of its own, or its own network if another source has
     /// most of that.
-    fn over_its_share(&self, asker: Asker, cost: Cost) -> Option<(bool, Network)> {
+    fn over_its_share(&self, asker: Asker, job: u64) -> Option<(bool, Network)> {
         let class = self.classes.get(&asker.is_familiar);
         let class_rounds = class.map_or(0, Line::rounds);
         let (largest_class, networks) = self.classes.largest()?;
-        if is_larger(networks.rounds(), class_rounds, cost) {
+        if is_larger(networks.rounds(), class_rounds, job) {
             let (network, _) = networks.largest()?;
             return Some((*largest_class, *network));
         }
@@ -138,30 +140,30 @@ impl Schedule {
         let own = class?.get(&own_network);
         let own_rounds = own.map_or(0, Line::rounds);
         let (largest, sources) = class?.largest()?;
-        if is_larger(sources.rounds(), own_rounds, cost) {
+        if is_larger(sources.rounds(), own_rounds, job) {
             return Some((asker.is_familiar, *largest));
         }
         let (_, fifo) = own?.largest()?;
         let source_rounds = own?.get(&asker.source).map_or(0, Line::rounds);
-        let is_over = is_larger(fifo.rounds(), source_rounds, cost);
+        let is_over = is_larger(fifo.rounds(), source_rounds, job);
         is_over.then_some((asker.is_familiar, own_network))
     }
 
     fn forget(&mut self, job: &Job) {
         self.jobs -= 1;
-        self.rounds -= job.cost.rounds();
+        self.rounds -= job.rounds();
     }
 }
 
 /// Whether a line is still as large as another after one job went from it and one came to the other:
 /// if not, they would take each other's place again and again.
-fn is_larger(rounds: u64, other: u64, job: Cost) -> bool {
-    rounds >= other + 2 * job.rounds()
+fn is_larger(rounds: u64, other: u64, job: u64) -> bool {
+    rounds >= other + 2 * job
 }
 
 impl Fifo {
     fn push(&mut self, job: Job) {
-        self.rounds += job.cost.rounds();
+        self.rounds += job.rounds();
         self.jobs.push_back(job);
     }
 }
@@ -179,22 +181,23 @@ impl Line for Fifo {
         self.jobs.front()
     }
 
-    fn take(&mut self, cost: Cost) -> Option<Job> {
-        let index = self.jobs.iter().position(|job| job.cost == cost)?;
-        self.rounds -= cost.rounds();
-        self.jobs.remove(index)
+    fn take(&mut self, cost: Option<Cost>) -> Option<Job> {
+        let index = self.jobs.iter().position(|job| job.shared_cost() == cost)?;
+        let job = self.jobs.remove(index)?;
+        self.rounds -= job.rounds();
+        Some(job)
     }
 
     fn take_newest(&mut self) -> Option<Job> {
         let job = self.jobs.pop_back()?;
-        self.rounds -= job.cost.rounds();
+        self.rounds -= job.rounds();
         Some(job)
     }
 
     fn take_if(&mut self, is_taken: &dyn Fn(&Job) -> bool, taken: &mut Vec<Job>) {
         if self.jobs.iter().any(is_taken) {
             let (gone, kept) = self.jobs.drain(..).partition::<VecDeque<_>, _>(is_taken);
-            self.rounds = kept.iter().map(|job| job.cost.rounds()).sum();
+            self.rounds = kept.iter().map(Job::rounds).sum();
             self.jobs = kept;
             taken.extend(gone);
         }
@@ -245,7 +248,7 @@ impl<Key: PartialEq, L: Line> Line for Rotation<Key, L> {
         self.0.front().and_then(|(_, line)| line.front())
     }
 
-    fn take(&mut self, cost: Cost) -> Option<Job> {
+    fn take(&mut self, cost: Option<Cost>) -> Option<Job> {
         let mut lines = self.0.iter_mut().enumerate();
         let (index, job) = lines.find_map(|(index, (_, line))| Some((index, line.take(cost)?)))?;
         let (key, line) = self.0.remove(index)?;

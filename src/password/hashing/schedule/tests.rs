@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::super::foreign::{Digest, ForeignHash};
 use super::super::interleaved::{Input, Output};
-use super::super::job::Displaced;
+use super::super::job::{Displaced, Work};
 use super::*;
 
 type Answers = Vec<oneshot::Receiver<Result<Output, Displaced>>>;
@@ -17,6 +18,7 @@ struct Asked {
     turns: Schedule,
     since: Vec<(Instant, String)>,
     answers: Answers,
+    checks: Vec<oneshot::Receiver<Result<bool, Displaced>>>,
 }
 
 fn source(text: &str) -> Source {
@@ -27,16 +29,35 @@ impl Asked {
     fn job(&mut self, name: &str, cost: u32) -> Job {
         let (answer, receiver) = oneshot::channel();
         self.answers.push(receiver);
+        let work = Work::Bcrypt {
+            cost: Cost(cost),
+            input: Input::new(b"b4l0u", [1; 16], Cost(cost)),
+            answer,
+        };
+        self.named(name, work)
+    }
+
+    /// A check against a foreign hash that takes so many rounds.
+    fn check(&mut self, name: &str, rounds: u64) -> Job {
+        let (answer, receiver) = oneshot::channel();
+        self.checks.push(receiver);
+        let salt = b"salt".to_vec();
+        let hash = ForeignHash::pbkdf2(Digest::Sha256, 100 * rounds, salt, vec![0; 32]).unwrap();
+        assert_eq!(hash.rounds(), rounds);
+        let work = Work::Foreign {
+            hash,
+            password: "b4l0u".parse().unwrap(),
+            answer,
+        };
+        self.named(name, work)
+    }
+
+    fn named(&mut self, name: &str, work: Work) -> Job {
         let since = self.since.last().map_or_else(Instant::now, |(last, _)| {
             *last + std::time::Duration::from_nanos(1)
         });
         self.since.push((since, name.to_owned()));
-        Job {
-            cost: Cost(cost),
-            input: Input::new(b"b4l0u", [1; 16], Cost(cost)),
-            since,
-            answer,
-        }
+        Job { work, since }
     }
 
     /// Lets jobs of this cost wait; each is `source#number`.
@@ -51,6 +72,14 @@ impl Asked {
         self.push_at(4, address, 1..=jobs);
     }
 
+    /// Lets checks of so many rounds wait; each is `source#number`.
+    fn push_checks(&mut self, rounds: u64, address: &str, numbers: impl Iterator<Item = u32>) {
+        for number in numbers {
+            let job = self.check(&format!("{address}#{number}"), rounds);
+            self.turns.push(source(address), job);
+        }
+    }
+
     fn names(&self, jobs: &[Job]) -> Vec<String> {
         let name = |job: &Job| {
             let known = self.since.iter().find(|(since, _)| *since == job.since);
@@ -60,16 +89,18 @@ impl Asked {
     }
 
     fn take(&mut self, most: usize) -> Vec<String> {
-        let (_, jobs) = self.turns.take(most).unwrap();
+        let jobs = self.turns.take(most).unwrap();
         self.names(&jobs)
     }
 
     fn make_room(&mut self, address: &str, cost: u32) -> Vec<String> {
         let rounds = self.turns.rounds();
-        let would = self.turns.would_make_room(source(address), Cost(cost));
-        let gone = self.turns.make_room(source(address), Cost(cost));
+        let would = self
+            .turns
+            .would_make_room(source(address), Cost(cost).rounds());
+        let gone = self.turns.make_room(source(address), Cost(cost).rounds());
         assert_eq!(would, !gone.is_empty());
-        let gone_rounds: u64 = gone.iter().map(|job| job.cost.rounds()).sum();
+        let gone_rounds: u64 = gone.iter().map(Job::rounds).sum();
         assert_eq!(self.turns.rounds(), rounds - gone_rounds);
         self.names(&gone)
     }
@@ -152,6 +183,49 @@ fn a_cost_of_its_own_does_not_keep_a_source_waiting_for_ever() {
     asked.push_at(9, ELSEWHERE, 1..=1);
     assert_eq!(asked.take(5).len(), 5);
     assert_eq!(asked.take(5), ["198.51.100.1#1"]);
+}
+
+#[test]
+fn a_foreign_hash_is_checked_by_itself_in_its_turn() {
+    let mut asked = Asked::default();
+    asked.push_checks(16, HOME, 1..=2);
+    asked.push_checks(16, NEXT_DOOR, 1..=1);
+    asked.push_at(4, ELSEWHERE, 1..=2);
+    asked.push_at(4, HOME, 3..=3);
+    assert_eq!(asked.take(5), ["192.0.2.1#1"]);
+    assert_eq!(
+        asked.take(5),
+        ["198.51.100.1#1", "192.0.2.1#3", "198.51.100.1#2"]
+    );
+    assert_eq!(asked.take(5), ["192.0.2.2#1"]);
+    assert_eq!(asked.turns.rounds(), 16);
+    assert_eq!(asked.take(5), ["192.0.2.1#2"]);
+    assert_eq!((asked.turns.len(), asked.turns.rounds()), (0, 0));
+}
+
+#[test]
+fn a_hundred_foreign_hashes_of_a_source_take_the_turns_of_one() {
+    let mut asked = Asked::default();
+    asked.push_checks(16, HOME, 1..=100);
+    for network in 0..10 {
+        asked.push(&format!("10.0.{network}.1"), 2);
+    }
+    let foreign = |taken: &[String]| taken.iter().any(|name| name.starts_with(HOME));
+    let turns: Vec<_> = (0..6).map(|_| foreign(&asked.take(5))).collect();
+    assert_eq!(turns, [true, false, false, true, false, false]);
+    assert_eq!(asked.turns.len(), 98, "all of bcrypt's are done");
+}
+
+#[test]
+fn foreign_hashes_give_way_by_the_work_that_they_are() {
+    let mut asked = Asked::default();
+    asked.push_checks(3_000, HOME, 1..=2);
+    // 1,024 rounds: one check is more than enough.
+    assert_eq!(asked.make_room(ELSEWHERE, 10), ["192.0.2.1#2"]);
+    asked.push_at(10, ELSEWHERE, 1..=1);
+    // The other is less than what would wait of the second source then.
+    assert!(asked.make_room(ELSEWHERE, 10).is_empty());
+    assert_eq!((asked.turns.len(), asked.turns.rounds()), (2, 4_024));
 }
 
 #[test]
@@ -240,10 +314,14 @@ fn familiar_askers_have_half_however_many_networks_strangers_come_from() {
     }
     let owner = Asker::familiar(source("198.51.100.1"));
     // A stranger from one more network displaces no one: each has no more than its share.
-    assert!(!asked.turns.would_make_room(source("10.1.0.1"), Cost(4)));
-    assert!(asked.turns.would_make_room(owner, Cost(4)));
+    assert!(
+        !asked
+            .turns
+            .would_make_room(source("10.1.0.1"), Cost(4).rounds())
+    );
+    assert!(asked.turns.would_make_room(owner, Cost(4).rounds()));
     for _ in 0..2 {
-        let gone = asked.turns.make_room(owner, Cost(4));
+        let gone = asked.turns.make_room(owner, Cost(4).rounds());
         assert_eq!(gone.len(), 1);
         let job = asked.job("owner", 4);
         asked.turns.push(owner, job);
