@@ -1,5 +1,7 @@
 //! Logging in.
 
+use tracing::error;
+
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
@@ -81,6 +83,9 @@ impl Auth {
         let stored = user.as_ref().map(|user| &user.hashed_password);
         let verdict = self.passwords.verify(password, stored, asker).await?;
         let id = user.as_ref().map(|user| user.id);
+        if let (Some(id), Verdict::Unusable(reason)) = (id, &verdict) {
+            error!(user = id.0, %reason, "no password can be checked against the stored hash");
+        }
         let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
             Event::FailedLogin.log(asker.source, id);
             return Err(Error::BadCredentials);

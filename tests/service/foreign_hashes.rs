@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bienvenue::password::{Cost, HashKind};
 use bienvenue::token::OsRandom;
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::on_each_engine;
 use crate::support::TestApp;
+use crate::support::server::Server;
 
 const EMAIL: &str = "bob@example.org";
 const UNKNOWN: &str = "nobody@example.org";
@@ -98,6 +100,33 @@ on_each_engine! {
         let token = app.reset_token(EMAIL).await;
         assert_eq!(app.reset(EMAIL, &token, "t4rt1fl3tt3").send().await.status, 200);
         assert!(app.can_log_in(EMAIL, "t4rt1fl3tt3").await);
+    }
+
+    async fn an_unusable_hash_is_logged_at_each_login_with_the_user_and_the_reason(database: Database) {
+        let options = ["--bcrypt-cost", "4", "--log-format", "json"];
+        let server = Server::start_with(&database.url, &options);
+        server.registered(EMAIL, "b4l0u").await;
+        let inside = database.look_inside().await;
+        let reasons = [
+            ("!canary", "of no known form; known are bcrypt"),
+            ("scrypt:16:8:99$canary$00", "out of bounds: scrypt's p must be from 1 to 16"),
+            ("pbkdf2_sha256$1$canary", "malformed: a field is missing"),
+        ];
+        for (hash, _) in reasons {
+            inside.set_hash(EMAIL, hash).await;
+            assert_eq!(server.log_in(EMAIL, "b4l0u").send().await.status, 401);
+        }
+        inside.set_hash(EMAIL, CHEAP).await;
+        server.logged_in(EMAIL, "b4l0u").await;
+        let (_, log) = server.stop();
+        assert!(!log.contains("canary"), "{log}");
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let errors: Vec<Value> = lines.filter(|line| line["level"] == "ERROR").collect();
+        assert_eq!(errors.len(), reasons.len(), "{errors:#?}");
+        for (error, (_, reason)) in errors.iter().zip(reasons) {
+            assert_eq!(error["user"], 1);
+            assert!(error["reason"].as_str().unwrap().starts_with(reason), "{error}");
+        }
     }
 
     async fn a_foreign_hash_costs_the_bcrypt_of_an_unknown_address_right_or_wrong(database: Database) {
