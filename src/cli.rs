@@ -1,6 +1,7 @@
 //! The command line: a file for each command, of which `serve` is the default.
 //!
-//! - `serve`: puts the rooms together and serves; `shutdown`: until when.
+//! - `serve`: puts the rooms together and serves; `shutdown`: until when; `service_manager`: what
+//!   systemd is told of that.
 //! - `print`: the settings, the manual page and completions.
 //! - `options`: flags, environment variables, the configuration file, defaults.
 //! - `logging`: the log on standard error.
@@ -21,6 +22,7 @@ mod logging;
 mod options;
 mod print;
 mod serve;
+mod service_manager;
 mod shutdown;
 
 use options::config_file::{self, ConfigFile};
@@ -76,7 +78,7 @@ pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match read(&arguments, Path::new(config_file::DEFAULT_FILE)) {
         Ok(request) => match request.command {
-            Command::Serve(options) => serve::run(&options),
+            Command::Serve(options) => serve::run(*options),
             Command::Print(printed) => {
                 print::run(&printed, command(), &request.settings, &request.file)
             }

@@ -21,9 +21,10 @@
 //!   together; `options` has every flag, environment variable and default, by what they are about:
 //!   `exposure` (public URL, cookie, passwords, proxies), `connections`, `rate_limits`, `mail`, `brand`,
 //!   `database`; and the configuration file (`config_file`), which `print/config` prints. `logging` writes
-//!   the log.
-//! - [`server`]: accepts connections and cuts off clients that are slow or take too much. It serves any
-//!   router.
+//!   the log; `service_manager` tells systemd how the service is; `print` has the units for systemd beside
+//!   it, and `.packaging` at the top what packages and images are made of.
+//! - [`server`]: accepts connections, over TCP or a Unix socket, its own or a service manager's, and cuts
+//!   off clients that are slow or take too much. It serves any router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
 //!   its page. `error` has every refusal with its status and its text, and the sizes that are allowed;
 //!   `middleware` what is checked first; `request` what is read, such as the body, within limits of size
@@ -53,7 +54,7 @@
 //!   in `password/hashing/cost.rs` and the look of pages in `app/pages/theme`. What a stored hash may ask
 //!   for: `password/hashing/bounds.rs`.
 //! - Time limits: of clients `server/limits.rs`, of a request's waits `wait_budget.rs`, of statements
-//!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `cli/serve.rs`, of
+//!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `server.rs` and `cli/serve.rs`, of
 //!   writing the last log lines `cli/logging.rs`.
 //! - What is done again and again: deleting what has expired `cli/serve.rs`, mails `auth/outbox.rs`, looking
 //!   after the database file `db/engine/file_watch.rs`.

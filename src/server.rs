@@ -1,70 +1,66 @@
 //! Sockets and connections: serves a router over HTTP/1.1 until told to stop.
 //!
 //! Knows no route, and of [`app`](crate::app) only how long a body is that it reads.
+//!
+//! - `listen_address`, `listener`: where to serve, over TCP or a Unix socket; `socket_file` has the file of
+//!   the latter, `inherited_socket` a socket that a service manager has opened.
+//! - `connection`: one connection; `connections`: all of them, and which are closed when there are too many;
+//!   `wait`: what tells them apart; `limits`, `open_files`: how long, and how many.
+//! - `stop_order`: how connections are told that the server stops.
 
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::select;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 mod connection;
 mod connections;
+mod inherited_socket;
 mod limits;
+mod listen_address;
+mod listener;
 mod open_files;
+mod socket_file;
+mod stop_order;
 mod wait;
 
+pub use inherited_socket::{InheritError, InheritedSocket};
 pub use limits::ConnectionLimits;
+pub use listen_address::{InvalidListenAddress, ListenAddress};
+pub use listener::{Listener, listen};
 
 use connections::Connections;
+use listener::Stream;
+use stop_order::StopOrders;
+use wait::Wait;
+
+use crate::source::Peer;
 
 /// How long requests that have arrived may take to be answered after the order to stop. A second less
 /// than whatever runs the service usually waits before it kills it, for the rest that is to be ended.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(9);
 
-/// How many connections may wait to be accepted; the system may allow fewer. With the usual 1,024,
-/// some of 2,000 clients who come at once are reset.
-const BACKLOG: u32 = 4096;
-
-/// Opens a socket to serve on.
-///
-/// # Errors
-///
-/// Why the address cannot be had.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // A server that starts again does not wait until the connections of the last one are forgotten.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// How long connections are still accepted and read as ever after the order to stop. What had arrived
 /// in the system's queues by then is a request to be answered, though it was not accepted yet.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
-/// How long to wait when the system has no room for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How often that is done while there are connections. Every answer is the last one of its connection by
+/// then, and says so; but an idle connection can only be closed, and a request that its client sends at
+/// that moment is lost. So it is closed if no request has come for so long.
+const LAST_CALLS: u32 = 5;
 
 /// Serves until `shutdown` completes and the requests that have arrived by then are answered, or
 /// [`DRAIN_DEADLINE`] later, whichever is first: a client that never finishes its request must not
 /// keep the process alive.
 ///
-/// A request carries its sender's address as [`axum::extract::ConnectInfo`] in its extensions.
+/// A request carries its [`Peer`](crate::source::Peer) as [`axum::extract::ConnectInfo`] in its extensions.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     router: Router,
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
@@ -76,64 +72,87 @@ pub async fn serve(
             limits.connections
         );
     }
-    let (stopping, stopped) = watch::channel(false);
-    let serve = |stream, peer, wait| {
-        connection::serve(stream, peer, router.clone(), limits, stopped.clone(), wait)
+    let orders = StopOrders::new();
+    let mut entrance = Entrance {
+        listener,
+        connections: Connections::new(most),
+        newcomer: None,
+        serve: |stream, peer, wait| {
+            let order = orders.subscribe();
+            connection::serve(stream, peer, router.clone(), limits, order, wait)
+        },
     };
-    let mut connections = Connections::new(most);
-    // The one that waits for room. Others wait in the system's queue.
-    let mut newcomer = None;
-    let mut last_call = pin!(async {
-        shutdown.await;
-        info!("stopping: no new requests, those that have arrived are answered");
-        let deadline = Instant::now() + DRAIN_DEADLINE;
-        sleep(LAST_CALL).await;
-        deadline
-    });
-    let deadline = loop {
-        if newcomer.is_some()
-            && connections.make_room()
-            && let Some((stream, peer)) = newcomer.take()
-        {
-            connections.spawn(peer, |wait| serve(stream, peer, wait));
-        }
-        select! {
-            deadline = &mut last_call => break deadline,
-            () = connections.changed() => {}
-            accepted = accept(&listener), if newcomer.is_none() => newcomer = Some(accepted),
-            () = sleep(connections::RETRY), if newcomer.is_some() => {}
-        }
-    };
-    // On a busy machine what had come by then may not have been accepted yet.
-    let came_in_time = std::iter::from_fn(|| accept(&listener).now_or_never());
-    for (stream, peer) in newcomer.into_iter().chain(came_in_time) {
-        if !connections.make_room() {
+    entrance.accept_until(shutdown).await;
+    info!("stopping: no new requests, those that have arrived are answered");
+    let deadline = Instant::now() + DRAIN_DEADLINE;
+    orders.announce();
+    for _ in 0..LAST_CALLS {
+        entrance.accept_until(sleep(LAST_CALL)).await;
+        if entrance.connections.is_empty() {
             break;
         }
-        connections.spawn(peer, |wait| serve(stream, peer, wait));
     }
-    drop(listener);
-    stopping.send_replace(true);
+    let mut connections = entrance.close();
+    orders.give();
     if timeout_at(deadline, connections.all_ended()).await.is_err() {
         warn!("some clients did not finish their requests in time and were cut off");
     }
     connections.shutdown().await;
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Replies are small and complete; holding them back to fill a packet only delays them.
-                let _ = stream.set_nodelay(true);
-                return (stream, peer);
+/// Where connections come in.
+struct Entrance<S> {
+    listener: Listener,
+    connections: Connections,
+    /// The one that waits for room. Others wait in the system's queue.
+    newcomer: Option<(Stream, Peer)>,
+    /// Makes the task of a connection.
+    serve: S,
+}
+
+impl<S, T> Entrance<S>
+where
+    S: Fn(Stream, Peer, Arc<Wait>) -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    async fn accept_until(&mut self, end: impl Future<Output = ()>) {
+        let mut end = pin!(end);
+        loop {
+            if self.newcomer.is_some()
+                && self.connections.make_room()
+                && let Some((stream, peer)) = self.newcomer.take()
+            {
+                self.admit(stream, peer);
             }
-            // This client has gone already; the next one waits.
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                error!(%error, "cannot accept connections");
-                sleep(ACCEPT_PAUSE).await;
+            select! {
+                () = &mut end => return,
+                () = self.connections.changed() => {}
+                accepted = self.listener.accept(), if self.newcomer.is_none() => {
+                    self.newcomer = Some(accepted);
+                }
+                () = sleep(connections::RETRY), if self.newcomer.is_some() => {}
             }
         }
+    }
+
+    /// Accepts what has come by now, which on a busy machine has not happened yet, and no more.
+    fn close(mut self) -> Connections {
+        let newcomer = self.newcomer.take();
+        let came_in_time = || self.listener.accept().now_or_never();
+        let mut next = newcomer.or_else(came_in_time);
+        while let Some((stream, peer)) = next {
+            if !self.connections.make_room() {
+                break;
+            }
+            self.admit(stream, peer);
+            next = self.listener.accept().now_or_never();
+        }
+        self.connections
+    }
+
+    fn admit(&mut self, stream: Stream, peer: Peer) {
+        let serve = &self.serve;
+        self.connections
+            .spawn(peer, |wait| serve(stream, peer, wait));
     }
 }

@@ -49,6 +49,26 @@ impl fmt::Display for Source {
     }
 }
 
+/// What is connected to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A machine at this address, over TCP.
+    Machine(IpAddr),
+    /// A process of this machine, over a Unix socket: a proxy, since the file of the socket says who can
+    /// connect.
+    UnixSocket,
+}
+
+impl Peer {
+    /// The address of the machine that it runs on; over a Unix socket this machine's own, `127.0.0.1`.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Machine(address) => address.to_canonical(),
+            Self::UnixSocket => Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+}
+
 /// The network of many sources that one customer of a provider commonly has to itself: the first 24
 /// bits of an IPv4 address, or the first 48 bits of an IPv6 address (RFC 6177, 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -13,7 +13,7 @@
     reason = "the help is read on a terminal, not in a browser"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use clap::{Args, Command};
@@ -25,7 +25,7 @@ use crate::auth::Lifetimes;
 use crate::auth::rate_limit::RateLimits;
 use crate::password::{Cost, PasswordRule};
 use crate::public_url::PublicUrl;
-use crate::server::ConnectionLimits;
+use crate::server::{ConnectionLimits, ListenAddress};
 
 mod brand;
 pub mod config_file;
@@ -57,18 +57,21 @@ const SESSION_IDLE_TIMEOUT: Duration = Duration::from_hours(14 * 24);
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct ServeOptions {
-    /// Where to listen
+    /// Where to listen: an address and a port, or a Unix socket such as unix:/run/bienvenue/http.sock
     ///
     /// Without --public-url loopback only: the answer to a password reset carries the reset token,
     /// so anyone who reaches the service can take over accounts.
+    ///
+    /// A Unix socket can be opened by its owner and its group: make the proxy's user a member of that.
+    /// It is believed about where a request comes from, as a --trusted-proxy. A socket that systemd has
+    /// opened (a socket unit) takes the place of this option.
     #[arg(
         long,
         env = "BIENVENUE_LISTEN",
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:5000",
-        value_parser = parse_listen
+        value_name = "ADDRESS:PORT|unix:PATH",
+        default_value = "127.0.0.1:5000"
     )]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
 
     /// Where the data is.
     #[command(flatten)]
@@ -190,18 +193,17 @@ impl ServeOptions {
     /// service does not speak, and only this machine can connect. `None` if nothing says that there is
     /// one.
     pub fn forgotten_proxy(&self) -> Option<IpAddr> {
+        // Over a Unix socket whatever connects is one that is trusted.
+        let ListenAddress::Tcp(address) = &self.listen else {
+            return None;
+        };
         let is_forgotten = self.exposure.is_https()
-            && self.listens_on_loopback()
+            && self.listen.is_local()
             && self.exposure.trusted_proxies.is_empty();
-        is_forgotten.then(|| match self.listen.ip().to_canonical() {
+        is_forgotten.then(|| match address.ip().to_canonical() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         })
-    }
-
-    /// Whether only this machine can connect.
-    fn listens_on_loopback(&self) -> bool {
-        self.listen.ip().to_canonical().is_loopback()
     }
 
     /// The lifetimes, together.
@@ -273,7 +275,7 @@ impl ServeOptions {
         let gives_tokens = self.exposure.give_reset_tokens_to_anyone;
         let sends_mails = self.mail.transport().is_some();
         let reason = match (is_public, gives_tokens, sends_mails) {
-            (false, _, _) if !self.listens_on_loopback() => {
+            (false, _, _) if !self.listen.is_local() => {
                 return Err(format!(
                     "--listen {}: other machines can reach it, and the answer to a password reset \
                      carries the reset token: listen on 127.0.0.1 or [::1], or give --public-url \
@@ -301,17 +303,6 @@ impl ServeOptions {
         };
         Err(reason.to_owned())
     }
-}
-
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let address = match text.strip_prefix("localhost:") {
-        Some(port) => port
-            .parse()
-            .map(|port| (Ipv4Addr::LOCALHOST, port).into())
-            .ok(),
-        None => text.parse::<SocketAddr>().ok(),
-    };
-    address.ok_or_else(|| "give an address and a port, such as 127.0.0.1:5000".to_owned())
 }
 
 fn parse_cost(text: &str) -> Result<Cost, String> {

@@ -1,7 +1,6 @@
 //! `bienvenue serve`: puts the rooms together and serves until told to stop.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::logging::{self, Log};
 use super::options::{MailTransport, ServeOptions};
+use super::service_manager;
 use super::shutdown::{self, StopSignals};
 use crate::app::{SessionCookie, app};
 use crate::auth::Auth;
@@ -21,7 +21,7 @@ use crate::db::{Db, LostDatabase, OpenError};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Mailer, Site};
 use crate::password::{Cost, Passwords};
-use crate::server::{listen, serve};
+use crate::server::{InheritError, InheritedSocket, ListenAddress, Listener, listen, serve};
 use crate::token::OsRandom;
 
 /// How often what has expired is deleted. It is void without it; this only keeps the database small.
@@ -37,9 +37,19 @@ const MAIL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop.
-pub fn run(options: &ServeOptions) -> ExitCode {
+pub fn run(mut options: ServeOptions) -> ExitCode {
+    // Before there are other threads, as it asks for.
+    let inherited = InheritedSocket::from_environment();
     let log = Arc::new(logging::start(options.log.clone(), options.log_format));
-    match serve_until_stopped(options, &log) {
+    let served = inherited.map_err(Into::into).and_then(|inherited| {
+        if let Some(socket) = &inherited {
+            options.listen = socket.address().clone();
+            let reason = options.check().map_err(Into::into);
+            reason.map_err(Failure::InheritedAddress)?;
+        }
+        serve_until_stopped(&options, inherited, &log)
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.say(&format!("bienvenue: {}", ErrorChain(&*error)));
@@ -52,7 +62,11 @@ pub fn run(options: &ServeOptions) -> ExitCode {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("cannot listen on {0}: choose another address with --listen")]
-    Listen(SocketAddr, #[source] std::io::Error),
+    Listen(ListenAddress, #[source] std::io::Error),
+    #[error(transparent)]
+    Inherited(#[from] InheritError),
+    #[error("the socket that the service manager hands over takes the place of --listen")]
+    InheritedAddress(#[source] Box<dyn Error>),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("cannot put mails into {0}: choose another folder with --mail-dir")]
@@ -61,15 +75,20 @@ enum Failure {
     MailServer(#[source] mail::Error),
     #[error("the database was lost")]
     Lost(#[source] LostDatabase),
-    #[error("the socket failed")]
-    Socket(#[from] std::io::Error),
 }
 
 #[tokio::main]
-async fn serve_until_stopped(options: &ServeOptions, log: &Arc<Log>) -> Result<(), Box<dyn Error>> {
+async fn serve_until_stopped(
+    options: &ServeOptions,
+    inherited: Option<InheritedSocket>,
+    log: &Arc<Log>,
+) -> Result<(), Box<dyn Error>> {
     shutdown::ignore_other_signals();
-    let listener =
-        listen(options.listen).map_err(|error| Failure::Listen(options.listen, error))?;
+    let listener = match inherited {
+        Some(socket) => Listener::inherit(socket),
+        None => listen(&options.listen),
+    };
+    let listener = listener.map_err(|error| Failure::Listen(options.listen.clone(), error))?;
     let mailer = mailer(options)?;
     let db = Db::open(options.database.url())
         .await
@@ -96,8 +115,13 @@ async fn serve_until_stopped(options: &ServeOptions, log: &Arc<Log>) -> Result<(
     warn_of_weaknesses(options);
     // Before the line that says that the service is up.
     let signals = StopSignals::listen();
-    let address = listener.local_addr().map_err(Failure::Socket)?;
-    info!(database = %options.database.url(), "listening on http://{address}");
+    let url = match listener.address() {
+        ListenAddress::Tcp(address) => format!("http://{address}"),
+        socket @ ListenAddress::Unix(_) => socket.to_string(),
+    };
+    info!(database = %options.database.url(), "listening on {url}");
+    service_manager::tell_ready();
+    tokio::spawn(service_manager::feed_watchdog());
     let purge = tokio::spawn(purge_regularly(auth.clone()));
     let (stopping, stopped) = watch::channel(false);
     let mails = tokio::spawn(deliver_mails(auth.clone(), stopped));
@@ -108,6 +132,7 @@ async fn serve_until_stopped(options: &ServeOptions, log: &Arc<Log>) -> Result<(
             () = shutdown::stop_signal(signals, log) => {}
             () = served.lost_for_good() => {}
         }
+        service_manager::tell_stopping();
         stopping.send_replace(true);
     };
     let router = app(auth, options.settings());

@@ -32,19 +32,25 @@ pub async fn stop_signal(mut signals: StopSignals, log: Arc<Log>) {
     });
 }
 
+const NO_MEANING: &str = "this signal has no meaning here: SIGTERM stops the service";
+
 /// Keeps signals that have no meaning here from ending the process, which is what they do by default.
 /// SIGPIPE is ignored by every Rust program.
 pub fn ignore_other_signals() {
     #[cfg(unix)]
-    for (name, kind) in [
-        ("SIGHUP", SignalKind::hangup()),
-        ("SIGUSR1", SignalKind::user_defined1()),
-        ("SIGUSR2", SignalKind::user_defined2()),
+    for (name, kind, answer) in [
+        (
+            "SIGHUP",
+            SignalKind::hangup(),
+            "settings are read at the start only: restart the service to change them",
+        ),
+        ("SIGUSR1", SignalKind::user_defined1(), NO_MEANING),
+        ("SIGUSR2", SignalKind::user_defined2(), NO_MEANING),
     ] {
         match signal(kind) {
             Ok(mut signals) => drop(tokio::spawn(async move {
                 while signals.recv().await.is_some() {
-                    info!("{name} has no meaning here: SIGTERM stops the service");
+                    info!("{name}: {answer}");
                 }
             })),
             Err(error) => warn!(%error, "{name} will end the process"),

@@ -6,7 +6,7 @@ use crate::app::{SessionCookie, Settings};
 use crate::auth::rate_limit::RateLimits;
 use crate::mail::Sender;
 use crate::password::PasswordRule;
-use crate::server::ConnectionLimits;
+use crate::server::{ConnectionLimits, ListenAddress};
 
 use super::options::MailTransport;
 
@@ -43,7 +43,19 @@ fn loopback_addresses_are_taken() {
         ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1"),
     ] {
         let options = parse(&["--listen", text]).unwrap();
-        assert_eq!(options.listen, address.parse().unwrap(), "{text}");
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        assert_eq!(options.listen, address, "{text}");
+    }
+}
+
+#[test]
+fn a_unix_socket_is_taken_with_and_without_a_public_url() {
+    let unix = ["--listen", "unix:/run/bienvenue/http.sock"];
+    for arguments in [&unix[..], &[&PUBLIC[..], &unix].concat()] {
+        let options = parse(arguments).unwrap();
+        let path = "/run/bienvenue/http.sock".into();
+        assert_eq!(options.listen, ListenAddress::Unix(path));
+        assert_eq!(options.forgotten_proxy(), None);
     }
 }
 
@@ -65,6 +77,13 @@ fn bad_values_are_refused_with_what_would_be_right() {
     for (option, value, hint) in [
         ("--listen", "5000", "127.0.0.1:5000"),
         ("--listen", "localhost:x", "127.0.0.1:5000"),
+        ("--listen", "unix:", "unix:/run/bienvenue/http.sock"),
+        ("--listen", "unix:/run/", "unix:/run/bienvenue/http.sock"),
+        (
+            "--listen",
+            "/run/http.sock",
+            "unix:/run/bienvenue/http.sock",
+        ),
         ("--bcrypt-cost", "3", "4 to 16"),
         ("--bcrypt-cost", "17", "4 to 16"),
         ("--bcrypt-cost", "twelve", "4 to 16"),

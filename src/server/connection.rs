@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -17,22 +16,23 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
-use axum::http::Request;
 use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::limits::ConnectionLimits;
+use super::listener::Stream;
+use super::stop_order::StopOrder;
 use super::wait::{Pause, Wait};
 use crate::app::MAX_BODY_BYTES;
+use crate::source::Peer;
 
 /// The longest request line with header fields, in bytes, that is read; more get 431. Browsers send
 /// a tenth of it.
@@ -44,15 +44,17 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Answers the requests of one client until it leaves, is told that the server stops, or exceeds a
 /// limit.
 pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    peer: Peer,
     router: Router,
     limits: ConnectionLimits,
-    mut stopped: watch::Receiver<bool>,
+    mut order: StopOrder,
     wait: Arc<Wait>,
 ) {
     let progress = Arc::new(Progress::default());
-    let service = service_fn(|request| answer(request, peer, router.clone(), &progress, &wait));
+    let is_ending = order.is_ending();
+    let service =
+        service_fn(|request| answer(request, peer, router.clone(), &progress, &wait, &is_ending));
     let stream = WatchedStream {
         stream,
         progress: progress.clone(),
@@ -63,10 +65,7 @@ pub(super) async fn serve(
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let mut stop = pin!(async move {
-        // Without a sender there is no server any more, which is an order to stop too.
-        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
-    });
+    let mut stop = pin!(order.given());
     let mut is_stopping = false;
     let mut awaited = progress.awaited();
     let mut timer = pin!(sleep(limits.head));
@@ -121,10 +120,11 @@ pub(super) async fn serve(
 
 async fn answer(
     mut request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
     mut router: Router,
     progress: &Arc<Progress>,
     wait: &Arc<Wait>,
+    is_ending: &AtomicBool,
 ) -> Result<Response, Infallible> {
     if !wait.end() {
         // The task is being ended.
@@ -142,7 +142,12 @@ async fn answer(
             wait: Arc::clone(wait),
         })
     });
-    let response = router.call(request).await?;
+    let mut response = router.call(request).await?;
+    if is_ending.load(Relaxed) {
+        // The client sends its next request on another connection, and loses none on this one.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     progress.answered(response.headers().contains_key(CONNECTION));
     Ok(response)
 }
@@ -302,7 +307,7 @@ impl Drop for WatchedBody {
 
 /// A stream that notes what passes through it, and that ends as RFC 9112, 9.6, asks for.
 struct WatchedStream {
-    stream: TcpStream,
+    stream: Stream,
     progress: Arc<Progress>,
 }
 

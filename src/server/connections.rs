@@ -8,7 +8,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::wait::{Pause, Unfinished, Wait, Waiting};
-use crate::source::Source;
+use crate::source::{Peer, Source};
 
 /// How long a connection must have waited within a request before it can be closed. A client that
 /// connects sends its request at once; with less than this, a flood of others would push it out before
@@ -106,13 +105,13 @@ impl Connections {
     }
 
     /// Serves a connection by the task that is made for it.
-    pub(super) fn spawn<T>(&mut self, peer: SocketAddr, serve: impl FnOnce(Arc<Wait>) -> T)
+    pub(super) fn spawn<T>(&mut self, peer: Peer, serve: impl FnOnce(Arc<Wait>) -> T)
     where
         T: Future<Output = ()> + Send + 'static,
     {
         let wait = Arc::new(Wait::new(self.epoch, Arc::clone(&self.unfinished)));
         let task = self.tasks.spawn(serve(Arc::clone(&wait)));
-        let source = peer.ip().into();
+        let source = peer.address().into();
         self.newcomers += 1;
         self.open
             .insert(task.id(), Connection { source, wait, task });
@@ -136,9 +135,14 @@ impl Connections {
         }
     }
 
+    /// Whether none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// Completes when no connection is left.
     pub(super) async fn all_ended(&mut self) {
-        while !self.tasks.is_empty() {
+        while !self.is_empty() {
             self.changed().await;
         }
     }

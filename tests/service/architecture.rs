@@ -46,6 +46,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("toml_span", &["cli"]),
+    ("listenfd", &["server"]),
+    ("sd_notify", &["cli"]),
     ("lettre", &["mail"]),
     ("bcrypt", &["password"]),
     ("argon2", &["password"]),
@@ -357,7 +359,7 @@ fn a_library_is_used_by_the_room_that_it_is_for() {
 fn only_the_server_knows_sockets() {
     for (module, file) in modules() {
         let code = code_of(&fs::read_to_string(file).unwrap()).join("\n");
-        for name in ["TcpListener", "TcpStream"] {
+        for name in ["TcpListener", "TcpStream", "UnixListener", "UnixStream"] {
             assert!(
                 module[0] == "server" || !code.contains(name),
                 "{module:?}: {name}"

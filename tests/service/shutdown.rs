@@ -83,11 +83,11 @@ async fn what_had_been_sent_before_the_order_is_answered_seen_or_not() {
 
 #[tokio::test]
 async fn who_waits_to_be_accepted_at_the_order_is_answered() {
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = listen(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.address().to_string();
     let mut waiting = Vec::new();
     for _ in 0..100 {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
         stream.write_all(GET_HOME).unwrap();
         waiting.push(stream);
     }
@@ -113,6 +113,28 @@ async fn connections_at_rest_do_not_hold_up_the_end() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(!log.contains("cut off"), "{log}");
     assert!(stopping.elapsed() < DRAIN_DEADLINE / 2);
+}
+
+#[tokio::test]
+async fn answers_after_the_order_are_the_last_ones_of_their_connections_and_say_so() {
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    let mut raw = Raw::connect(&server).await;
+    raw.send(GET_HOME).await;
+    assert!(!raw.reply().await.headers.contains_key("connection"));
+    server.signal("TERM");
+    loop {
+        raw.send(GET_HOME).await;
+        let reply = raw.reply().await;
+        assert_eq!(reply.status, 200);
+        if reply.headers.contains_key("connection") {
+            assert_eq!(reply.headers["connection"], "close");
+            break;
+        }
+    }
+    assert_eq!(raw.end().await, b"");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
 }
 
 /// Clients that are stuck in every part of a request, for longer than a server would drain.
@@ -208,7 +230,11 @@ async fn signals_that_mean_nothing_here_are_logged_and_end_nothing() {
     }
     let (status, log) = server.stop();
     assert_eq!(status.code(), Some(0), "{log}");
-    for name in ["SIGHUP", "SIGUSR1", "SIGUSR2"] {
-        assert_eq!(log.matches(name).count(), 1, "{log}");
+    for line in [
+        "SIGHUP: settings are read at the start only",
+        "SIGUSR1: this signal has no meaning",
+        "SIGUSR2: this signal has no meaning",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{log}");
     }
 }

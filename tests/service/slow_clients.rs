@@ -6,10 +6,10 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use bienvenue::app::{Settings, app};
-use bienvenue::server::{ConnectionLimits, serve};
-use std::net::SocketAddr;
+use bienvenue::server::{ConnectionLimits, listen, serve};
+use bienvenue::source::Peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -48,8 +48,8 @@ pub async fn serve_with(
 }
 
 pub async fn serve_router(router: Router, limits: ConnectionLimits) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let listener = listen(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.address().to_string();
     let server = tokio::spawn(serve(listener, router, limits, std::future::pending()));
     (address, server)
 }
@@ -184,10 +184,10 @@ async fn a_good_client_does_not_notice_the_slow_ones() {
 
 #[tokio::test]
 async fn a_request_knows_whom_it_comes_from() {
-    let peer = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string();
+    let peer = async |ConnectInfo(peer): ConnectInfo<Peer>| format!("{peer:?}");
     let (address, _) = serve_router(Router::new().route("/", get(peer)), LIMITS).await;
     let mut stream = TcpStream::connect(&address).await.unwrap();
-    let own = stream.local_addr().unwrap().to_string();
+    let own = format!("{:?}", Peer::Machine(stream.local_addr().unwrap().ip()));
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -1,5 +1,5 @@
 //! Where a request comes from: the machine that is connected, or, behind proxies that are trusted,
-//! the one that they speak for.
+//! the one that they speak for. What is connected over a Unix socket is such a proxy.
 //!
 //! What a client writes into a header about itself counts for nothing, however it is written; so it
 //! can neither dodge a limit nor use up another's.
@@ -16,7 +16,7 @@ use crate::app::error::Error;
 use crate::app::settings::TrustedProxy;
 use crate::app::state::AppState;
 use crate::auth;
-use crate::source::Source;
+use crate::source::{Peer, Source};
 
 /// Refuses to go on if the server does not say who is connected: a limit that cannot tell one from
 /// another is none.
@@ -24,15 +24,15 @@ impl FromRequestParts<Arc<AppState>> for Source {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
-        let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else {
+        let Some(&ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<Peer>>() else {
             let reason = "the server does not say who is connected";
             return Err(auth::Error::Internal(reason.into()).into());
         };
         let trusted = &state.settings.trusted_proxies;
         if state.settings.public_url.is_some() {
-            warn_of_proxy(peer.ip(), &parts.headers, trusted);
+            warn_of_proxy(peer, &parts.headers, trusted);
         }
-        Ok(client_address(peer.ip(), &parts.headers, trusted).into())
+        Ok(client_address(peer, &parts.headers, trusted).into())
     }
 }
 
@@ -47,12 +47,13 @@ impl FromRequestParts<Arc<AppState>> for Source {
 /// If both headers are there and do not agree, the peer itself is the source. A proxy writes one of
 /// them and lets the other pass, and which one that is, is not known here; so a client that sends
 /// the other one gains no address of its choice, and at most loses its own.
-fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
-    let peer = peer.to_canonical();
-    let is_trusted = |address| is_trusted(address, trusted);
-    if !is_trusted(peer) {
+fn client_address(peer: Peer, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
+    let is_proxy = is_proxy(peer, trusted);
+    let peer = peer.address();
+    if !is_proxy {
         return peer;
     }
+    let is_trusted = |address| is_trusted(address, trusted);
     let nearest_stranger = |hops: Vec<Hop>| {
         let mut nearest = peer;
         for hop in hops.into_iter().rev() {
@@ -74,6 +75,13 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -
     }
 }
 
+fn is_proxy(peer: Peer, trusted: &[TrustedProxy]) -> bool {
+    match peer {
+        Peer::Machine(_) => is_trusted(peer.address(), trusted),
+        Peer::UnixSocket => true,
+    }
+}
+
 fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
     trusted.iter().any(|proxy| proxy.contains(address))
 }
@@ -82,21 +90,25 @@ fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
 /// does not say for whom it forwards. Behind either, all clients count as one source.
 ///
 /// Only requests that are counted by their source come here, so no check of a proxy's own health does.
-fn warn_of_proxy(peer: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) {
+fn warn_of_proxy(peer: Peer, headers: &HeaderMap, trusted: &[TrustedProxy]) {
     static UNTRUSTED: Once = Once::new();
     static SILENT: Once = Once::new();
-    let peer = peer.to_canonical();
-    match (is_trusted(peer, trusted), is_told(headers)) {
+    let address = peer.address();
+    match (is_proxy(peer, trusted), is_told(headers)) {
         (false, true) => UNTRUSTED.call_once(|| {
             warn!(
-                "{peer} sends X-Forwarded-For or Forwarded and is not trusted: if it is your proxy, \
-                 give --trusted-proxy {peer}, else all its clients count as one source"
+                "{address} sends X-Forwarded-For or Forwarded and is not trusted: if it is your proxy, \
+                 give --trusted-proxy {address}, else all its clients count as one source"
             );
         }),
         (true, false) => SILENT.call_once(|| {
+            let proxy = match peer {
+                Peer::Machine(_) => format!("{address} is a --trusted-proxy and"),
+                Peer::UnixSocket => "the proxy at the Unix socket".to_owned(),
+            };
             warn!(
-                "{peer} is a --trusted-proxy and sends neither X-Forwarded-For nor Forwarded: all \
-                 its clients count as one source"
+                "{proxy} sends neither X-Forwarded-For nor Forwarded: all its clients count as one \
+                 source"
             );
         }),
         (true, true) | (false, false) => {}
@@ -199,7 +211,11 @@ mod tests {
             map.append(HeaderName::from_static(name), value);
         }
         let trusted: Vec<_> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        client_address(peer.parse().unwrap(), &map, &trusted).to_string()
+        let peer = match peer {
+            "unix" => Peer::UnixSocket,
+            address => Peer::Machine(address.parse().unwrap()),
+        };
+        client_address(peer, &map, &trusted).to_string()
     }
 
     /// Behind proxies at 10.0.0.0/8 and `fd00::/8`, connected with 10.0.0.1.
@@ -230,6 +246,26 @@ mod tests {
             address("10.0.0.1", &headers[2..], &["10.0.0.0/8"]),
             "10.0.0.1"
         );
+    }
+
+    #[test]
+    fn the_peer_at_a_unix_socket_is_a_proxy_and_without_its_word_this_machine() {
+        assert_eq!(address("unix", &[(XFF, b"192.0.2.1")], &[]), "192.0.2.1");
+        assert_eq!(
+            address("unix", &[(FORWARDED, b"for=192.0.2.1")], &[]),
+            "192.0.2.1"
+        );
+        let hops: &[u8] = b"203.0.113.9, 192.0.2.1, 10.0.0.3";
+        assert_eq!(address("unix", &[(XFF, hops)], &[]), "10.0.0.3");
+        assert_eq!(
+            address("unix", &[(XFF, hops)], &["10.0.0.0/8"]),
+            "192.0.2.1"
+        );
+        // That the socket is trusted makes no proxy of this machine's other processes.
+        let forged: &[u8] = b"203.0.113.9, 127.0.0.1";
+        assert_eq!(address("unix", &[(XFF, forged)], &[]), "127.0.0.1");
+        assert_eq!(address("unix", &[], &[]), "127.0.0.1");
+        assert_eq!(address("unix", &[(XFF, b"unknown")], &[]), "127.0.0.1");
     }
 
     #[test]

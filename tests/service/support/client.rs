@@ -1,13 +1,14 @@
 //! A client of the service, whether the service is a router in this process or a program on a socket.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use bienvenue::source::Peer;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -207,7 +208,7 @@ impl Call {
         *request.uri_mut() = url.parse().unwrap();
         *request.headers_mut() = self.headers;
         if let Some(peer) = self.peer {
-            let peer = ConnectInfo(SocketAddr::new(peer, 49152));
+            let peer = ConnectInfo(Peer::Machine(peer));
             request.extensions_mut().insert(peer);
         }
         let (head, body) = match self.client {

@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod raw;
 pub mod report;
 pub mod server;
+pub mod service_manager;
 pub mod smtp_server;
 
 use postgres::Cluster;

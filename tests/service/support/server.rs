@@ -39,7 +39,12 @@ impl Server {
     /// The program, in an environment without settings for it, and with an empty configuration file in
     /// the place of the machine's.
     pub fn command() -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bienvenue"));
+        Self::command_by(env!("CARGO_BIN_EXE_bienvenue"))
+    }
+
+    /// Another program that starts it, in such an environment.
+    pub fn command_by(program: &str) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars() {
             if name.starts_with("BIENVENUE_") || name.starts_with("DATABASE_URL") {
                 command.env_remove(name);
