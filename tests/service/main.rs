@@ -32,6 +32,7 @@ mod password_rule;
 mod races;
 mod rate_limits;
 mod raw_http;
+mod restart;
 mod routes;
 mod service_manager;
 mod session_cache;

@@ -1,0 +1,88 @@
+//! Starting again without loss: the service manager holds the socket, and clients that send no request
+//! twice lose none.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::{JoinSet, block_in_place};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::support::Database;
+use crate::support::server::Server;
+use crate::support::service_manager::hand_over;
+
+/// How many clients there are, each with a connection of its own, which it keeps.
+const CLIENTS: usize = 50;
+
+/// How often each of them sends a request: together 500 times a second.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A program without optimization takes longer to start.
+const RESTARTS: usize = if cfg!(debug_assertions) { 3 } else { 10 };
+
+/// Asks whose session it is, again and again, and tells how long the answer took, until nobody wants to
+/// know. Panics if a request fails.
+async fn ask_regularly(url: String, session: String, answers: UnboundedSender<Duration>) {
+    let client = Client::builder(TokioExecutor::new())
+        .retry_canceled_requests(false)
+        .build_http::<Body>();
+    let mut ticks = interval(PAUSE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let request = Request::get(format!("{url}/profile"))
+            .header("cookie", format!("session_id={session}"))
+            .body(Body::empty())
+            .unwrap();
+        let started = Instant::now();
+        let response = client.request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().collect().await.unwrap();
+        if answers.send(started.elapsed()).is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_behind_an_inherited_socket_loses_no_request() {
+    let database = Database::sqlite();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let start = || {
+        let mut command = hand_over(socket.try_clone().unwrap(), 1);
+        command.args(["--database-url", &database.url]);
+        Server::spawn(command)
+    };
+    let mut server = start();
+    server.registered("bob@example.org", "b4l0u").await;
+    let session = server.logged_in("bob@example.org", "b4l0u").await;
+    let (answers, mut answered) = unbounded_channel();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (url, session) = (server.url.clone(), session.clone());
+        clients.spawn(ask_regularly(url, session, answers.clone()));
+    }
+    drop(answers);
+    let (mut requests, mut longest) = (0, Duration::ZERO);
+    for _ in 0..RESTARTS {
+        let (status, log) = block_in_place(|| server.stop());
+        assert_eq!(status.code(), Some(0), "{log}");
+        server = block_in_place(start);
+        // Those that were answered meanwhile, and as many as come in some time.
+        for _ in 0..answered.len() + 2 * CLIENTS {
+            longest = longest.max(answered.recv().await.expect("a client"));
+            requests += 1;
+        }
+    }
+    drop(answered);
+    while let Some(client) = clients.join_next().await {
+        client.expect("no request fails");
+    }
+    println!("{RESTARTS} restarts, {requests} requests, the longest took {longest:?}");
+}
