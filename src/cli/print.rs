@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Command, Subcommand};
+use clap::{Command, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -28,6 +28,33 @@ pub enum Printed {
         /// The shell
         shell: Shell,
     },
+    /// A file for systemd
+    Systemd {
+        /// Which one
+        #[arg(default_value = "service")]
+        file: SystemdFile,
+    },
+}
+
+/// What systemd is to know of the service.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SystemdFile {
+    /// The unit of the service, such as for /etc/systemd/system/bienvenue.service
+    Service,
+    /// The unit of its socket, which restarts lose no connection with
+    Socket,
+    /// The user as which it runs, such as for /etc/sysusers.d/bienvenue.conf
+    Sysusers,
+}
+
+impl SystemdFile {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Service => include_str!("print/bienvenue.service"),
+            Self::Socket => include_str!("print/bienvenue.socket"),
+            Self::Sysusers => include_str!("print/bienvenue.sysusers"),
+        }
+    }
 }
 
 /// Prints it on standard output.
@@ -51,6 +78,7 @@ pub fn run(
             clap_complete::generate(*shell, &mut command, "bienvenue", &mut text);
             Ok(())
         }
+        Printed::Systemd { file } => text.write_all(file.text().as_bytes()),
     };
     match rendered.and_then(|()| io::stdout().write_all(&text)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -184,3 +184,49 @@ fn the_manual_page_and_completions_know_every_option() {
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn the_files_for_systemd_are_those_of_the_repository() {
+    let folder = tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/print");
+    for (arguments, file) in [
+        (&["print", "systemd"][..], "bienvenue.service"),
+        (&["print", "systemd", "service"], "bienvenue.service"),
+        (&["print", "systemd", "socket"], "bienvenue.socket"),
+        (&["print", "systemd", "sysusers"], "bienvenue.sysusers"),
+    ] {
+        let output = run_in(folder.path(), arguments);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(
+            output.stdout,
+            fs::read(source.join(file)).unwrap(),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn the_example_of_a_configuration_file_has_every_option_and_no_other() {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &["-h"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    let lines = help.lines().map(str::trim_start);
+    let mut options: Vec<&str> = lines
+        .filter_map(|line| line.strip_prefix("--"))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|option| option.trim_end_matches([',', '.', ']']))
+        .filter(|option| *option != "config")
+        .collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".packaging/bienvenue.toml");
+    let example = fs::read_to_string(path).unwrap();
+    let mut examples: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#')?.split_once(" = "))
+        .map(|(name, _)| name)
+        .collect();
+    options.sort_unstable();
+    // One that another one is explained by.
+    options.dedup();
+    examples.sort_unstable();
+    assert_eq!(examples, options);
+}
