@@ -23,6 +23,10 @@ const CLIENTS: usize = 50;
 /// How often each of them sends a request: together 500 times a second.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A connection that has been idle for longer is used no more, as if this process had been held up. The
+/// service closes it half a second after the order to stop, maybe just when a request is sent.
+const LONGEST_IDLE: Duration = Duration::from_millis(300);
+
 /// A program without optimization takes longer to start.
 const RESTARTS: usize = if cfg!(debug_assertions) { 3 } else { 10 };
 
@@ -31,6 +35,7 @@ const RESTARTS: usize = if cfg!(debug_assertions) { 3 } else { 10 };
 async fn ask_regularly(url: String, session: String, answers: UnboundedSender<Duration>) {
     let client = Client::builder(TokioExecutor::new())
         .retry_canceled_requests(false)
+        .pool_idle_timeout(LONGEST_IDLE)
         .build_http::<Body>();
     let mut ticks = interval(PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
