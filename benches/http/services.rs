@@ -14,12 +14,11 @@ use bienvenue::auth::{Auth, Lifetimes};
 use bienvenue::clock::SystemClock;
 use bienvenue::db::Db;
 use bienvenue::password::{Cost, Passwords};
-use bienvenue::server::{ConnectionLimits, serve};
+use bienvenue::server::{ConnectionLimits, listen, serve};
 use bienvenue::token::{OsRandom, SessionId};
 use serde_json::json;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 use super::clients;
 use super::postgres::{Cluster, ON_DISK};
@@ -222,8 +221,9 @@ pub fn serve_bare(database_url: &str) {
         let bare = Router::new().route("/profile", get(same_body));
         let mut servers = tokio::task::JoinSet::new();
         for router in [bare, app(auth, Settings::default())] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-            println!("http://{}", listener.local_addr().expect("an address"));
+            let free = "127.0.0.1:0".parse().expect("an address");
+            let listener = listen(&free).expect("a port");
+            println!("http://{}", listener.address());
             let forever = std::future::pending();
             servers.spawn(serve(
                 listener,

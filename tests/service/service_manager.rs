@@ -106,13 +106,13 @@ async fn the_service_manager_is_told_of_the_start_of_the_end_and_that_the_servic
         .env("WATCHDOG_USEC", "100000")
         .args(["--listen", "127.0.0.1:0", "--database-url", &database.url]);
     let server = Server::spawn(command);
-    assert_eq!(ear.next(), "READY=1\n");
+    assert_eq!(ear.hear(), "READY=1\n");
     assert_eq!(server.get("/").send().await.status, 200);
     for _ in 0..3 {
-        assert_eq!(ear.next(), "WATCHDOG=1\n");
+        assert_eq!(ear.hear(), "WATCHDOG=1\n");
     }
     server.signal("TERM");
-    while ear.next() != "STOPPING=1\n" {}
+    while ear.hear() != "STOPPING=1\n" {}
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
 }

@@ -12,11 +12,11 @@ use super::server::Server;
 /// The program with this as its file descriptor 3, and as all others up to the number of sockets that it
 /// is told of.
 pub fn hand_over(socket: impl Into<OwnedFd>, number: usize) -> Command {
-    let mut copies = String::from("exec");
-    for descriptor in 3..3 + number {
-        copies += &format!(" {descriptor}<&0");
-    }
-    let script = format!(r#"{copies} </dev/null; LISTEN_PID=$$ exec "$0" "$@""#);
+    let copies: Vec<String> = (3..3 + number)
+        .map(|descriptor| format!("{descriptor}<&0"))
+        .collect();
+    let copies = copies.join(" ");
+    let script = format!(r#"exec {copies} </dev/null; LISTEN_PID=$$ exec "$0" "$@""#);
     let mut command = Server::command_by("sh");
     command
         .args(["-c", &script, env!("CARGO_BIN_EXE_bienvenue")])
@@ -38,8 +38,8 @@ impl Ear {
         Self(socket)
     }
 
-    /// What is said next.
-    pub fn next(&self) -> String {
+    /// What is said next, which is waited for.
+    pub fn hear(&self) -> String {
         let mut said = [0; 1024];
         let length = self.0.recv(&mut said).expect("the service says something");
         String::from_utf8(said[..length].to_vec()).unwrap()
