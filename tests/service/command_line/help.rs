@@ -217,7 +217,7 @@ fn the_example_of_a_configuration_file_has_every_option_and_no_other() {
         .map(|option| option.trim_end_matches([',', '.', ']']))
         .filter(|option| *option != "config")
         .collect();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".packaging/bienvenue.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/packages/bienvenue.toml");
     let example = fs::read_to_string(path).unwrap();
     let mut examples: Vec<&str> = example
         .lines()
