@@ -11,6 +11,7 @@
 //!   settings.rs     how the service is reached
 //!   pages/          what pages are made of, rendered from data
 //!   error.rs        every refusal: status, text, header fields
+//!   openapi.rs      the document that describes all this to programs
 //! ```
 //!
 //! Each imports only from those below it.
@@ -31,6 +32,7 @@ use crate::auth::Auth;
 
 mod error;
 mod middleware;
+mod openapi;
 mod pages;
 mod refusal;
 mod request;
@@ -59,6 +61,7 @@ use routes::{home, profile, reset_password, sessions, users};
 use state::AppState;
 
 pub use error::MAX_BODY_BYTES;
+pub use openapi::openapi;
 pub use pages::{
     Brand, BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName,
 };
@@ -76,14 +79,21 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
     let around_assets = ServiceBuilder::new()
         .layer(security_headers::layer(&state.settings))
         .layer(from_fn(refuse_in_json));
-    route_table(&state)
+    routes(&state)
         .layer(around_routes)
         .merge(assets(&state).layer(around_assets))
 }
 
-/// Each path, with its methods for programs, which read JSON, and for people, who read pages.
-fn route_table(state: &Arc<AppState>) -> Router {
-    let table = [
+/// A path, with its methods for programs, which read JSON, and for people, who read pages.
+type Route = (
+    &'static str,
+    MethodRouter<Arc<AppState>>,
+    MethodRouter<Arc<AppState>>,
+);
+
+/// Each path, once. What is for programs is described in `openapi.json`.
+fn route_table() -> Vec<Route> {
+    vec![
         ("/", get(home::greet), get(home::home_page)),
         (
             "/users",
@@ -109,8 +119,12 @@ fn route_table(state: &Arc<AppState>) -> Router {
                 .post(reset_password::ask_for_reset_form)
                 .put(reset_password::update_password_form),
         ),
-    ];
-    let router = table
+    ]
+}
+
+/// The route table as a router.
+fn routes(state: &Arc<AppState>) -> Router {
+    let router = route_table()
         .into_iter()
         .fold(Router::new(), |router, (path, programs, people)| {
             add_route(router, path, [programs, people], state)

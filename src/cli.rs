@@ -2,7 +2,7 @@
 //!
 //! - `serve`: puts the rooms together and serves; `shutdown`: until when; `service_manager`: what
 //!   systemd is told of that.
-//! - `print`: the settings, the manual page and completions.
+//! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
 //! - `options`: flags, environment variables, the configuration file, defaults.
 //! - `logging`: the log on standard error.
 
@@ -68,7 +68,7 @@ struct CommandLine {
 enum Command {
     /// Serve, which is also done without a command
     Serve(Box<ServeOptions>),
-    /// Print the configuration, the manual page or completions
+    /// Print the configuration, the manual page, completions or the OpenAPI document
     #[command(subcommand)]
     Print(Printed),
 }

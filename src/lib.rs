@@ -28,7 +28,8 @@
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
 //!   its page. `error` has every refusal with its status and its text, and the sizes that are allowed;
 //!   `middleware` what is checked first; `request` what is read, such as the body, within limits of size
-//!   and time; `pages` what pages share, and what people are told about refusals.
+//!   and time; `pages` what pages share, and what people are told about refusals; `openapi.json` describes
+//!   all that programs can send and get, and is changed with it.
 //! - [`auth`]: a file for each thing that one may ask for; `rate_limit` says how often, with the default
 //!   rates, and why that locks no owner out; `outbox` when mails are sent, how
 //!   often to one address, and when again; `audit` the audit lines.

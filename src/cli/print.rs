@@ -1,4 +1,5 @@
-//! `bienvenue print …`: what is installed beside the program, and the settings (`config`).
+//! `bienvenue print …`: what is installed beside the program, the settings (`config`), and what clients
+//! are generated from (`openapi`).
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use clap_mangen::Man;
 use super::options::ServeOptions;
 use super::options::config_file::ConfigFile;
 use super::options::effective::Effective;
+use crate::app::openapi;
 
 mod config;
 
@@ -34,6 +36,8 @@ pub enum Printed {
         #[arg(default_value = "service")]
         file: SystemdFile,
     },
+    /// The description of the HTTP API, from which clients are generated (OpenAPI 3.1, JSON)
+    Openapi,
 }
 
 /// What systemd is to know of the service.
@@ -79,6 +83,7 @@ pub fn run(
             Ok(())
         }
         Printed::Systemd { file } => text.write_all(file.text().as_bytes()),
+        Printed::Openapi => text.write_all(openapi().as_bytes()),
     };
     match rendered.and_then(|()| io::stdout().write_all(&text)) {
         Ok(()) => ExitCode::SUCCESS,

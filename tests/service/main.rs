@@ -25,6 +25,7 @@ mod isolation;
 mod logs;
 mod mail;
 mod nginx;
+mod openapi;
 mod outage;
 mod pages;
 mod panics;

@@ -1,5 +1,7 @@
 //! What the program says of itself.
 
+use bienvenue::app::openapi;
+
 use super::*;
 
 #[test]
@@ -165,14 +167,24 @@ fn help_does_not_show_the_passwords_in_the_environment() {
     assert!(!String::from_utf8(output.stdout).unwrap().contains("s3cret"));
 }
 
+/// What `bienvenue print …` prints.
+fn printed(folder: &Path, what: &[&str]) -> String {
+    let output = run_in(folder, &[&["print"], what].concat());
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_openapi_document_is_printed_as_it_is() {
+    let folder = tempdir().unwrap();
+    assert_eq!(printed(folder.path(), &["openapi"]), openapi());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn the_manual_page_and_completions_know_every_option() {
     let folder = tempdir().unwrap();
-    let print = |what: &[&str]| {
-        let output = run_in(folder.path(), &[&["print"], what].concat());
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let print = |what: &[&str]| printed(folder.path(), what);
     let manual = print(&["man"]).replace("\\-", "-");
     assert!(manual.contains(".TH bienvenue 1"), "{manual}");
     let completions = ["bash", "zsh", "fish"].map(|shell| print(&["completions", shell]));

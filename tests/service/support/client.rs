@@ -16,6 +16,8 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::openapi::DOCUMENT;
+
 pub const FORM: &str = "application/x-www-form-urlencoded";
 pub const JSON: &str = "application/json";
 
@@ -192,7 +194,7 @@ impl Call {
         self.header(COOKIE.as_str(), format!("session_id={session_id}"))
     }
 
-    /// The reply, which must come.
+    /// The reply, which must come and be as the OpenAPI document says.
     pub async fn send(self) -> Reply {
         self.try_send().await.unwrap()
     }
@@ -200,11 +202,11 @@ impl Call {
     /// The reply, or why there is none or not all of it.
     pub async fn try_send(self) -> Result<Reply, String> {
         let url = match &self.client {
-            Client::Router(_) => self.path,
+            Client::Router(_) => self.path.clone(),
             Client::Url(_, url) => url.clone() + &self.path,
         };
-        let mut request = Request::new(Body::from(self.body));
-        *request.method_mut() = self.method;
+        let mut request = Request::new(Body::from(self.body.clone()));
+        *request.method_mut() = self.method.clone();
         *request.uri_mut() = url.parse().unwrap();
         *request.headers_mut() = self.headers;
         if let Some(peer) = self.peer {
@@ -233,11 +235,13 @@ impl Call {
                 )
             }
         };
-        Ok(Reply {
+        let reply = Reply {
             status: head.status,
             headers: head.headers,
             body: body?.to_bytes().into(),
-        })
+        };
+        DOCUMENT.assert_describes(&self.method, &self.path, &self.body, &reply);
+        Ok(reply)
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::token::TokenSource;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// A source of tokens that has failed: it repeats itself.
 pub struct StuckTokens;
 
 impl TokenSource for StuckTokens {
     fn uuid(&self) -> Uuid {
-        Uuid::from_bytes([7; 16])
+        Builder::from_random_bytes([7; 16]).into_uuid()
     }
 }
 

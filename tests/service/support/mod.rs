@@ -14,6 +14,7 @@ pub mod app;
 pub mod client;
 mod fakes;
 pub mod ledger;
+pub mod openapi;
 pub mod postgres;
 pub mod raw;
 pub mod report;

@@ -1,0 +1,338 @@
+//! The OpenAPI document describes the router, and the router answers as it says.
+//!
+//! All other tests add to it: `support::client` checks every answer that they get against the document.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use axum::http::Method;
+use bienvenue::auth::rate_limit::{Rate, RateLimits};
+use bienvenue::password::PasswordRule;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::on_each_engine;
+use crate::support::client::{Call, Client, FORM, JSON, Reply};
+use crate::support::openapi::{DOCUMENT, Refusal};
+use crate::support::server::Server;
+use crate::support::{NO_LIMITS, TestApp};
+
+const EMAIL: &str = "bob@example.org";
+const PASSWORD: &str = "b4l0u";
+const NO_TOKEN: &str = "8eabf6e7-e0de-4e90-9627-1dcb41989bae";
+
+type Fields = Vec<(&'static str, &'static str)>;
+
+/// Every operation that takes fields, with good ones.
+fn operations_with_fields() -> [(&'static str, &'static str, Fields); 4] {
+    let user = vec![("email", EMAIL), ("password", PASSWORD)];
+    let update = vec![
+        ("email", EMAIL),
+        ("reset_token", NO_TOKEN),
+        ("new_password", PASSWORD),
+    ];
+    [
+        ("POST", "/users", user.clone()),
+        ("POST", "/sessions", user),
+        ("POST", "/reset_password", vec![("email", EMAIL)]),
+        ("PUT", "/reset_password", update),
+    ]
+}
+
+/// The refusals that were got.
+#[derive(Default)]
+struct Got(BTreeSet<Refusal>);
+
+impl Got {
+    async fn add(
+        &mut self,
+        client: &Client,
+        method: &str,
+        path: &str,
+        ask: impl FnOnce(Call) -> Call,
+    ) {
+        let reply = ask(client.request(method, path)).send().await;
+        assert!(reply.status.as_u16() >= 400, "{method} {path}: {reply:?}");
+        self.note(method, path, &reply);
+    }
+
+    /// Notes the answer, if it is a refusal.
+    fn note(&mut self, method: &str, path: &str, reply: &Reply) {
+        let status = reply.status.as_u16();
+        if status >= 400 {
+            let message = reply.json()["message"].as_str().unwrap().to_owned();
+            self.0.insert((format!("{method} {path}"), status, message));
+        }
+    }
+
+    /// Those of any request: a head that can be read in two ways, a body that is too long, and what
+    /// another site sends.
+    async fn add_of_any(&mut self, client: &Client, method: &str, path: &str) {
+        for (name, value) in [("host", "a b"), ("transfer-encoding", "gzip, chunked")] {
+            self.add(client, method, path, |call| call.header(name, value))
+                .await;
+        }
+        let long = "x".repeat(16 * 1024 + 1);
+        self.add(client, method, path, |call| call.body(FORM, long))
+            .await;
+        if method != "GET" {
+            let origin = "https://evil.example";
+            self.add(client, method, path, |call| call.header("origin", origin))
+                .await;
+        }
+    }
+
+    /// Those of a body that cannot be read.
+    async fn add_of_body(&mut self, client: &Client, method: &str, path: &str) {
+        for (content_type, body) in [
+            (FORM, "password=%FF"),
+            (JSON, "[]"),
+            ("multipart/form-data; boundary=x", "--y--"),
+            ("text/plain", "x"),
+            (FORM, &"x=&".repeat(33)),
+        ] {
+            self.add(client, method, path, |call| call.body(content_type, body))
+                .await;
+        }
+    }
+
+    /// Those of each field.
+    async fn add_of_fields(&mut self, client: &Client, method: &str, path: &str, fields: &Fields) {
+        let long = "x".repeat(1025);
+        for (name, text) in fields {
+            let others = fields.iter().filter(|(other, _)| other != name);
+            let others: Fields = others.copied().collect();
+            let mut texts = vec![vec![], vec![""], vec![*text, *text]];
+            if name.ends_with("password") {
+                texts.extend([vec!["b4l0u\0"], vec![&long]]);
+            }
+            if path == "/users" && *name == "email" {
+                texts.extend([vec!["bob"], vec!["b\u{F6}b@example.org"], vec![&long]]);
+            }
+            for texts in texts {
+                let these = texts.iter().map(|text| (*name, *text));
+                let fields: Vec<_> = others.iter().copied().chain(these).collect();
+                self.add(client, method, path, |call| call.form(&fields))
+                    .await;
+            }
+            let mut object: serde_json::Map<_, _> = others
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), json!(text)))
+                .collect();
+            object.insert((*name).to_owned(), json!(1));
+            self.add(client, method, path, |call| call.json(&object.into()))
+                .await;
+        }
+    }
+}
+
+/// The methods that a path allows.
+async fn allowed(call: Call) -> BTreeSet<Method> {
+    let reply = call.send().await;
+    assert_eq!(reply.status, 405, "{reply:?}");
+    let methods = reply.header("allow").unwrap().split(',');
+    methods
+        .map(|method| method.trim().parse().unwrap())
+        .collect()
+}
+
+on_each_engine! {
+    async fn the_document_has_the_methods_of_the_router(database: Database) {
+        let app = TestApp::new(database).await;
+        for path in DOCUMENT.paths() {
+            let described = |with_pages: bool| -> BTreeSet<Method> {
+                let methods = DOCUMENT.methods(path);
+                let methods = methods.filter(|(_, operation)| with_pages || !operation.is_page);
+                methods.map(|(method, _)| method.clone()).collect()
+            };
+            let unknown = app.request("PATCH", path);
+            assert_eq!(allowed(unknown.clone()).await, described(false), "{path}");
+            // `HEAD` of what is a page alone goes without saying.
+            let mut of_people = allowed(unknown.by_browser()).await;
+            of_people.retain(|method| method != Method::HEAD || described(false).contains(method));
+            assert_eq!(of_people, described(true), "{path}");
+        }
+    }
+
+    async fn the_service_gives_each_refusal_of_the_document(database: Database) {
+        let app = TestApp::with_limits(database, NO_LIMITS, &[]).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let before = app.inside.all_rows().await;
+        let mut got = Got::default();
+        for path in DOCUMENT.paths() {
+            for (method, operation) in DOCUMENT.methods(path) {
+                if *method != Method::HEAD {
+                    got.add_of_any(&app, method.as_str(), path).await;
+                }
+                if operation.is_page {
+                    got.add(&app, method.as_str(), path, |call| call).await;
+                }
+            }
+        }
+        for (method, path, fields) in operations_with_fields() {
+            got.add_of_body(&app, method, path).await;
+            got.add_of_fields(&app, method, path, &fields).await;
+        }
+        for (method, path, fields) in [
+            ("POST", "/users", &[("email", EMAIL), ("password", PASSWORD)][..]),
+            ("POST", "/sessions", &[("email", EMAIL), ("password", "wrong")]),
+            ("POST", "/reset_password", &[("email", "eve@example.org")]),
+            ("PUT", "/reset_password", &operations_with_fields()[3].2),
+        ] {
+            got.add(&app, method, path, |call| call.form(fields)).await;
+        }
+        for (method, path) in [("GET", "/profile"), ("DELETE", "/sessions")] {
+            got.add(&app, method, path, |call| call).await;
+        }
+
+        let token = app.reset_token(EMAIL).await;
+        let rule = PasswordRule::default().for_site("Reblochon", Some("example.org"));
+        let app = app.with_rules(|auth| auth.with_password_rule(rule));
+        for password in ["short", "password", "bob@example.org", "reblochon"] {
+            let fields = [("email", "bob@example.org"), ("password", password)];
+            got.add(&app, "POST", "/users", |call| call.form(&fields)).await;
+            let fields = [("email", EMAIL), ("reset_token", &*token), ("new_password", password)];
+            got.add(&app, "PUT", "/reset_password", |call| call.form(&fields)).await;
+        }
+        let mut after = app.inside.all_rows().await;
+        after.retain(|row| !row.starts_with("reset_tokens"));
+        assert_eq!(after, before);
+
+        let mut missing = DOCUMENT.refusals();
+        missing.retain(|(_, status, message)| {
+            // What needs a fault or a limit is provoked by tests of its own, such as the next one,
+            // `outage`, `panics` and `slow_clients`.
+            let needs_more = [408, 429, 500, 503].contains(status) || message == "body is incomplete";
+            !needs_more
+        });
+        missing.retain(|refusal| !got.0.contains(refusal));
+        assert_eq!(missing, BTreeSet::new());
+    }
+
+    async fn the_service_gives_each_refusal_of_rate_limits_in_the_document(database: Database) {
+        let once: Rate = "1/h".parse().unwrap();
+        let limits = RateLimits {
+            successful_logins_per_source: once,
+            sign_ups_per_source: once,
+            resets_per_address: once,
+            ..NO_LIMITS
+        };
+        let app = TestApp::with_limits(database, limits, &[]).await;
+        let mut got = Got::default();
+        for (method, path, fields) in operations_with_fields() {
+            for _ in 0..3 {
+                let reply = app.request(method, path).form(&fields).send().await;
+                got.note(method, path, &reply);
+            }
+        }
+        let mut described = DOCUMENT.refusals();
+        described.retain(|(_, status, _)| *status == 429);
+        got.0.retain(|(_, status, _)| *status == 429);
+        assert_eq!(got.0, described);
+    }
+
+    async fn the_answers_in_the_readme_are_those_of_the_service(database: Database) {
+        let server = Server::start(&database.url);
+        let (mut session, mut token) = (String::new(), String::new());
+        let steps = readme_steps();
+        assert_eq!(steps.len(), 9);
+        for Step { method, path, body, has_cookie, answer } in steps {
+            let mut call = server.request(&method, &path);
+            if let Some((content_type, body)) = body {
+                call = call.body(&content_type, body.replace(NO_TOKEN, &token));
+            }
+            if has_cookie {
+                call = call.session(&session);
+            }
+            let reply = call.send().await;
+            session = reply.session_id().unwrap_or(session);
+            if let Some(given) = reply.json()["reset_token"].as_str() {
+                given.clone_into(&mut token);
+            }
+            let shown = shown(&reply, answer.starts_with("HTTP/"));
+            assert_eq!(without_ids(&shown), without_ids(&answer));
+        }
+    }
+}
+
+/// A command of the README, as far as curl would send it, and what stands below it.
+struct Step {
+    method: String,
+    path: String,
+    body: Option<(String, String)>,
+    has_cookie: bool,
+    answer: String,
+}
+
+fn readme_steps() -> Vec<Step> {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split("```console\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap().replace("\\\n", " ");
+    let steps = block.split("$ curl ").skip(1).map(|step| {
+        let (command, answer) = step.split_once('\n').unwrap();
+        step_of(command, answer.trim_end())
+    });
+    steps.collect()
+}
+
+fn step_of(command: &str, answer: &str) -> Step {
+    // Every second piece is quoted.
+    let pieces = command.split('\'').enumerate();
+    let mut words = pieces.flat_map(|(index, piece)| match index % 2 {
+        0 => piece.split_whitespace().collect(),
+        _ => vec![piece],
+    });
+    let (mut method, mut content_type, mut data) = (None, FORM, Vec::new());
+    let (mut path, mut has_cookie) = ("", false);
+    while let Some(word) = words.next() {
+        match word {
+            "-d" => data.push(words.next().unwrap()),
+            "-X" => method = words.next(),
+            "-H" => {
+                let field = words.next().unwrap();
+                content_type = field.strip_prefix("Content-Type: ").unwrap();
+            }
+            "-b" => has_cookie = words.next().is_some(),
+            "-c" => assert_eq!(words.next(), Some("cookies.txt")),
+            "-i" => {}
+            url => path = url.strip_prefix("http://127.0.0.1:5000").unwrap(),
+        }
+    }
+    let default = if data.is_empty() { "GET" } else { "POST" };
+    Step {
+        method: method.unwrap_or(default).to_owned(),
+        path: path.to_owned(),
+        body: (!data.is_empty()).then(|| (content_type.to_owned(), data.join("&"))),
+        has_cookie,
+        answer: answer.to_owned(),
+    }
+}
+
+/// An answer as curl shows it, with its head if that is wanted.
+fn shown(reply: &Reply, with_head: bool) -> String {
+    let body = String::from_utf8(reply.body.clone()).unwrap();
+    if !with_head {
+        return body.trim_end().to_owned();
+    }
+    let fields = reply
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+    let head: String = fields.collect();
+    format!("HTTP/1.1 {}\n{head}\n{}", reply.status, body.trim_end())
+}
+
+/// The text without what is another in every run: ids, tokens and dates.
+fn without_ids(text: &str) -> String {
+    let is_token = |part: &str| {
+        let part = part.trim_end_matches(['"', ';']);
+        part.parse::<Uuid>().is_ok()
+    };
+    let lines = text.lines().map(|line| {
+        let name = line.split(' ').next().unwrap_or_default();
+        let is_other = ["x-request-id:", "date:"].contains(&name);
+        let parts = if is_other { name } else { line }.split_inclusive(['"', '=', ';']);
+        parts.filter(|part| !is_token(part)).collect::<String>() + "\n"
+    });
+    lines.collect()
+}
