@@ -4,7 +4,9 @@
 //!
 //! - `registration`, `login`, `session`, `password_reset`: what one may ask for.
 //! - `rate_limit`: how often.
-//! - `outbox`: the worker that sends mails; `mail_setup`: what it takes to send them.
+//! - `outbox`: the worker that sends mails; `mail_setup`: what it takes to send them; `reset_link`: the link
+//!   in one.
+//! - `administration`: what those may ask for who run the service, by its commands.
 //! - `audit`: what is logged for who looks into a break-in.
 //! - `writes`: how long a request waits for what it writes; `error`: why it is refused.
 
@@ -18,6 +20,7 @@ use crate::mail::{Mailer, Site};
 use crate::password::{Password, PasswordRule, Passwords};
 use crate::token::TokenSource;
 
+pub mod administration;
 mod audit;
 mod error;
 mod login;
@@ -26,6 +29,7 @@ mod outbox;
 mod password_reset;
 pub mod rate_limit;
 mod registration;
+mod reset_link;
 mod session;
 mod writes;
 
@@ -33,6 +37,7 @@ pub use audit::AUDIT_TARGET;
 pub use error::Error;
 pub use outbox::MAIL_PAUSE;
 pub use password_reset::Reset;
+pub use reset_link::reset_link;
 pub use session::MAX_SESSIONS_PER_USER;
 
 use error::Result;

@@ -2,6 +2,9 @@
 //!
 //! - `serve`: puts the rooms together and serves; `shutdown`: until when; `service_manager`: what
 //!   systemd is told of that.
+//! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it.
+//!   `administration` opens the database for them and has their exit codes; `output` prints rows, `confirm`
+//!   asks first, `password_input` reads passwords, `operator` says who runs them.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
 //! - `options`: flags, environment variables, the configuration file, defaults.
 //! - `logging`: the log on standard error.
@@ -18,17 +21,29 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod administration;
+mod confirm;
+mod groups;
 mod logging;
+mod operator;
 mod options;
+mod output;
+mod password_input;
 mod print;
 mod serve;
 mod service_manager;
+mod sessions;
 mod shutdown;
+mod users;
 
+use administration::EXIT_CODES;
+use groups::GroupsCommand;
 use options::config_file::{self, ConfigFile};
 use options::effective::{self, Effective};
 use options::{ServeOptions, environment, secret};
 use print::Printed;
+use sessions::SessionsCommand;
+use users::UsersCommand;
 
 /// A user authentication service: sign up, log in, log out, who is it, reset a password
 ///
@@ -68,9 +83,49 @@ struct CommandLine {
 enum Command {
     /// Serve, which is also done without a command
     Serve(Box<ServeOptions>),
+    /// List, add, lock and delete users, and give them ways to a password
+    ///
+    /// Works on the database itself, whether the service runs or not; what is changed holds at its next
+    /// request. Data goes to standard output, all else to standard error, and so does a line of the audit
+    /// log for each change.
+    #[command(subcommand, after_long_help = help_end(USERS_EXAMPLES))]
+    Users(UsersCommand),
+    /// List groups, put users into them and take them out
+    ///
+    /// A group is there as long as a user is in it.
+    #[command(subcommand, after_long_help = help_end(GROUPS_EXAMPLES))]
+    Groups(GroupsCommand),
+    /// List the sessions of a user, and end those of one or of all
+    #[command(subcommand, after_long_help = help_end(SESSIONS_EXAMPLES))]
+    Sessions(SessionsCommand),
     /// Print the configuration, the manual page, completions or the OpenAPI document
     #[command(subcommand)]
     Print(Printed),
+}
+
+const USERS_EXAMPLES: &str = "\
+Examples:
+  bienvenue users list --search @example.org
+  bienvenue users list --json | jq -r .email
+  bienvenue users add bob@example.org --public-url https://auth.example.org
+  bienvenue users set-password bob@example.org --password-stdin < password-file
+  sudo -u bienvenue bienvenue users lock 7 --database-url sqlite:/var/lib/bienvenue/users.db";
+
+const GROUPS_EXAMPLES: &str = "\
+Examples:
+  bienvenue groups list
+  bienvenue groups add bob@example.org admins
+  bienvenue groups remove 7 admins";
+
+const SESSIONS_EXAMPLES: &str = "\
+Examples:
+  bienvenue sessions list bob@example.org
+  bienvenue sessions revoke 7
+  bienvenue sessions revoke --all --yes";
+
+/// The end of the help of a command that works on the database.
+fn help_end(examples: &str) -> String {
+    format!("{examples}\n\n{EXIT_CODES}")
 }
 
 /// Runs the command that the command line asks for.
@@ -79,6 +134,9 @@ pub fn run() -> ExitCode {
     match read(&arguments, Path::new(config_file::DEFAULT_FILE)) {
         Ok(request) => match request.command {
             Command::Serve(options) => serve::run(*options),
+            Command::Users(command) => users::run(&command),
+            Command::Groups(command) => groups::run(&command),
+            Command::Sessions(command) => sessions::run(&command),
             Command::Print(printed) => {
                 print::run(&printed, command(), &request.settings, &request.file)
             }
@@ -143,7 +201,8 @@ impl Refusal {
 /// one if it is there.
 fn read(arguments: &[OsString], default_file: &Path) -> Result<Request, Refusal> {
     let known = command();
-    let mut command = environment::overridden_by(known.clone(), arguments);
+    let inner = environment::of_inner_command(known.clone(), arguments);
+    let mut command = environment::overridden_by(inner, arguments);
     let file = ConfigFile::read(&command, &known, arguments, default_file)
         .map_err(|reason| Refusal::because(&reason, arguments, &ConfigFile::default()))?;
     let refused = |error| Refusal::new(error, arguments, &file);

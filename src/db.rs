@@ -3,7 +3,7 @@
 //! The same statements run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
 //! conditions of the statements, so that no two requests, and no two processes, can both be told yes.
 //!
-//! - `users`, `sessions`, `reset_tokens`, `rate_limits`, `outbox`: each has the statements of
+//! - `users`, `groups`, `sessions`, `reset_tokens`, `rate_limits`, `outbox`: each has the statements of
 //!   its tables, what they are used for, and the worker that runs many of them at once.
 //!   `sessions::cache` remembers sessions; every write says which ones it touches.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
@@ -19,6 +19,7 @@ mod batch;
 mod connection;
 mod engine;
 mod error;
+mod groups;
 mod outbox;
 mod rate_limits;
 mod reset_tokens;
@@ -32,18 +33,20 @@ pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use engine::open::OpenError;
 pub use engine::url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use error::{Error, LostDatabase};
-pub use outbox::{
-    ClaimedMail, ClaimedMails, MailClaim, MailKind, MailRequest, MailRequestOutcome, Outbox,
-    Settlement,
-};
+pub use groups::{Group, Groups};
+pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, Settlement};
+pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
+pub use sessions::of_user::SessionTimes;
+pub use users::accounts::{AccountFilter, AccountPage};
 pub use users::{PasswordChange, Users};
 pub use validity::{Found, Period, SessionCutoffs};
 
 use connection::Connections;
 use engine::Engine;
+use engine::existing;
 use engine::file_watch::FileWatch;
 use engine::open::{self, MigrationText};
 use sessions::cache::SessionCache;
@@ -81,6 +84,11 @@ const MIGRATIONS: &[MigrationText] = &[
         "outbox language",
         include_str!("../migrations/0007_outbox_language.sql"),
     ),
+    (
+        8,
+        "locks, groups",
+        include_str!("../migrations/0008_locks_groups.sql"),
+    ),
 ];
 
 /// The database, table by table. Clones share their connections.
@@ -88,6 +96,8 @@ const MIGRATIONS: &[MigrationText] = &[
 pub struct Db {
     /// Users.
     pub users: Users,
+    /// Which groups users are in.
+    pub groups: Groups,
     /// Sessions.
     pub sessions: Sessions,
     /// Reset tokens.
@@ -123,15 +133,36 @@ impl Db {
             .pools(&url.to_connect_url(), on_new_writer)
             .map_err(|error| OpenError::Connect(url.clone(), error))?;
         let connections = Connections::new(pools, file, session_cache);
-        Ok(Self {
+        Ok(Self::of(connections, file_watch))
+    }
+
+    /// Opens a database that is there and has today's schema, and changes neither. Notes no loss of
+    /// the file of an SQLite database while it is open: for a command that soon ends.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be used, such as [`OpenError::Missing`], [`OpenError::OtherOwner`] and
+    /// [`OpenError::Older`].
+    pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        existing::check(url, MIGRATIONS).await?;
+        let pools = Engine::of(url)
+            .pools(&url.to_connect_url(), || {})
+            .map_err(|error| OpenError::Connect(url.clone(), error))?;
+        Ok(Self::of(Connections::new(pools, None, None), None))
+    }
+
+    fn of(connections: Connections, file_watch: Option<Arc<FileWatch>>) -> Self {
+        Self {
             users: Users::new(connections.clone()),
+            groups: Groups::new(connections.clone()),
             sessions: Sessions::new(connections.clone()),
             reset_tokens: ResetTokens::new(connections.clone()),
             rate_limits: RateLimitCounts::new(connections.clone()),
             outbox: Outbox::new(connections.clone()),
             connections,
             file_watch,
-        })
+        }
     }
 
     /// Waits for running statements and closes all connections.
@@ -175,7 +206,11 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     };
     [
         users::STATEMENTS.to_vec(),
+        users::accounts::STATEMENTS.to_vec(),
+        users::changes::STATEMENTS.to_vec(),
+        groups::STATEMENTS.to_vec(),
         sessions::STATEMENTS.to_vec(),
+        sessions::of_user::STATEMENTS.to_vec(),
         sessions::insert::STATEMENTS.to_vec(),
         named("sessions::insert::ADD", &sessions::insert::ADD),
         named(
@@ -194,6 +229,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ),
         rate_limits::familiar_sources::STATEMENTS.to_vec(),
         outbox::STATEMENTS.to_vec(),
+        outbox::delivery::STATEMENTS.to_vec(),
     ]
     .concat()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 /// Scheme, host and port under which clients reach the service, whatever stands in between.
 ///
@@ -51,13 +51,19 @@ impl PublicUrl {
 
     /// A link to a path of the service, with a query.
     pub fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
-        let mut link = self.0.clone();
-        link.set_path(path);
-        if !query.is_empty() {
-            link.query_pairs_mut().extend_pairs(query);
-        }
-        link.into()
+        self.origin() + &path_with_query(path, query)
     }
+}
+
+/// A path of the service with a query, such as it stands in a link behind the URL of the service.
+pub fn path_with_query(path: &str, query: &[(&str, &str)]) -> String {
+    let mut text = path.to_owned();
+    if !query.is_empty() {
+        text.push('?');
+        let begin = text.len();
+        form_urlencoded::Serializer::for_suffix(&mut text, begin).extend_pairs(query);
+    }
+    text
 }
 
 impl FromStr for PublicUrl {

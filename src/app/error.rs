@@ -211,9 +211,10 @@ impl Error {
             Self::Auth(error) => match error {
                 auth::Error::EmailTaken | auth::Error::WeakPassword(_) => StatusCode::BAD_REQUEST,
                 auth::Error::BadCredentials => StatusCode::UNAUTHORIZED,
-                auth::Error::NoSession | auth::Error::UnknownEmail | auth::Error::BadResetToken => {
-                    StatusCode::FORBIDDEN
-                }
+                auth::Error::Locked
+                | auth::Error::NoSession
+                | auth::Error::UnknownEmail
+                | auth::Error::BadResetToken => StatusCode::FORBIDDEN,
                 auth::Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
                 auth::Error::Unavailable(_) | auth::Error::Busy { .. } => {
                     StatusCode::SERVICE_UNAVAILABLE

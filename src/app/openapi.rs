@@ -66,6 +66,7 @@ mod tests {
             // Refused by the name of its field.
             auth::Error::WeakPassword(_) => [],
             auth::Error::BadCredentials => [auth::Error::BadCredentials],
+            auth::Error::Locked => [auth::Error::Locked],
             auth::Error::NoSession => [auth::Error::NoSession],
             auth::Error::UnknownEmail => [auth::Error::UnknownEmail],
             auth::Error::BadResetToken => [auth::Error::BadResetToken],

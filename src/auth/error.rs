@@ -22,6 +22,10 @@ pub enum Error {
     /// There is no such user, or this is not the password. Clients do not learn which.
     #[error("wrong email or password")]
     BadCredentials,
+    /// An administrator keeps the user from logging in. Said only to who has the password, or to whom a
+    /// reset token would be given.
+    #[error("account locked")]
+    Locked,
     /// The session never was, was logged out, expired, or fell to a password change.
     #[error("not logged in")]
     NoSession,

@@ -24,7 +24,8 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
-    /// password; [`Error::Throttled`], after none.
+    /// password; [`Error::Locked`], which only the right password learns; [`Error::Throttled`], after
+    /// no work.
     pub async fn log_in(
         &self,
         email: Option<&Email>,
@@ -44,7 +45,7 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
-    /// password; [`Error::Throttled`], after none.
+    /// password; [`Error::Locked`]; [`Error::Throttled`], after no work.
     pub async fn valid_login(
         &self,
         email: Option<&Email>,
@@ -68,6 +69,7 @@ impl Auth {
         match &outcome {
             Ok(user) => self.rate_limiter.succeeded(attempt, user).await,
             Err(Error::BadCredentials) => self.rate_limiter.failed(attempt).await,
+            Err(Error::Locked) => self.rate_limiter.refused(attempt).await,
             Err(_) => self.rate_limiter.undecided(attempt).await,
         }
         outcome
@@ -90,6 +92,12 @@ impl Auth {
             Event::FailedLogin.log(asker.source, id);
             return Err(Error::BadCredentials);
         };
+        // The lock was read with the version of the password that the session will carry, so a lock from
+        // now on voids it.
+        if user.is_locked {
+            Event::LockedLogin.log(asker.source, id);
+            return Err(Error::Locked);
+        }
         if let Some(stronger) = stronger {
             self.db.users.replace_hash(&user, &stronger).await?;
         }

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use super::Auth;
 use super::error::Result;
 use super::mail_setup::MailSetup;
+use super::reset_link::reset_link;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::{ClaimedMail, MailClaim, Settlement};
 use crate::error_chain::ErrorChain;
@@ -184,10 +185,8 @@ impl Auth {
     }
 
     fn reset_link(&self, mails: &MailSetup, claimed: &ClaimedMail, token: &ResetToken) -> Message {
-        let token = token.reveal();
         let email = &claimed.email;
-        let query = [("email", email.as_str()), ("reset_token", &token)];
-        let link = mails.site.public_url.link("/reset_password", &query);
+        let link = reset_link(Some(&mails.site.public_url), email, token);
         let ends_at = self.clock.now().after(self.lifetimes.reset_token);
         Message::reset_link(&mails.site, claimed.language, email, link, ends_at)
     }

@@ -41,7 +41,8 @@ impl Auth {
     /// # Errors
     ///
     /// [`Throttled`](Error::Throttled), also when too many mails wait, whatever the address; and
-    /// [`UnknownEmail`](Error::UnknownEmail), but that never where mail is set up.
+    /// [`UnknownEmail`](Error::UnknownEmail) or [`Locked`](Error::Locked), but neither where mail is set
+    /// up: there a locked user gets no mail, and who asks does not learn it.
     pub async fn ask_for_reset(
         &self,
         email: Option<&Email>,
@@ -93,7 +94,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownEmail`].
+    /// [`Error::UnknownEmail`], [`Error::Locked`].
     async fn get_reset_password_token(
         &self,
         email: Option<&Email>,
@@ -102,6 +103,9 @@ impl Auth {
         let user = self.find_user(email).await?;
         Event::ResetAsked.log(source, user.as_ref().map(|user| user.id));
         let user = user.ok_or(Error::UnknownEmail)?;
+        if user.is_locked {
+            return Err(Error::Locked);
+        }
         let token = ResetToken::new(&*self.tokens);
         let now = self.clock.now();
         if self.db.reset_tokens.set(&user, token.digest(), now).await? {

@@ -188,6 +188,11 @@ impl RateLimiter {
             .await;
     }
 
+    /// Notes that a login was no wrong guess, and is refused all the same.
+    pub async fn refused(&self, attempt: Attempt) {
+        self.settle(attempt.of_guess, None).await;
+    }
+
     /// Notes that a login was a wrong guess.
     pub async fn failed(&self, attempt: Attempt) {
         self.whole.failed_logins.count(self.clock.now());

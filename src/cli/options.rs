@@ -2,8 +2,8 @@
 //!
 //! Read once and passed in. The comments on options are what `--help` shows.
 //!
-//! - `exposure`, `rate_limits`, `connections`, `mail`, `brand`, `database`, `log_filter`: options by what
-//!   they are about.
+//! - `accounts`, `exposure`, `rate_limits`, `connections`, `mail`, `brand`, `database`, `log`: options by
+//!   what they are about.
 //! - `secret`: how options with passwords are read, from a file too, and not repeated.
 //! - `setting`: which options are settings, which the environment and the configuration file can give;
 //!   `environment`: their variables; `config_file`: the file; `effective`: what they come to.
@@ -17,16 +17,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use clap::{Args, Command};
-use tracing_subscriber::filter::Targets;
 
-use super::logging::LogFormat;
-use crate::app::Settings;
+use crate::app::{Brand, SessionCookie, Settings};
 use crate::auth::Lifetimes;
 use crate::auth::rate_limit::RateLimits;
-use crate::password::{Cost, PasswordRule};
-use crate::public_url::PublicUrl;
 use crate::server::{ConnectionLimits, ListenAddress};
 
+mod accounts;
 mod brand;
 pub mod config_file;
 mod connections;
@@ -34,18 +31,20 @@ mod database;
 pub mod effective;
 pub mod environment;
 mod exposure;
-mod log_filter;
+mod log;
 mod mail;
 mod rate_limits;
 pub mod secret;
 pub mod setting;
 mod time;
 
+pub use accounts::AccountOptions;
+pub use database::DatabaseOptions;
+pub use log::LogOptions;
 pub use mail::MailTransport;
 
 use brand::BrandOptions;
 use connections::ConnectionOptions;
-use database::DatabaseOptions;
 use exposure::ExposureOptions;
 use mail::MailOptions;
 use rate_limits::RateLimitOptions;
@@ -77,18 +76,9 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
 
-    /// The work that a password hash takes, for the service and for a thief: each step doubles it
-    ///
-    /// Hashes of a lower cost are replaced at the next login. Those of a higher cost stay; then a
-    /// wrong password takes longer for them than for an address without an account.
-    #[arg(
-        long,
-        env = "BIENVENUE_BCRYPT_COST",
-        value_name = "4-16",
-        default_value_t = Cost::DEFAULT,
-        value_parser = parse_cost
-    )]
-    pub bcrypt_cost: Cost,
+    /// What bears on accounts.
+    #[command(flatten)]
+    pub accounts: AccountOptions,
 
     /// The time in which all logins, sign-ups and password resets that wait to be hashed are to be done
     ///
@@ -133,27 +123,9 @@ pub struct ServeOptions {
     )]
     reset_token_lifetime: Duration,
 
-    /// What to log to standard error: off, error, warn, info, debug or trace
-    ///
-    /// Also by module, such as info,sqlx=debug. Audit lines (who signed up, logged in, failed to)
-    /// are logged at every level; bienvenue::audit=off leaves them out.
-    #[arg(
-        long,
-        env = "BIENVENUE_LOG",
-        value_name = "LEVEL",
-        default_value = "info",
-        value_parser = log_filter::parse
-    )]
-    pub log: Targets,
-
-    /// How to write the log: text for people, json for machines
-    #[arg(
-        long,
-        env = "BIENVENUE_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
+    /// How the log is written.
+    #[command(flatten)]
+    pub log: LogOptions,
 
     /// Who can reach the service, and what that takes.
     #[command(flatten)]
@@ -173,7 +145,7 @@ pub struct ServeOptions {
 
     /// What the pages look like.
     #[command(flatten)]
-    pub brand: BrandOptions,
+    brand: BrandOptions,
 }
 
 impl ServeOptions {
@@ -197,7 +169,7 @@ impl ServeOptions {
         let ListenAddress::Tcp(address) = &self.listen else {
             return None;
         };
-        let is_forgotten = self.exposure.is_https()
+        let is_forgotten = self.accounts.is_https()
             && self.listen.is_local()
             && self.exposure.trusted_proxies.is_empty();
         is_forgotten.then(|| match address.ip().to_canonical() {
@@ -219,8 +191,12 @@ impl ServeOptions {
     /// What options come to that are not set and whose defaults depend on others, by their names.
     pub fn derived_defaults(&self) -> Vec<(&'static str, String)> {
         let idle = humantime::format_duration(self.lifetimes().session_idle).to_string();
-        let mut defaults = vec![("session-idle-timeout", idle.replace(' ', ""))];
-        defaults.extend(self.exposure.derived_defaults());
+        let cookie = self.exposure.cookie_kind(self.accounts.is_https());
+        let mut defaults = vec![
+            ("session-idle-timeout", idle.replace(' ', "")),
+            ("session-cookie", cookie.to_owned()),
+            ("password-min", self.accounts.effective_password_min()),
+        ];
         defaults.extend(rate_limits::by_option(&self.limits()));
         defaults
     }
@@ -228,11 +204,11 @@ impl ServeOptions {
     /// How the service shows itself to those who reach it.
     pub fn settings(&self) -> Settings {
         Settings {
-            public_url: self.exposure.public_url.clone(),
-            session_cookie: self.exposure.session_cookie(),
+            public_url: self.accounts.public_url.clone(),
+            session_cookie: self.session_cookie(),
             trusted_proxies: self.exposure.trusted_proxies.clone(),
             body_timeout: self.connections.body_timeout(),
-            brand: self.brand.brand(),
+            brand: self.brand(),
         }
     }
 
@@ -241,16 +217,19 @@ impl ServeOptions {
         self.connections.limits()
     }
 
-    /// What is asked of a new password; `None` for nothing.
-    pub fn password_rule(&self) -> Option<PasswordRule> {
-        let host = self.exposure.public_url.as_ref().map(PublicUrl::host);
-        let rule = self.exposure.password_rule()?;
-        Some(rule.for_site(self.brand.brand().site_name.as_str(), host))
+    /// What the pages look like.
+    pub fn brand(&self) -> Brand {
+        self.brand.brand(&self.accounts.site_name)
+    }
+
+    /// Which cookie keeps a session.
+    pub fn session_cookie(&self) -> SessionCookie {
+        self.exposure.session_cookie(self.accounts.is_https())
     }
 
     /// How often one may try: as suits the exposure, but for what is set.
     pub fn limits(&self) -> RateLimits {
-        self.rate_limits.limits(match self.exposure.public_url {
+        self.rate_limits.limits(match self.accounts.public_url {
             Some(_) => RateLimits::public(),
             None => RateLimits::local(),
         })
@@ -271,7 +250,7 @@ impl ServeOptions {
 
     /// Refuses what would give accounts away, unless it is asked for by its name.
     fn check_exposure(&self) -> Result<(), String> {
-        let is_public = self.exposure.public_url.is_some();
+        let is_public = self.accounts.public_url.is_some();
         let gives_tokens = self.exposure.give_reset_tokens_to_anyone;
         let sends_mails = self.mail.transport().is_some();
         let reason = match (is_public, gives_tokens, sends_mails) {
@@ -303,11 +282,6 @@ impl ServeOptions {
         };
         Err(reason.to_owned())
     }
-}
-
-fn parse_cost(text: &str) -> Result<Cost, String> {
-    let cost = text.parse().ok().and_then(Cost::new);
-    cost.ok_or_else(|| format!("give a number from {} to {}", Cost::MIN, Cost::MAX))
 }
 
 /// NIST SP 800-63B, 4.2.2.2: a recovery code that is mailed is good for 24 hours at most.

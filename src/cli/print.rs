@@ -70,26 +70,68 @@ pub fn run(
     settings: &[Effective],
     file: &ConfigFile,
 ) -> ExitCode {
-    let mut text = Vec::new();
     let rendered = match printed {
         Printed::Config(options) => {
             let derived = options.derived_defaults();
-            text = config::render(settings, file.path().as_deref(), &derived).into_bytes();
-            Ok(())
+            Ok(config::render(settings, file.path().as_deref(), &derived).into_bytes())
         }
-        Printed::Man => Man::new(command).render(&mut text),
+        Printed::Man => manual(command),
         Printed::Completions { shell } => {
+            let mut text = Vec::new();
             clap_complete::generate(*shell, &mut command, "bienvenue", &mut text);
-            Ok(())
+            Ok(text)
         }
-        Printed::Systemd { file } => text.write_all(file.text().as_bytes()),
-        Printed::Openapi => text.write_all(openapi().as_bytes()),
+        Printed::Systemd { file } => Ok(file.text().as_bytes().to_vec()),
+        Printed::Openapi => Ok(openapi().as_bytes().to_vec()),
     };
-    match rendered.and_then(|()| io::stdout().write_all(&text)) {
+    match rendered.and_then(|text| io::stdout().write_all(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bienvenue: cannot print: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// One page, with a section for each command: what is looked up in a manual is then found in it.
+fn manual(mut command: Command) -> io::Result<Vec<u8>> {
+    command.build();
+    let mut text = Vec::new();
+    let page = Man::new(command.clone());
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    page.render_subcommands_section(&mut text)?;
+    add_commands(&command, "bienvenue", &mut text)?;
+    page.render_extra_section(&mut text)?;
+    page.render_version_section(&mut text)?;
+    Ok(text)
+}
+
+/// Adds a section for each command of this one, and of those in turn.
+fn add_commands(command: &Command, name: &str, text: &mut Vec<u8>) -> io::Result<()> {
+    for inner in command.get_subcommands() {
+        // `help` needs no words, and `serve` has the options of the page itself.
+        if ["help", "serve"].contains(&inner.get_name()) {
+            continue;
+        }
+        let name = format!("{name} {}", inner.get_name());
+        let page = Man::new(inner.clone());
+        let mut section = Vec::new();
+        page.render_synopsis_section(&mut section)?;
+        page.render_description_section(&mut section)?;
+        if inner.has_subcommands() {
+            page.render_extra_section(&mut section)?;
+        } else {
+            page.render_options_section(&mut section)?;
+        }
+        writeln!(text, ".SH \"{}\"", name.to_ascii_uppercase())?;
+        // What are sections of a page of its own are parts of this one.
+        let section = String::from_utf8_lossy(&section).replace(".SH ", ".SS ");
+        text.write_all(section.as_bytes())?;
+        add_commands(inner, &name, text)?;
+    }
+    Ok(())
 }

@@ -40,7 +40,10 @@ const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub fn run(mut options: ServeOptions) -> ExitCode {
     // Before there are other threads, as it asks for.
     let inherited = InheritedSocket::from_environment();
-    let log = Arc::new(logging::start(options.log.clone(), options.log_format));
+    let log = Arc::new(logging::start(
+        options.log.filter.clone(),
+        options.log.format,
+    ));
     let served = inherited.map_err(Into::into).and_then(|inherited| {
         if let Some(socket) = &inherited {
             options.listen = socket.address().clone();
@@ -95,18 +98,18 @@ async fn serve_until_stopped(
         .map_err(Failure::Open)?;
     let mut auth = Auth::new(
         db.clone(),
-        Passwords::new(options.bcrypt_cost, options.login_wait),
+        Passwords::new(options.accounts.bcrypt_cost, options.login_wait),
         options.lifetimes(),
         options.limits(),
         Arc::new(SystemClock),
         Arc::new(OsRandom),
     );
-    if let Some(rule) = options.password_rule() {
+    if let Some(rule) = options.accounts.password_rule() {
         auth = auth.with_password_rule(rule);
     }
-    if let (Some(mailer), Some(public_url)) = (mailer, &options.exposure.public_url) {
+    if let (Some(mailer), Some(public_url)) = (mailer, &options.accounts.public_url) {
         let site = Site {
-            name: options.brand.brand().site_name.as_str().to_owned(),
+            name: options.accounts.site_name.as_str().to_owned(),
             public_url: public_url.clone(),
         };
         auth = auth.with_mail(mailer, site);
@@ -186,10 +189,10 @@ fn warn_of_weaknesses(options: &ServeOptions) {
             options.database.url()
         );
     }
-    if options.bcrypt_cost < Cost::RECOMMENDED_MIN {
+    if options.accounts.bcrypt_cost < Cost::RECOMMENDED_MIN {
         warn!(
             "--bcrypt-cost {} is for tests: stolen hashes would soon be guessed; give {} or more",
-            options.bcrypt_cost,
+            options.accounts.bcrypt_cost,
             Cost::RECOMMENDED_MIN
         );
     }
@@ -199,7 +202,7 @@ fn warn_of_weaknesses(options: &ServeOptions) {
              account"
         );
     }
-    if options.exposure.is_https() && options.exposure.session_cookie() == SessionCookie::Plain {
+    if options.accounts.is_https() && options.session_cookie() == SessionCookie::Plain {
         warn!("--session-cookie plain: browsers will send sessions over unencrypted HTTP too");
     }
     if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {

@@ -24,7 +24,7 @@ fn parse(arguments: &[&str]) -> Result<ServeOptions, String> {
         .command
     {
         Command::Serve(options) => Ok(*options),
-        command @ Command::Print(_) => panic!("{command:?}"),
+        command => panic!("{command:?}"),
     }
 }
 
@@ -168,12 +168,17 @@ const PUBLIC: [&str; 6] = [
     "Example <noreply@example.org>",
 ];
 
+fn min_characters(options: &ServeOptions) -> Option<usize> {
+    let rule = options.accounts.password_rule();
+    rule.as_ref().map(PasswordRule::min_characters)
+}
+
 #[test]
 fn without_a_public_url_everything_is_local() {
     let options = parse(&[]).unwrap();
     assert_eq!(options.settings().public_url, None);
     assert_eq!(options.settings().session_cookie, SessionCookie::Plain);
-    assert_eq!(options.exposure.password_rule(), None);
+    assert_eq!(options.accounts.password_rule(), None);
     assert!(options.mail.transport().is_none());
     assert_eq!(options.limits(), RateLimits::local());
 }
@@ -183,8 +188,8 @@ fn a_public_url_switches_everything_at_once() {
     let options = parse(&[&PUBLIC[..], &["--listen", "0.0.0.0:80"]].concat()).unwrap();
     let public_url = options.settings().public_url.unwrap();
     assert_eq!(public_url.origin(), "https://auth.example.org");
-    assert_eq!(options.exposure.session_cookie(), SessionCookie::HostOnly);
-    assert_eq!(options.exposure.password_rule(), PasswordRule::new(8));
+    assert_eq!(options.session_cookie(), SessionCookie::HostOnly);
+    assert_eq!(min_characters(&options), Some(8));
     assert_eq!(options.limits(), RateLimits::public());
     let (transport, sender) = options.mail.transport().unwrap();
     assert!(matches!(
@@ -201,15 +206,15 @@ fn a_public_url_switches_everything_at_once() {
 fn each_row_can_be_set_on_its_own() {
     let options = ["--session-cookie", "plain", "--password-min", "15"];
     let options = parse(&[&PUBLIC[..], &options].concat()).unwrap();
-    assert_eq!(options.exposure.session_cookie(), SessionCookie::Plain);
-    assert_eq!(options.exposure.password_rule(), PasswordRule::new(15));
+    assert_eq!(options.session_cookie(), SessionCookie::Plain);
+    assert_eq!(min_characters(&options), Some(15));
 
     let options = parse(&[&PUBLIC[..], &["--password-min", "none"]].concat()).unwrap();
-    assert_eq!(options.exposure.password_rule(), None);
+    assert_eq!(options.accounts.password_rule(), None);
 
     let options = parse(&["--session-cookie", "host", "--password-min", "8"]).unwrap();
-    assert_eq!(options.exposure.session_cookie(), SessionCookie::HostOnly);
-    assert_eq!(options.exposure.password_rule(), PasswordRule::new(8));
+    assert_eq!(options.session_cookie(), SessionCookie::HostOnly);
+    assert_eq!(min_characters(&options), Some(8));
 
     let options = parse(&[&PUBLIC[..2], &["--give-reset-tokens-to-anyone"]].concat()).unwrap();
     assert!(options.mail.transport().is_none());
@@ -224,8 +229,8 @@ fn at_localhost_the_cookie_is_one_that_every_browser_keeps() {
         "mails",
     ])
     .unwrap();
-    assert_eq!(options.exposure.session_cookie(), SessionCookie::Plain);
-    assert_eq!(options.exposure.password_rule(), PasswordRule::new(8));
+    assert_eq!(options.session_cookie(), SessionCookie::Plain);
+    assert_eq!(min_characters(&options), Some(8));
     let (transport, sender) = options.mail.transport().unwrap();
     assert!(matches!(transport, MailTransport::Folder(_)));
     assert_eq!(sender, Sender::default());
@@ -322,7 +327,7 @@ fn audit_lines_are_logged_unless_they_are_named() {
         ("bienvenue::audit=warn,info", false, true),
         ("bienvenue::audit=info", true, false),
     ] {
-        let log = parse(&["--log", text]).unwrap().log;
+        let log = parse(&["--log", text]).unwrap().log.filter;
         let shows = |target| log.would_enable(target, &tracing::Level::INFO);
         assert_eq!(shows("bienvenue::audit"), audit, "{text}");
         assert_eq!(shows("bienvenue::app"), others, "{text}");

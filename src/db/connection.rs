@@ -9,6 +9,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool};
+use tokio::time::sleep;
 
 use super::engine::file_watch::WatchedFile;
 use super::error::{Error, Result};
@@ -117,6 +118,23 @@ impl Connections {
         .await
     }
 
+    /// Writes like [`write`](Self::write), and once more after a pause if the transaction was undone
+    /// because it and another waited for each other.
+    pub async fn write_repeatedly<T>(
+        &self,
+        touched: Touched,
+        work: impl AsyncFn(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> Result<T> {
+        let mut pauses = REPEAT_PAUSES.into_iter();
+        loop {
+            let done = self.write(touched, async |connection| work(connection).await);
+            match (done.await, pauses.next()) {
+                (Err(error), Some(pause)) if error.is_deadlock() => sleep(pause).await,
+                (done, _) => return done,
+            }
+        }
+    }
+
     /// Does work on a connection of a pool. Waits for both no longer than the request may still wait.
     /// If the file is gone, nothing is done; if it is gone by the end of the work, what was done is
     /// lost.
@@ -173,16 +191,26 @@ impl Connections {
     ) -> Result<u64> {
         let mut purged = 0;
         loop {
-            let mut purge = sqlx::query(statement);
-            for bound in bounds {
-                purge = purge.bind(bound);
-            }
-            let rows = self.execute(touched, purge.bind(PURGE_BATCH)).await?;
+            let rows = self.purge_some(touched, statement, bounds).await?;
             purged += rows;
             if rows == 0 {
                 return Ok(purged);
             }
         }
+    }
+
+    /// Runs a statement that purges a few rows, by these bounds, once.
+    pub async fn purge_some<const N: usize>(
+        &self,
+        touched: Touched,
+        statement: &'static str,
+        bounds: [i64; N],
+    ) -> Result<u64> {
+        let mut purge = sqlx::query(statement);
+        for bound in bounds {
+            purge = purge.bind(bound);
+        }
+        self.execute(touched, purge.bind(PURGE_BATCH)).await
     }
 }
 

@@ -24,7 +24,7 @@ statements! {
 
     /// `$1` digest. Finds an expired token too.
     FIND_USER = "
-        SELECT u.id, u.email, u.hashed_password, u.password_version, t.created_at
+        SELECT u.id, u.email, u.hashed_password, u.password_version, u.locked_at, t.created_at
         FROM reset_tokens AS t
         JOIN users AS u ON u.id = t.user_id AND u.password_version = t.password_version
         WHERE t.digest = $1";

@@ -13,6 +13,7 @@ pub fn user_in(row: &AnyRow) -> sqlx::Result<User> {
         email: email_in(row)?,
         hashed_password: HashedPassword::new(row.try_get("hashed_password")?),
         password_version: row.try_get("password_version")?,
+        is_locked: row.try_get::<Option<i64>, _>("locked_at")?.is_some(),
     })
 }
 

@@ -14,6 +14,7 @@ use crate::user::{SessionUser, User};
 pub(super) mod cache;
 pub(super) mod insert;
 pub(super) mod look_up;
+pub(super) mod of_user;
 
 use cache::Touched;
 use insert::{NewSession, SessionInserter};

@@ -1,4 +1,7 @@
 //! Users: their addresses and password hashes.
+//!
+//! What requests ask for is here; `accounts` finds and lists users for an administrator, and `changes` is
+//! what an administrator changes.
 
 use sqlx::{AnyConnection, Connection};
 
@@ -16,6 +19,9 @@ use crate::language::Language;
 use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, User};
 
+pub(super) mod accounts;
+pub(super) mod changes;
+
 statements! {
     /// `$1` address, `$2` hash, `$3` now. No row if the address is taken.
     ADD = "
@@ -25,7 +31,7 @@ statements! {
 
     /// `$1` address.
     FIND_BY_EMAIL = "
-        SELECT id, email, hashed_password, password_version
+        SELECT id, email, hashed_password, password_version, locked_at
         FROM users
         WHERE email = $1";
 
@@ -136,21 +142,33 @@ async fn add(
     proof: Option<Proof>,
 ) -> sqlx::Result<Option<User>> {
     let mut transaction = connection.begin().await?;
-    let add = sqlx::query(ADD)
-        .bind(email.as_str())
-        .bind(hashed_password.as_str())
-        .bind(now.0);
-    if add.execute(&mut *transaction).await?.rows_affected() == 0 {
+    let Some(user) = insert(&mut transaction, email, hashed_password, now).await? else {
         transaction.rollback().await?;
         return Ok(None);
-    }
-    let find = sqlx::query(FIND_BY_EMAIL).bind(email.as_str());
-    let user = user_in(&find.fetch_one(&mut *transaction).await?)?;
+    };
     if let Some(proof) = proof {
         rate_limits::add_familiar_source(&mut transaction, &user, proof).await?;
     }
     transaction.commit().await?;
     Ok(Some(user))
+}
+
+/// Adds a user; `None` if the address is taken.
+async fn insert(
+    connection: &mut AnyConnection,
+    email: &Email,
+    hashed_password: &HashedPassword,
+    now: UnixTime,
+) -> sqlx::Result<Option<User>> {
+    let add = sqlx::query(ADD)
+        .bind(email.as_str())
+        .bind(hashed_password.as_str())
+        .bind(now.0);
+    if add.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let find = sqlx::query(FIND_BY_EMAIL).bind(email.as_str());
+    Ok(Some(user_in(&find.fetch_one(connection).await?)?))
 }
 
 /// Sets a password in one transaction with all that goes with it; false if the token is not valid.

@@ -49,6 +49,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("listenfd", &["server"]),
     ("sd_notify", &["cli"]),
     ("lettre", &["mail"]),
+    ("nix", &["cli", "db"]),
     ("bcrypt", &["password"]),
     ("argon2", &["password"]),
     ("pbkdf2", &["password"]),

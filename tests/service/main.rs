@@ -4,6 +4,7 @@
 
 mod support;
 
+mod administration;
 mod architecture;
 mod audit;
 mod bad_input;

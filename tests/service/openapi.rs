@@ -198,6 +198,10 @@ on_each_engine! {
         after.retain(|row| !row.starts_with("reset_tokens"));
         assert_eq!(after, before);
 
+        app.inside.execute("UPDATE users SET locked_at = 1").await;
+        let fields = [("email", EMAIL), ("password", PASSWORD)];
+        got.add(&app, "POST", "/sessions", |call| call.form(&fields)).await;
+
         let mut missing = DOCUMENT.refusals();
         missing.retain(|(_, status, message)| {
             // What needs a fault or a limit is provoked by tests of its own, such as the next one,

@@ -134,6 +134,7 @@ fn of_auth(error: &auth::Error, view: &View) -> Said {
             (view.text(texts::BAD_REQUEST_TITLE), text)
         }
         auth::Error::BadCredentials => said(view, texts::REFUSED_TITLE, texts::BAD_CREDENTIALS),
+        auth::Error::Locked => said(view, texts::REFUSED_TITLE, texts::LOCKED),
         auth::Error::NoSession => said(view, texts::REFUSED_TITLE, texts::NO_SESSION),
         auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
         auth::Error::Unavailable(_) => said(view, texts::UNAVAILABLE_TITLE, texts::UNAVAILABLE),
@@ -235,6 +236,7 @@ mod tests {
             Error::MalformedBody { expected: "form" },
             auth::Error::EmailTaken.into(),
             auth::Error::BadCredentials.into(),
+            auth::Error::Locked.into(),
             auth::Error::NoSession.into(),
             auth::Error::UnknownEmail.into(),
             auth::Error::BadResetToken.into(),

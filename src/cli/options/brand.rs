@@ -10,15 +10,6 @@ use crate::app::{Brand, BrandColor, InvalidLogo, Logo, SiteName};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Pages")]
 pub struct BrandOptions {
-    /// The name that people see on every page
-    #[arg(
-        long,
-        env = "BIENVENUE_SITE_NAME",
-        value_name = "NAME",
-        default_value = "Bienvenue"
-    )]
-    site_name: SiteName,
-
     /// The colour of the buttons and links on the pages, such as 2f5fd0
     ///
     /// Whatever it is, texts stay readable: letters on it are black or white, and links darker or
@@ -42,10 +33,10 @@ pub struct BrandOptions {
 }
 
 impl BrandOptions {
-    /// What the pages look like.
-    pub fn brand(&self) -> Brand {
+    /// What the pages of this site look like.
+    pub fn brand(&self, site_name: &SiteName) -> Brand {
         Brand {
-            site_name: self.site_name.clone(),
+            site_name: site_name.clone(),
             color: self.brand_color,
             logo: self.logo.clone(),
         }

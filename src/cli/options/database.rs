@@ -8,7 +8,7 @@ use crate::db::DatabaseUrl;
 /// Where the data is: what every command that uses it takes.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseOptions {
-    /// Where the data is: sqlite:FILE, created if absent, or postgres://USER:PASSWORD@HOST/DATABASE
+    /// Where the data is: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE
     ///
     /// Other users of the machine can see a command line: give a URL with a password by the
     /// environment variable or by --database-url-file.

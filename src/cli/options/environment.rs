@@ -56,6 +56,16 @@ pub fn overridden_by(command: Command, arguments: &[OsString]) -> Command {
     command.mut_subcommands(|command| overridden_by(command, arguments))
 }
 
+/// The command without the variables of its own options, if the first argument is one of its commands:
+/// that one has options of its own, and a bad value of another is not its affair.
+pub fn of_inner_command(command: Command, arguments: &[OsString]) -> Command {
+    let first = arguments.get(1).and_then(|argument| argument.to_str());
+    match first.and_then(|name| command.find_subcommand(name)) {
+        Some(_) => command.mut_args(|option| option.env(None::<&str>)),
+        None => command,
+    }
+}
+
 /// Which options that a text speaks of come from the environment, a line for each.
 pub fn sources(command: &Command, arguments: &[OsString], text: &str) -> Vec<String> {
     let mut lines = Vec::new();

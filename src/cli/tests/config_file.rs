@@ -27,7 +27,7 @@ fn read_with(file: &[u8], arguments: &[&str]) -> Result<Request, String> {
 fn options_of(file: &str, arguments: &[&str]) -> ServeOptions {
     match read_with(file.as_bytes(), arguments).unwrap().command {
         Command::Serve(options) => *options,
-        command @ Command::Print(_) => panic!("{command:?}"),
+        command => panic!("{command:?}"),
     }
 }
 
@@ -54,7 +54,7 @@ fn a_file_gives_options_of_each_kind() {
         );
         assert!(options.exposure.give_reset_tokens_to_anyone);
         assert_eq!(settings.trusted_proxies.len(), 2);
-        assert_eq!(options.bcrypt_cost.to_string(), "5");
+        assert_eq!(options.accounts.bcrypt_cost.to_string(), "5");
         assert_eq!(settings.brand.site_name.as_str(), "-x = \"é\"");
         let expected = RateLimits {
             logins_per_account: "7/15m".parse().unwrap(),

@@ -71,13 +71,33 @@ pub enum OpenError {
          use the newer version that wrote it"
     )]
     Newer(DatabaseUrl, i64, i64),
+    /// There is no file, for a command that creates none.
+    #[error(
+        "there is no database {0}: give the --database-url of the service, or start bienvenue once to \
+         create it"
+    )]
+    Missing(DatabaseUrl),
+    /// The file is another user's, for a command that would leave files beside it.
+    #[error("{url} is a file of the user {owner}: run this command as sudo -u {owner} bienvenue …")]
+    OtherOwner {
+        /// The database.
+        url: DatabaseUrl,
+        /// The user, as `sudo -u` takes it.
+        owner: String,
+    },
+    /// It is empty, for a command that creates no tables.
+    #[error("there are no tables in {0}: start bienvenue once to create them")]
+    NoTables(DatabaseUrl),
+    /// It was written by an earlier version of this program, for a command that migrates nothing.
+    #[error("{0} has migration {1}, and this bienvenue needs {2}: run bienvenue migrate")]
+    Older(DatabaseUrl, i64, i64),
     /// A migration failed and was undone.
     #[error("cannot bring the schema of {0} up to date")]
     Migrate(DatabaseUrl, #[source] MigrateError),
 }
 
 impl OpenError {
-    fn connect(url: &DatabaseUrl, error: sqlx::Error) -> Self {
+    pub(super) fn connect(url: &DatabaseUrl, error: sqlx::Error) -> Self {
         let fitting = match error::sqlite_code(&error) {
             Some(error::NOT_A_DATABASE | error::CORRUPT) => Self::NotADatabase,
             Some(error::READ_ONLY | error::CANNOT_OPEN) => Self::ReadOnly,
@@ -230,7 +250,7 @@ fn find_or_create_file(url: &DatabaseUrl, path: &Path) -> io::Result<bool> {
 }
 
 /// Gives the connection back if no end of the database's file is missing.
-async fn refuse_if_cut(
+pub async fn refuse_if_cut(
     url: &DatabaseUrl,
     path: &Path,
     mut connection: AnyConnection,
@@ -257,7 +277,7 @@ async fn refuse_if_cut(
 
 /// Whether a database holds the tables of another program: there are tables, and the first migration
 /// of this program was not applied. Only reads.
-async fn is_foreign(
+pub async fn is_foreign(
     engine: Engine,
     migrations: &[MigrationText],
     connection: &mut AnyConnection,
@@ -348,6 +368,6 @@ async fn count_orphans(connection: &mut AnyConnection) -> sqlx::Result<i64> {
     count.fetch_one(connection).await?.try_get(0)
 }
 
-fn last_of(migrations: &[MigrationText]) -> i64 {
+pub fn last_of(migrations: &[MigrationText]) -> i64 {
     migrations.last().map_or(0, |(version, ..)| *version)
 }

@@ -182,11 +182,42 @@ fn the_openapi_document_is_printed_as_it_is() {
 }
 
 #[test]
+fn the_help_of_a_command_has_examples_and_exit_codes() {
+    let folder = tempdir().unwrap();
+    for noun in ["users", "groups", "sessions"] {
+        let output = run_in(folder.path(), &[noun, "--help"]);
+        assert!(output.status.success());
+        let help = String::from_utf8(output.stdout).unwrap();
+        for taught in [
+            "Examples:",
+            &format!("bienvenue {noun} "),
+            "Exit codes:",
+            "  5  not confirmed",
+            "  7  the database does not answer",
+        ] {
+            assert!(help.contains(taught), "{taught}: {help}");
+        }
+    }
+}
+
+#[test]
 fn the_manual_page_and_completions_know_every_option() {
     let folder = tempdir().unwrap();
     let print = |what: &[&str]| printed(folder.path(), what);
     let manual = print(&["man"]).replace("\\-", "-");
     assert!(manual.contains(".TH bienvenue 1"), "{manual}");
+    for section in [
+        "USERS LIST",
+        "USERS RESET-LINK",
+        "GROUPS ADD",
+        "SESSIONS REVOKE",
+    ] {
+        let heading = format!(".SH \"BIENVENUE {section}\"");
+        assert!(manual.contains(&heading), "{heading}: {manual}");
+    }
+    for taught in ["--password-stdin", "--search", "Exit codes:"] {
+        assert!(manual.contains(taught), "{taught}");
+    }
     let completions = ["bash", "zsh", "fish"].map(|shell| print(&["completions", shell]));
     for option in ["listen", "database-url-file", "public-url", "bcrypt-cost"] {
         assert!(manual.contains(&format!("--{option}")), "{option}");

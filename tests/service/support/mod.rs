@@ -128,6 +128,11 @@ const TABLES_OF_USERS: &[(&str, &str)] = &[
 
 const OTHER_TABLES: &[(&str, &str)] = &[
     (
+        "users",
+        "id, coalesce(locked_at, -1), coalesce(email_confirmed_at, -1)",
+    ),
+    ("user_groups", "name || ' ' || user_id"),
+    (
         "outbox",
         "id, turn, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
          coalesce(length(claim), 0), coalesce(network, 'none')",

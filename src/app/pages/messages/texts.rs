@@ -75,6 +75,10 @@ pub const BAD_CREDENTIALS: Text = text(
     "Wrong email address or password.",
     "Adresse e‑mail ou mot de passe incorrect.",
 );
+pub const LOCKED: Text = text(
+    "This account is locked. Ask those who run this site.",
+    "Ce compte est bloqué. Adressez‑vous aux responsables de ce site.",
+);
 pub const NO_SESSION: Text = text("You are not logged in.", "Vous n’êtes pas connecté.");
 pub const BAD_RESET_TOKEN: Text = text(
     "This link no longer works: it can be used once, and not for long. Ask for a new one here.",

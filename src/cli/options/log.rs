@@ -1,15 +1,45 @@
-//! What is logged.
+//! What is logged, and how.
 
+use clap::Args;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::auth::AUDIT_TARGET;
+use crate::cli::logging::LogFormat;
 
 /// What is right.
 const HINT: &str = "give off, error, warn, info, debug or trace, or such as info,sqlx=debug";
 
+/// How the log is written, on standard error.
+#[derive(Clone, Debug, Args)]
+pub struct LogOptions {
+    /// What to log to standard error: off, error, warn, info, debug or trace
+    ///
+    /// Also by module, such as info,sqlx=debug. Audit lines (who signed up, logged in, failed to)
+    /// are logged at every level; bienvenue::audit=off leaves them out.
+    #[arg(
+        id = "log",
+        long = "log",
+        env = "BIENVENUE_LOG",
+        value_name = "LEVEL",
+        default_value = "info",
+        value_parser = parse
+    )]
+    pub filter: Targets,
+
+    /// How to write the log: text for people, json for machines
+    #[arg(
+        id = "log_format",
+        long = "log-format",
+        env = "BIENVENUE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub format: LogFormat,
+}
+
 /// A level, or a list such as `info,sqlx=debug`. Unlike [`Targets`] itself, takes no misspelt level
 /// for the name of a module, and keeps the audit lines unless they are named.
-pub fn parse(text: &str) -> Result<Targets, String> {
+fn parse(text: &str) -> Result<Targets, String> {
     let mut targets = Targets::new().with_target(AUDIT_TARGET, LevelFilter::INFO);
     for directive in text.split(',') {
         let (target, level) = match directive.split_once('=') {

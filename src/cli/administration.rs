@@ -1,0 +1,170 @@
+//! What the commands on users, groups and sessions have in common: they open the database, act in the
+//! name of who runs them, and end with a code that says how it went.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::runtime;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::logging::{self, Log};
+use super::operator;
+use super::options::{DatabaseOptions, LogOptions};
+use super::output::printable;
+use crate::auth::administration::{self, Administration};
+use crate::clock::SystemClock;
+use crate::db::{Db, OpenError};
+use crate::error_chain::ErrorChain;
+use crate::password::InvalidPassword;
+use crate::token::OsRandom;
+
+/// How long the database may take to be closed. A server that is away does not hold up the end.
+const DB_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What stands in the help of each of these commands.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line cannot be used
+  3  there is no such user, or the user is not in the group
+  4  the address is registered already, or the user is in the group
+  5  not confirmed, and nothing was done
+  6  the database has the schema of another version of bienvenue
+  7  the database does not answer";
+
+/// Where these commands work, and how they log.
+#[derive(Clone, Debug, Args)]
+pub struct CommandOptions {
+    /// Where the data is.
+    #[command(flatten)]
+    database: DatabaseOptions,
+
+    /// How the log is written.
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("cannot start")]
+    Start(#[source] io::Error),
+    #[error(transparent)]
+    Open(Box<OpenError>),
+    #[error(transparent)]
+    Refused(#[from] administration::Error),
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("password {0}")]
+    BadPassword(InvalidPassword),
+    #[error("not confirmed: nothing was done")]
+    NotConfirmed,
+    #[error(
+        "nothing was done: there is no terminal to ask on; give --yes to do it without being asked"
+    )]
+    NobodyToAsk,
+    #[error("cannot read")]
+    Input(#[source] io::Error),
+    #[error("cannot write")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// See [`EXIT_CODES`].
+    fn code(&self) -> u8 {
+        match self {
+            Self::Start(_) | Self::BadPassword(_) | Self::Input(_) | Self::Output(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotConfirmed | Self::NobodyToAsk => 5,
+            Self::Open(error) => match **error {
+                OpenError::Older(..) | OpenError::Newer(..) => 6,
+                OpenError::Connect(..) => 7,
+                _ => 1,
+            },
+            Self::Refused(error) => match error {
+                administration::Error::NoSuchUser(_) | administration::Error::NotInGroup => 3,
+                administration::Error::EmailTaken | administration::Error::InGroup => 4,
+                administration::Error::Database(error) if error.is_temporary() => 7,
+                _ => 1,
+            },
+        }
+    }
+
+    /// Whether whatever reads the output has read enough, as `head` has.
+    fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// What it may do.
+    pub administration: Administration,
+    log: &'a Log,
+}
+
+impl Context<'_> {
+    /// Tells something beside the data, on standard error.
+    pub fn say(&self, text: &str) {
+        self.log.say(&format!("bienvenue: {}", printable(text)));
+    }
+}
+
+/// Opens the database, does the work of a command of this name, such as `users lock`, and says how it
+/// went.
+pub fn run(
+    options: &CommandOptions,
+    command: &'static str,
+    work: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
+) -> ExitCode {
+    let log = logging::start(options.log.filter.clone(), options.log.format);
+    if let Some(warning) = options.database.warning() {
+        warn!("{warning}");
+    }
+    let failure = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let done = runtime.block_on(open_and(options, command, &log, work));
+            // A thread may still wait for what is typed.
+            runtime.shutdown_background();
+            done.err()
+        }
+        Err(error) => Some(Failure::Start(error)),
+    };
+    match failure {
+        Some(failure) if !failure.is_closed_pipe() => {
+            let text = ErrorChain(&failure).to_string();
+            log.say(&format!("bienvenue: {}", printable(&text)));
+            failure.code().into()
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+async fn open_and(
+    options: &CommandOptions,
+    command: &'static str,
+    log: &Log,
+    work: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let db = Db::open_existing(options.database.url()).await;
+    let db = db.map_err(|error| Failure::Open(error.into()))?;
+    let administration = Administration::new(
+        db.clone(),
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+        operator::actor(command),
+    );
+    let context = Context {
+        administration,
+        log,
+    };
+    let done = work(&context).await;
+    // What was acknowledged is in the database, whether its connections can be closed in time or not.
+    let _ = timeout(DB_CLOSE_TIMEOUT, db.close()).await;
+    done
+}

@@ -1,0 +1,98 @@
+//! Checking a database that a command works on beside the service, or without it. Creates nothing, and
+//! leaves the schema and the rights of the files as they are.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use sqlx::{AnyConnection, Connection, Row};
+
+use super::open::{MigrationText, OpenError, is_foreign, last_of, refuse_if_cut};
+use super::url::{DatabaseUrl, Place};
+use super::{Engine, connect, file};
+
+/// Checks that a database is there, is ours and has the schema of these migrations.
+pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<(), OpenError> {
+    let engine = Engine::of(url);
+    if let Place::Sqlite(path) = &url.0 {
+        check_file(url, path).map_err(|error| *error)?;
+    }
+    let cannot_connect = |error| OpenError::connect(url, error);
+    let connected = connect(&url.to_connect_url()).await;
+    let mut connection = connected.map_err(cannot_connect)?;
+    if let Place::Sqlite(path) = &url.0 {
+        connection = refuse_if_cut(url, path, connection).await?;
+    }
+    let checked = check_schema(engine, url, migrations, &mut connection).await;
+    // It has only read, so nothing is lost if it does not end well.
+    let _ = connection.close().await;
+    checked.map_err(cannot_connect)?
+}
+
+/// Checks what can be told of a file without opening it. A file of another user is not opened: the files
+/// that SQLite puts beside it would be this user's, and keep the service from its own database.
+fn check_file(url: &DatabaseUrl, path: &Path) -> Result<(), Box<OpenError>> {
+    let unusable = |error| Box::new(OpenError::File(url.clone(), error));
+    let metadata = match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(OpenError::Missing(url.clone()).into());
+        }
+        metadata => metadata.map_err(unusable)?,
+    };
+    if !metadata.is_file() {
+        let reason = "it is not a file";
+        return Err(unusable(io::Error::new(ErrorKind::InvalidInput, reason)));
+    }
+    #[cfg(unix)]
+    if let Some(owner) = other_owner(&metadata) {
+        let url = url.clone();
+        return Err(OpenError::OtherOwner { url, owner }.into());
+    }
+    let [_, log, _] = file::names(path);
+    if metadata.len() == 0 && file::length(&log).map_err(unusable)? > 0 {
+        // SQLite would remove the log.
+        return Err(OpenError::LogWithoutFile(url.clone()).into());
+    }
+    Ok(())
+}
+
+/// The user whose file it is, in the way that `sudo -u` takes; `None` if it is ours.
+#[cfg(unix)]
+fn other_owner(metadata: &std::fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    use nix::unistd::{Uid, User};
+
+    let owner = Uid::from_raw(metadata.uid());
+    let name = || match User::from_uid(owner) {
+        Ok(Some(user)) => user.name,
+        _ => format!("'#{owner}'"),
+    };
+    (owner != Uid::effective()).then(name)
+}
+
+/// Checks the tables. The outer error is that they cannot be read.
+async fn check_schema(
+    engine: Engine,
+    url: &DatabaseUrl,
+    migrations: &[MigrationText],
+    connection: &mut AnyConnection,
+) -> sqlx::Result<Result<(), OpenError>> {
+    let tables = sqlx::query(engine.find_tables());
+    if tables.fetch_all(&mut *connection).await?.is_empty() {
+        return Ok(Err(OpenError::NoTables(url.clone())));
+    }
+    if is_foreign(engine, migrations, connection).await? {
+        return Ok(Err(OpenError::Foreign(url.clone())));
+    }
+    let applied = sqlx::query("SELECT max(version) AS version FROM _sqlx_migrations");
+    let applied = applied.fetch_one(connection).await?;
+    let applied: Option<i64> = applied.try_get("version")?;
+    let (applied, known) = (applied.unwrap_or(0), last_of(migrations));
+    Ok(match applied {
+        // A first start that was killed leaves the empty table of migrations behind.
+        0 => Err(OpenError::NoTables(url.clone())),
+        _ if applied < known => Err(OpenError::Older(url.clone(), applied, known)),
+        _ if applied > known => Err(OpenError::Newer(url.clone(), applied, known)),
+        _ => Ok(()),
+    })
+}
