@@ -5,6 +5,7 @@
 //! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it.
 //!   `administration` opens the database for them and has their exit codes; `output` prints rows, `confirm`
 //!   asks first, `password_input` reads passwords, `operator` says who runs them.
+//! - `backup`: the whole database into one file, and back.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
 //! - `options`: flags, environment variables, the configuration file, defaults.
 //! - `logging`: the log on standard error.
@@ -22,6 +23,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod administration;
+mod backup;
 mod confirm;
 mod groups;
 mod logging;
@@ -37,6 +39,7 @@ mod shutdown;
 mod users;
 
 use administration::EXIT_CODES;
+use backup::{BackUp, Restore};
 use groups::GroupsCommand;
 use options::config_file::{self, ConfigFile};
 use options::effective::{self, Effective};
@@ -98,6 +101,21 @@ enum Command {
     /// List the sessions of a user, and end those of one or of all
     #[command(subcommand, after_long_help = help_end(SESSIONS_EXAMPLES))]
     Sessions(SessionsCommand),
+    /// Copy the whole database into one file, while the service runs
+    ///
+    /// The file is an SQLite database, from PostgreSQL too. It has everything as it was at one moment:
+    /// users, groups, sessions, reset tokens, mails to be sent, and what rate limits count. It takes its
+    /// name when it is whole, checked and on the disk; only its owner can read it.
+    #[command(name = "backup", after_long_help = help_end(BACKUP_EXAMPLES))]
+    BackUp(BackUp),
+    /// Fill an empty database from a backup
+    ///
+    /// Creates the SQLite file or the tables if they are not there; a database with rows in it is refused,
+    /// and so is a backup of a newer version. The database has all of the backup at the end, or nothing.
+    /// Sessions go on, and numbers of users are not given again: so this also moves a service from SQLite
+    /// to PostgreSQL, or back. Start the service on the database afterwards.
+    #[command(after_long_help = help_end(RESTORE_EXAMPLES))]
+    Restore(Restore),
     /// Print the configuration, the manual page, completions or the OpenAPI document
     #[command(subcommand)]
     Print(Printed),
@@ -123,6 +141,17 @@ Examples:
   bienvenue sessions revoke 7
   bienvenue sessions revoke --all --yes";
 
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  bienvenue backup /var/backups/bienvenue-$(date +%F).db
+  bienvenue backup /var/backups/bienvenue.db --force
+  bienvenue backup - | gzip > bienvenue.db.gz";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  bienvenue restore /var/backups/bienvenue.db --database-url sqlite:/var/lib/bienvenue/restored.db
+  bienvenue restore bienvenue.db --database-url-file /etc/bienvenue/database-url";
+
 /// The end of the help of a command that works on the database.
 fn help_end(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
@@ -137,6 +166,8 @@ pub fn run() -> ExitCode {
             Command::Users(command) => users::run(&command),
             Command::Groups(command) => groups::run(&command),
             Command::Sessions(command) => sessions::run(&command),
+            Command::BackUp(command) => backup::back_up(&command),
+            Command::Restore(command) => backup::restore(&command),
             Command::Print(printed) => {
                 print::run(&printed, command(), &request.settings, &request.file)
             }

@@ -7,14 +7,17 @@
 //!   its tables, what they are used for, and the worker that runs many of them at once.
 //!   `sessions::cache` remembers sessions; every write says which ones it touches.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
+//! - `backup`: all tables into one file, and back into an empty database.
 //! - `batch`: a queue whose worker does what waits together.
 //! - `connection`: connections, each used for one piece of work at a time.
 //! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file.
 //! - `error`: what can go wrong, told apart by what the caller can do about it.
 
 use std::future::pending;
+use std::path::Path;
 use std::sync::Arc;
 
+mod backup;
 mod batch;
 mod connection;
 mod engine;
@@ -29,6 +32,9 @@ mod statement;
 mod users;
 mod validity;
 
+pub use backup::make::NewBackup;
+pub use backup::tables::{Kind, TABLES, Table};
+pub use backup::{BackupError, Counts, Progress};
 pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use engine::open::OpenError;
 pub use engine::url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -197,6 +203,40 @@ impl Db {
             watch.look().await;
         }
     }
+}
+
+/// Makes a backup of a database that is there and has today's schema. Others may use it meanwhile.
+///
+/// `name` is what the backup will be called, and whether a file of this name is to be replaced; without,
+/// the backup is put into the folder for temporary files.
+///
+/// # Errors
+///
+/// Says why there is none. Nothing under the name was changed.
+pub async fn back_up(
+    url: &DatabaseUrl,
+    name: Option<(&Path, bool)>,
+    progress: &Progress,
+) -> Result<NewBackup, BackupError> {
+    sqlx::any::install_default_drivers();
+    if let Some((name, replaces)) = name {
+        backup::make::check_name(url, name, replaces)?;
+    }
+    NewBackup::make(url, MIGRATIONS, name.map(|(name, _)| name), progress).await
+}
+
+/// Fills a database that is empty, or not there, from a backup. Returns how many rows it has now.
+///
+/// # Errors
+///
+/// Says why it is as empty as before.
+pub async fn restore(
+    url: &DatabaseUrl,
+    file: &Path,
+    progress: &Progress,
+) -> Result<Counts, BackupError> {
+    sqlx::any::install_default_drivers();
+    backup::restore::restore(url, MIGRATIONS, file, progress).await
 }
 
 /// All statements with their names, so that a test can prepare each on both databases.

@@ -40,7 +40,8 @@
 //!   with a password, such as all sessions, and in `users::changes` with a lock; `sessions::cache` remembers
 //!   sessions, and says why the answers are the database's. `engine` has what differs
 //!   between SQLite and PostgreSQL: settings and number of connections; `engine::open` opens the database to
-//!   serve, `engine::existing` for a command.
+//!   serve, `engine::existing` for a command. `backup` copies all tables into one file, and back; a migration
+//!   that adds a table or a column adds it in `backup::tables`.
 //! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`hashing`), several
 //!   at once, on threads of its own; also against the hashes of other programs (`hashing/stored`).
 //! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.

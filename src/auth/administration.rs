@@ -19,7 +19,7 @@ mod new_password;
 mod sessions;
 mod users;
 
-pub use audit::Actor;
+pub use audit::{Actor, WholeDatabase};
 pub use new_password::NewPasswords;
 pub use users::{AccountDetails, IssuedToken};
 

@@ -17,7 +17,7 @@ use super::options::{DatabaseOptions, LogOptions};
 use super::output::printable;
 use crate::auth::administration::{self, Administration};
 use crate::clock::SystemClock;
-use crate::db::{Db, OpenError};
+use crate::db::{BackupError, DatabaseUrl, Db, OpenError};
 use crate::error_chain::ErrorChain;
 use crate::password::InvalidPassword;
 use crate::token::OsRandom;
@@ -32,9 +32,10 @@ Exit codes:
   1  failed
   2  the command line cannot be used
   3  there is no such user, or the user is not in the group
-  4  the address is registered already, or the user is in the group
+  4  the address is registered already, the user is in the group, the file of a backup is there, or the
+     database to restore into is not empty
   5  not confirmed, and nothing was done
-  6  the database has the schema of another version of bienvenue
+  6  the database or the backup has the schema of another version of bienvenue
   7  the database does not answer";
 
 /// Where these commands work, and how they log.
@@ -58,6 +59,10 @@ pub enum Failure {
     Open(Box<OpenError>),
     #[error(transparent)]
     Refused(#[from] administration::Error),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error("told to stop: nothing was done")]
+    Stopped,
     #[error("{0}")]
     Usage(&'static str),
     #[error("password {0}")]
@@ -72,13 +77,24 @@ pub enum Failure {
     Input(#[source] io::Error),
     #[error("cannot write")]
     Output(#[from] io::Error),
+    #[error("cannot write the whole backup to standard output")]
+    Stream(#[source] io::Error),
 }
 
 impl Failure {
     /// See [`EXIT_CODES`].
     fn code(&self) -> u8 {
         match self {
-            Self::Start(_) | Self::BadPassword(_) | Self::Input(_) | Self::Output(_) => 1,
+            Self::Backup(error) if error.is_taken() => 4,
+            Self::Backup(error) if error.is_of_other_version() => 6,
+            Self::Backup(error) if error.is_away() => 7,
+            Self::Start(_)
+            | Self::Backup(_)
+            | Self::BadPassword(_)
+            | Self::Input(_)
+            | Self::Output(_)
+            | Self::Stream(_)
+            | Self::Stopped => 1,
             Self::Usage(_) => 2,
             Self::NotConfirmed | Self::NobodyToAsk => 5,
             Self::Open(error) => match **error {
@@ -122,13 +138,23 @@ pub fn run(
     command: &'static str,
     work: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
 ) -> ExitCode {
+    run_unopened(options, async |url, log| {
+        open_and(url, command, log, work).await
+    })
+}
+
+/// Does the work of a command that opens the database by itself, and says how it went.
+pub fn run_unopened(
+    options: &CommandOptions,
+    work: impl AsyncFnOnce(&DatabaseUrl, &Log) -> Result<(), Failure>,
+) -> ExitCode {
     let log = logging::start(options.log.filter.clone(), options.log.format);
     if let Some(warning) = options.database.warning() {
         warn!("{warning}");
     }
     let failure = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let done = runtime.block_on(open_and(options, command, &log, work));
+            let done = runtime.block_on(work(options.database.url(), &log));
             // A thread may still wait for what is typed.
             runtime.shutdown_background();
             done.err()
@@ -146,12 +172,12 @@ pub fn run(
 }
 
 async fn open_and(
-    options: &CommandOptions,
+    url: &DatabaseUrl,
     command: &'static str,
     log: &Log,
     work: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let db = Db::open_existing(options.database.url()).await;
+    let db = Db::open_existing(url).await;
     let db = db.map_err(|error| Failure::Open(error.into()))?;
     let administration = Administration::new(
         db.clone(),

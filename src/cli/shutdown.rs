@@ -72,7 +72,8 @@ impl StopSignals {
         )
     }
 
-    async fn next(&mut self) {
+    /// Completes at the next one.
+    pub async fn next(&mut self) {
         async fn next(signals: &mut Option<Signal>) {
             match signals {
                 Some(signals) => drop(signals.recv().await),
@@ -96,7 +97,8 @@ impl StopSignals {
         Self
     }
 
-    async fn next(&mut self) {
+    /// Completes at the next one.
+    pub async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -10,9 +10,10 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::time::timeout;
 
 pub mod existing;
-mod file;
+pub mod file;
 pub mod file_watch;
 pub mod open;
+mod transfer;
 pub mod url;
 pub mod wal_index;
 

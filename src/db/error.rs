@@ -94,7 +94,8 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-fn is_temporary(error: &sqlx::Error) -> bool {
+/// Whether the same may succeed later.
+pub fn is_temporary(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

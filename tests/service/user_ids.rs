@@ -15,7 +15,7 @@ const PASSWORD: &str = "b4l0u";
 const LATELY: i64 = 1_800_000_000 - 60;
 
 /// Deletes users as a program does that checks no foreign keys: their rows in other tables stay.
-async fn delete_carelessly(database: &Database, condition: &str) {
+pub async fn delete_carelessly(database: &Database, condition: &str) {
     let mut connection = AnyConnection::connect(&database.url).await.unwrap();
     let carelessly = match connection.backend_name() {
         "SQLite" => "PRAGMA foreign_keys = OFF",
@@ -27,15 +27,15 @@ async fn delete_carelessly(database: &Database, condition: &str) {
 }
 
 /// A user of the version before, with what they hold.
-struct OldUser {
-    email: String,
+pub struct OldUser {
+    pub email: String,
     session: String,
     token: String,
 }
 
 /// Creates a database as the version before left it, with these users, each with a session and a
 /// reset token.
-async fn create_old<const N: usize>(database: &Database, names: [&str; N]) -> [OldUser; N] {
+pub async fn create_old<const N: usize>(database: &Database, names: [&str; N]) -> [OldUser; N] {
     sqlx::any::install_default_drivers();
     let creating = database.url.replace(".db", ".db?mode=rwc");
     let mut connection = AnyConnection::connect(&creating).await.unwrap();

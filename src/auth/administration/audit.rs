@@ -4,6 +4,7 @@
 use tracing::info;
 
 use crate::auth::audit::AUDIT_TARGET;
+use crate::db::Counts;
 use crate::user::{GroupName, UserId};
 
 /// Who changes something, and by what.
@@ -27,6 +28,15 @@ pub enum Change {
     Unlocked,
     Deleted,
     AddressConfirmed,
+}
+
+/// What was done with the whole database.
+#[derive(Clone, Copy, Debug)]
+pub enum WholeDatabase {
+    /// All rows went into a file.
+    BackupMade,
+    /// All rows came from a file.
+    Restored,
 }
 
 impl Change {
@@ -81,5 +91,20 @@ impl Actor {
         let event = "sessions_revoked";
         let user = user.map(|id| id.0);
         info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, user, sessions);
+    }
+
+    /// Writes down that all rows went into a file, or came from one.
+    pub fn log_whole(&self, done: WholeDatabase, file: &str, counts: &Counts) {
+        let Self {
+            login,
+            sudo_user,
+            command,
+        } = self;
+        let event = match done {
+            WholeDatabase::BackupMade => "backup_made",
+            WholeDatabase::Restored => "database_restored",
+        };
+        let (users, sessions, rows) = (counts.of("users"), counts.of("sessions"), counts.total());
+        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, file, users, sessions, rows);
     }
 }

@@ -70,6 +70,35 @@ fn other_owner(metadata: &std::fs::Metadata) -> Option<String> {
     (owner != Uid::effective()).then(name)
 }
 
+/// Which tables a database has.
+pub enum Schema {
+    /// None, or the empty table of migrations that a first start leaves behind that was killed.
+    Empty,
+    /// Those of another program.
+    Foreign,
+    /// Those of this program, as the migration with this number left them.
+    Migrated(i64),
+}
+
+/// Finds which tables a database has.
+pub async fn find_schema(
+    engine: Engine,
+    migrations: &[MigrationText],
+    connection: &mut AnyConnection,
+) -> sqlx::Result<Schema> {
+    let tables = sqlx::query(engine.find_tables());
+    if tables.fetch_all(&mut *connection).await?.is_empty() {
+        return Ok(Schema::Empty);
+    }
+    if is_foreign(engine, migrations, connection).await? {
+        return Ok(Schema::Foreign);
+    }
+    let applied = sqlx::query("SELECT max(version) AS version FROM _sqlx_migrations");
+    let applied = applied.fetch_one(connection).await?;
+    let applied: Option<i64> = applied.try_get("version")?;
+    Ok(applied.map_or(Schema::Empty, Schema::Migrated))
+}
+
 /// Checks the tables. The outer error is that they cannot be read.
 async fn check_schema(
     engine: Engine,
@@ -77,22 +106,13 @@ async fn check_schema(
     migrations: &[MigrationText],
     connection: &mut AnyConnection,
 ) -> sqlx::Result<Result<(), OpenError>> {
-    let tables = sqlx::query(engine.find_tables());
-    if tables.fetch_all(&mut *connection).await?.is_empty() {
-        return Ok(Err(OpenError::NoTables(url.clone())));
-    }
-    if is_foreign(engine, migrations, connection).await? {
-        return Ok(Err(OpenError::Foreign(url.clone())));
-    }
-    let applied = sqlx::query("SELECT max(version) AS version FROM _sqlx_migrations");
-    let applied = applied.fetch_one(connection).await?;
-    let applied: Option<i64> = applied.try_get("version")?;
-    let (applied, known) = (applied.unwrap_or(0), last_of(migrations));
-    Ok(match applied {
-        // A first start that was killed leaves the empty table of migrations behind.
-        0 => Err(OpenError::NoTables(url.clone())),
-        _ if applied < known => Err(OpenError::Older(url.clone(), applied, known)),
-        _ if applied > known => Err(OpenError::Newer(url.clone(), applied, known)),
-        _ => Ok(()),
+    let known = last_of(migrations);
+    let url = url.clone();
+    Ok(match find_schema(engine, migrations, connection).await? {
+        Schema::Empty => Err(OpenError::NoTables(url)),
+        Schema::Foreign => Err(OpenError::Foreign(url)),
+        Schema::Migrated(applied) if applied < known => Err(OpenError::Older(url, applied, known)),
+        Schema::Migrated(applied) if applied > known => Err(OpenError::Newer(url, applied, known)),
+        Schema::Migrated(_) => Ok(()),
     })
 }

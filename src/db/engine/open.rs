@@ -303,7 +303,7 @@ pub async fn is_foreign(
 
 /// Brings the schema up to date. Returns the number of the last migration before and after; `None`, with
 /// nothing done, if a PostgreSQL database holds the tables of another program.
-async fn migrate(
+pub async fn migrate(
     engine: Engine,
     migrations: &[MigrationText],
     connection: &mut AnyConnection,

@@ -8,12 +8,14 @@ use serde_json::Value;
 use crate::support::server::Server;
 use crate::support::{Database, Inside};
 
+mod backup;
 mod changes;
 mod groups;
 mod locks;
 mod output;
 mod passwords;
 mod refusals;
+mod restore;
 mod sessions;
 
 const EMAIL: &str = "bob@example.org";
