@@ -3,10 +3,11 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor};
 use tokio::time::timeout;
 
 pub mod existing;
@@ -240,7 +241,17 @@ fn owner_only(metadata: &fs::Metadata) -> fs::Permissions {
 
 /// Opens one connection, not yet configured. A server that does not answer is given up.
 pub async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
-    let connected = timeout(CONNECT_TIMEOUT, AnyConnection::connect(url)).await;
+    connect_with(url.parse()?).await
+}
+
+/// Opens one connection in the same way for statements that take long by their nature, of which nothing is
+/// logged.
+pub async fn connect_for_long_statements(url: &str) -> sqlx::Result<AnyConnection> {
+    connect_with(AnyConnectOptions::from_str(url)?.disable_statement_logging()).await
+}
+
+async fn connect_with(options: AnyConnectOptions) -> sqlx::Result<AnyConnection> {
+    let connected = timeout(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await;
     connected.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
 }
 

@@ -11,7 +11,7 @@ use super::error::BackupError;
 use crate::db::engine::existing::{Schema, find_schema};
 use crate::db::engine::open::{MigrationText, last_of, migrate};
 use crate::db::engine::url::{DatabaseUrl, Place};
-use crate::db::engine::{Engine, connect, create_file, file};
+use crate::db::engine::{Engine, connect_for_long_statements, create_file, file};
 use crate::db::error::{CORRUPT, NOT_A_DATABASE, sqlite_code};
 
 /// Set on a connection to a file that may be damaged, or come from someone else.
@@ -127,7 +127,7 @@ pub async fn connect_to_read(path: &Path) -> Result<AnyConnection, BackupError> 
     url.truncate(url.len() - "rw".len());
     url += "ro&immutable=true";
     let connected = async {
-        let mut connection = connect(&url).await?;
+        let mut connection = connect_for_long_statements(&url).await?;
         connection.execute(SETTINGS).await?;
         Ok(connection)
     };
@@ -176,7 +176,7 @@ async fn copy_and_migrate(
         &mut File::options().write(true).open(&copy)?,
     )?;
     let url = DatabaseUrl(Place::Sqlite(copy.clone())).to_connect_url();
-    let mut connection = connect(&url).await?;
+    let mut connection = connect_for_long_statements(&url).await?;
     migrate(Engine::Sqlite, migrations, &mut connection).await?;
     // It would keep the tables in a log beside it.
     connection.execute("PRAGMA journal_mode = DELETE").await?;

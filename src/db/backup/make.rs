@@ -15,7 +15,7 @@ use super::error::BackupError;
 use super::file::{connect_to_read, find_faults, private_folder, unreadable};
 use crate::db::engine::open::{MigrationText, OpenError, migrate};
 use crate::db::engine::url::{DatabaseUrl, Place};
-use crate::db::engine::{Engine, connect, create_file, existing, file};
+use crate::db::engine::{Engine, connect_for_long_statements, create_file, existing, file};
 use crate::db::error::{BUSY, CORRUPT, NOT_A_DATABASE, sqlite_code};
 
 /// Set on the connection that fills a new file. Nothing is waited for, and nothing can be undone: until it
@@ -180,7 +180,7 @@ async fn vacuum_into(url: &DatabaseUrl, file: &Path, shown: &Path) -> Result<(),
         return Err(BackupError::Write(shown.to_path_buf(), error));
     };
     let vacuumed = async {
-        let mut connection = connect(&url.to_connect_url()).await?;
+        let mut connection = connect_for_long_statements(&url.to_connect_url()).await?;
         Engine::Sqlite.configure(&mut connection).await?;
         let vacuum = sqlx::query("VACUUM INTO $1").bind(name.to_owned());
         vacuum.execute(&mut connection).await?;
@@ -206,14 +206,16 @@ async fn copy_into(
     let (from_engine, into_engine) = (Engine::of(url), Engine::Sqlite);
 
     let new_url = DatabaseUrl(Place::Sqlite(file.to_path_buf())).to_connect_url();
-    let mut into = connect(&new_url).await.map_err(cannot_write)?;
+    let mut into = connect_for_long_statements(&new_url)
+        .await
+        .map_err(cannot_write)?;
     into.execute(FILLING_SETTINGS).await.map_err(cannot_write)?;
     let migrated = migrate(into_engine, migrations, &mut into).await;
     migrated.map_err(|error| cannot_write(error.into()))?;
     let begun = into.begin_with(into_engine.begin_filling()).await;
     let mut filling = begun.map_err(cannot_write)?;
 
-    let connected = connect(&url.to_connect_url()).await;
+    let connected = connect_for_long_statements(&url.to_connect_url()).await;
     let mut from = connected.map_err(cannot_read)?;
     let begun = from.begin_with(from_engine.begin_snapshot()).await;
     let mut snapshot = begun.map_err(cannot_read)?;

@@ -10,7 +10,7 @@ use super::file;
 use super::tables::TABLES;
 use crate::db::engine::open::{self, MigrationText, OpenError};
 use crate::db::engine::url::DatabaseUrl;
-use crate::db::engine::{Engine, connect, existing};
+use crate::db::engine::{Engine, connect_for_long_statements, existing};
 
 /// Fills a database from a backup; creates it if it is not there.
 ///
@@ -33,7 +33,7 @@ pub async fn restore(
     let engine = Engine::of(url);
     let cannot_write = |error| BackupError::WriteRows(url.to_string(), error);
     let cannot_read = |error| BackupError::ReadRows(path.display().to_string(), error);
-    let connected = connect(&url.to_connect_url()).await;
+    let connected = connect_for_long_statements(&url.to_connect_url()).await;
     let mut connection = connected.map_err(cannot_write)?;
     let configured = engine.configure(&mut connection).await;
     configured.map_err(cannot_write)?;
@@ -78,7 +78,7 @@ async fn check_target(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result
         Err(OpenError::Missing(_) | OpenError::NoTables(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let connected = connect(&url.to_connect_url()).await;
+    let connected = connect_for_long_statements(&url.to_connect_url()).await;
     let mut connection = connected.map_err(|error| OpenError::Connect(url.clone(), error))?;
     let checked = ensure_empty(url, &mut connection).await;
     // It has only read.
