@@ -2,7 +2,8 @@
 //!
 //! - `serve`: puts the rooms together and serves; `shutdown`: until when; `service_manager`: what
 //!   systemd is told of that.
-//! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it.
+//! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it;
+//!   `import` and `export` are commands on users.
 //!   `administration` opens the database for them and has their exit codes; `output` prints rows, `confirm`
 //!   asks first, `password_input` reads passwords, `operator` says who runs them.
 //! - `backup`: the whole database into one file, and back.
@@ -25,7 +26,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod administration;
 mod backup;
 mod confirm;
+mod export;
 mod groups;
+mod import;
 mod logging;
 mod operator;
 mod options;
@@ -86,7 +89,7 @@ struct CommandLine {
 enum Command {
     /// Serve, which is also done without a command
     Serve(Box<ServeOptions>),
-    /// List, add, lock and delete users, and give them ways to a password
+    /// List, add, lock, delete, import and export users, and give them ways to a password
     ///
     /// Works on the database itself, whether the service runs or not; what is changed holds at its next
     /// request. Data goes to standard output, all else to standard error, and so does a line of the audit
@@ -126,6 +129,7 @@ Examples:
   bienvenue users list --search @example.org
   bienvenue users list --json | jq -r .email
   bienvenue users add bob@example.org --public-url https://auth.example.org
+  bienvenue users import a.db --dry-run
   bienvenue users set-password bob@example.org --password-stdin < password-file
   sudo -u bienvenue bienvenue users lock 7 --database-url sqlite:/var/lib/bienvenue/users.db";
 

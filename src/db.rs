@@ -11,6 +11,7 @@
 //! - `batch`: a queue whose worker does what waits together.
 //! - `connection`: connections, each used for one piece of work at a time.
 //! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file.
+//! - `flask`: reads the database of the Flask service, to import its users.
 //! - `error`: what can go wrong, told apart by what the caller can do about it.
 
 use std::future::pending;
@@ -22,6 +23,7 @@ mod batch;
 mod connection;
 mod engine;
 mod error;
+mod flask;
 mod groups;
 mod outbox;
 mod rate_limits;
@@ -39,6 +41,7 @@ pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use engine::open::OpenError;
 pub use engine::url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use error::{Error, LostDatabase};
+pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
 pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, Settlement};
 pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox};
@@ -47,6 +50,8 @@ pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
 pub use sessions::of_user::SessionTimes;
 pub use users::accounts::{AccountFilter, AccountPage};
+pub use users::export::FullAccount;
+pub use users::import::{ImportedAccounts, NewAccount};
 pub use users::{PasswordChange, Users};
 pub use validity::{Found, Period, SessionCutoffs};
 
@@ -248,6 +253,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         users::STATEMENTS.to_vec(),
         users::accounts::STATEMENTS.to_vec(),
         users::changes::STATEMENTS.to_vec(),
+        users::export::STATEMENTS.to_vec(),
+        users::import::STATEMENTS.to_vec(),
+        named("users::import::ADD", &users::import::ADD),
+        named("users::import::FIND", users::import::FIND.texts()),
         groups::STATEMENTS.to_vec(),
         sessions::STATEMENTS.to_vec(),
         sessions::of_user::STATEMENTS.to_vec(),

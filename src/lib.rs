@@ -18,13 +18,13 @@
 //! `auth` never sees HTTP, only `db` sees SQL. A test (`tests/service/architecture.rs`) checks it.
 //!
 //! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
-//!   together; `users`, `groups` and `sessions` are for those who run the service, with exit codes in
-//!   `administration` and tables and JSON in `output`; `options` has every flag, environment variable and
-//!   default, by what they are about: `accounts` (public URL, new passwords), `exposure` (cookie, proxies),
-//!   `connections`, `rate_limits`, `mail`, `brand`, `database`; and the configuration file (`config_file`),
-//!   which `print/config` prints. `logging` writes the log; `service_manager` tells systemd how the service
-//!   is; `print` has the units for systemd beside it, and `.ci/packages` what packages and images are made
-//!   of.
+//!   together; `users` (with `import` and `export`), `groups` and `sessions` are for those who run the
+//!   service, with exit codes in `administration` and tables and JSON in `output`; `options` has every flag,
+//!   environment variable and default, by what they are about: `accounts` (public URL, new passwords),
+//!   `exposure` (cookie, proxies), `connections`, `rate_limits`, `mail`, `brand`, `database`; and the
+//!   configuration file (`config_file`), which `print/config` prints. `logging` writes the log;
+//!   `service_manager` tells systemd how the service is; `print` has the units for systemd beside it, and
+//!   `.ci/packages` what packages and images are made of.
 //! - [`server`]: accepts connections, over TCP or a Unix socket, its own or a service manager's, and cuts
 //!   off clients that are slow or take too much. It serves any router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
@@ -38,7 +38,8 @@
 //!   users, groups and sessions ask for.
 //! - [`db`]: a file for each table: its statements, its methods, its worker; `users` also has what ends
 //!   with a password, such as all sessions, and in `users::changes` with a lock; `sessions::cache` remembers
-//!   sessions, and says why the answers are the database's. `engine` has what differs
+//!   sessions, and says why the answers are the database's; `flask` reads the Flask service's database.
+//!   `engine` has what differs
 //!   between SQLite and PostgreSQL: settings and number of connections; `engine::open` opens the database to
 //!   serve, `engine::existing` for a command. `backup` copies all tables into one file, and back; a migration
 //!   that adds a table or a column adds it in `backup::tables`.

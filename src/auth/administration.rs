@@ -2,24 +2,29 @@
 //! is the same whether the service runs or not, and what is changed holds at its next request.
 //!
 //! - `users`, `groups`, `sessions`: what may be asked for.
+//! - `import`, `export`: taking over the users of another program, and writing out ours.
 //! - `new_password`: the passwords that an administrator sets.
 //! - `audit`: the line in the log for each change.
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::db::{self, Db};
 use crate::password::{self, WeakPassword};
 use crate::token::TokenSource;
 use crate::user::{Account, UserId, UserKey};
 
 mod audit;
+mod export;
 mod groups;
+mod import;
 mod new_password;
 mod sessions;
 mod users;
 
-pub use audit::{Actor, WholeDatabase};
+pub use audit::{Actor, ImportCounts, WholeDatabase};
+pub use export::Export;
+pub use import::{Import, ImportMode, ImportedUser, Unusable};
 pub use new_password::NewPasswords;
 pub use users::{AccountDetails, IssuedToken};
 
@@ -76,6 +81,11 @@ impl Administration {
             tokens,
             actor,
         }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
     }
 
     /// Finds a user.

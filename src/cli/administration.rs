@@ -11,6 +11,7 @@ use tokio::runtime;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::import::error::ImportError;
 use super::logging::{self, Log};
 use super::operator;
 use super::options::{DatabaseOptions, LogOptions};
@@ -73,6 +74,8 @@ pub enum Failure {
         "nothing was done: there is no terminal to ask on; give --yes to do it without being asked"
     )]
     NobodyToAsk,
+    #[error(transparent)]
+    Import(#[from] ImportError),
     #[error("cannot read")]
     Input(#[source] io::Error),
     #[error("cannot write")]
@@ -88,14 +91,15 @@ impl Failure {
             Self::Backup(error) if error.is_taken() => 4,
             Self::Backup(error) if error.is_of_other_version() => 6,
             Self::Backup(error) if error.is_away() => 7,
+            Self::Usage(_) | Self::Import(ImportError::FlaskFromPipe) => 2,
             Self::Start(_)
             | Self::Backup(_)
             | Self::BadPassword(_)
+            | Self::Import(_)
             | Self::Input(_)
             | Self::Output(_)
             | Self::Stream(_)
             | Self::Stopped => 1,
-            Self::Usage(_) => 2,
             Self::NotConfirmed | Self::NobodyToAsk => 5,
             Self::Open(error) => match **error {
                 OpenError::Older(..) | OpenError::Newer(..) => 6,

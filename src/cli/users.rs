@@ -1,4 +1,5 @@
-//! `bienvenue users …`: finding, adding, locking and deleting users.
+//! `bienvenue users …`: finding, adding, locking and deleting users. Its `import` and `export` have files of
+//! their own.
 
 use std::io;
 use std::process::ExitCode;
@@ -8,6 +9,8 @@ use clap::{Args, Subcommand};
 
 use super::administration::{self, CommandOptions, Context, Failure};
 use super::confirm::confirm;
+use super::export::ExportUsers;
+use super::import::ImportUsers;
 use super::options::AccountOptions;
 use super::output::{Cell, Rows, print_line};
 use super::password_input::read_new_password;
@@ -52,7 +55,41 @@ pub enum UsersCommand {
     Delete(DeleteUser),
     /// Note that it is established that the address is the user's
     Confirm(OneUser),
+    /// Add the users of another program, who keep their passwords
+    ///
+    /// Hashes are taken of bcrypt ($2a$, $2b$, $2y$), of scrypt and PBKDF2 as Werkzeug (Flask) and Django
+    /// write them, and of Argon2id and Argon2i. Those of other functions than bcrypt are checked as they
+    /// are, and replaced by bcrypt at the next login.
+    ///
+    /// An address in another case is the same one: of two users with one address the first in the file
+    /// comes along. Who has an account already stays as they are. Each line that does not come along is
+    /// reported on standard error, with its number and the reason; at the end stands how many did.
+    ///
+    /// Works beside the running service, in short transactions. If it is ended on the way, import the
+    /// file again: what was imported is there then. It exits with 1 if some users were not usable; the
+    /// others are imported.
+    #[command(after_long_help = IMPORT_EXAMPLES)]
+    Import(ImportUsers),
+    /// Print all users as JSON Lines, in the order of their numbers, as users import reads them
+    ///
+    /// The keys are email, created_at, locked_at, email_confirmed_at, groups and, with --with-hashes,
+    /// password_hash, which is null for a user without a password. Sessions are not among them.
+    #[command(after_long_help = EXPORT_EXAMPLES)]
+    Export(ExportUsers),
 }
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  bienvenue users import a.db --dry-run
+  bienvenue users import a.db
+  bienvenue users import users.csv --database-url postgres://bienvenue@db.example.org/bienvenue
+  psql -c \"COPY (SELECT email, hash AS password_hash FROM accounts) TO STDOUT CSV HEADER\" |
+    bienvenue users import -";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  bienvenue users export | jq -r .email
+  (umask 077; bienvenue users export --with-hashes > users.jsonl)";
 
 #[derive(Clone, Debug, Args)]
 pub struct ListUsers {
@@ -224,6 +261,16 @@ pub fn run(command: &UsersCommand) -> ExitCode {
                 let is_new = context.administration.confirm_email(user).await?;
                 say_unless(context, is_new, "the address was confirmed already");
                 Ok(())
+            })
+        }
+        UsersCommand::Import(import) => {
+            administration::run(&import.options, "users import", async |context| {
+                import.run(context).await
+            })
+        }
+        UsersCommand::Export(export) => {
+            administration::run(&export.options, "users export", async |context| {
+                export.run(context).await
             })
         }
     }

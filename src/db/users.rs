@@ -1,7 +1,7 @@
 //! Users: their addresses and password hashes.
 //!
 //! What requests ask for is here; `accounts` finds and lists users for an administrator, and `changes` is
-//! what an administrator changes.
+//! what an administrator changes. `import` adds many at once, and `export` reads all.
 
 use sqlx::{AnyConnection, Connection};
 
@@ -21,6 +21,8 @@ use crate::user::{HashedPassword, User};
 
 pub(super) mod accounts;
 pub(super) mod changes;
+pub(super) mod export;
+pub(super) mod import;
 
 statements! {
     /// `$1` address, `$2` hash, `$3` now. No row if the address is taken.

@@ -43,6 +43,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper_util", &["server"]),
     ("maud", &["app", "mail"]),
     ("clap", &["cli"]),
+    ("csv_core", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("toml_span", &["cli"]),

@@ -39,6 +39,19 @@ pub enum WholeDatabase {
     Restored,
 }
 
+/// What became of the users of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportCounts {
+    /// Those who were added.
+    pub imported: u64,
+    /// Those who were there, and whose hash was replaced.
+    pub replaced: u64,
+    /// Those who were there, and stayed as they were.
+    pub existing: u64,
+    /// Those who cannot be added.
+    pub unusable: u64,
+}
+
 impl Change {
     fn name(self) -> &'static str {
         match self {
@@ -106,5 +119,36 @@ impl Actor {
         };
         let (users, sessions, rows) = (counts.of("users"), counts.of("sessions"), counts.total());
         info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, file, users, sessions, rows);
+    }
+
+    /// Writes down that users were imported, in one line for all.
+    pub fn log_import(&self, counts: ImportCounts) {
+        let Self {
+            login,
+            sudo_user,
+            command,
+        } = self;
+        let ImportCounts {
+            imported,
+            replaced,
+            existing,
+            unusable,
+        } = counts;
+        let event = "users_imported";
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = login, sudo_user, command, imported, replaced, existing, unusable
+        );
+    }
+
+    /// Writes down that the password hashes of all users are handed out.
+    pub fn log_export(&self) {
+        let Self {
+            login,
+            sudo_user,
+            command,
+        } = self;
+        let event = "users_exported";
+        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command);
     }
 }

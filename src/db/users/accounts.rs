@@ -111,7 +111,7 @@ impl Users {
     }
 }
 
-fn account_in(row: &AnyRow) -> sqlx::Result<Account> {
+pub(super) fn account_in(row: &AnyRow) -> sqlx::Result<Account> {
     let time = |column| Ok(row.try_get::<Option<i64>, _>(column)?.map(UnixTime));
     let locked_at: sqlx::Result<_> = time("locked_at");
     let email_confirmed_at: sqlx::Result<_> = time("email_confirmed_at");

@@ -96,17 +96,9 @@ impl Users {
     ) -> Result<bool> {
         let replace = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;
-            let replace = sqlx::query(REPLACE_PASSWORD)
-                .bind(user.0)
-                .bind(hashed_password.as_str());
-            if replace.execute(&mut *transaction).await?.rows_affected() == 0 {
-                transaction.rollback().await?;
-                return Ok(false);
-            }
-            reset_tokens::delete_of_user(&mut transaction, user).await?;
-            rate_limits::delete_familiar_sources(&mut transaction, user).await?;
+            let is_replaced = replace_password(&mut transaction, user, hashed_password).await?;
             transaction.commit().await?;
-            Ok(true)
+            Ok(is_replaced)
         };
         let touched = Touched::SessionsOf(user);
         self.connections.write_repeatedly(touched, replace).await
@@ -126,4 +118,22 @@ impl Users {
         let touched = Touched::SessionsOf(user);
         self.connections.write_repeatedly(touched, delete).await
     }
+}
+
+/// Sets a new password in a transaction, and voids what goes with it. False, with nothing changed, if the
+/// user is gone.
+pub(super) async fn replace_password(
+    connection: &mut AnyConnection,
+    user: UserId,
+    hashed_password: &HashedPassword,
+) -> sqlx::Result<bool> {
+    let replace = sqlx::query(REPLACE_PASSWORD)
+        .bind(user.0)
+        .bind(hashed_password.as_str());
+    if replace.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    reset_tokens::delete_of_user(connection, user).await?;
+    rate_limits::delete_familiar_sources(connection, user).await?;
+    Ok(true)
 }

@@ -10,7 +10,9 @@ use crate::support::{Database, Inside};
 
 mod backup;
 mod changes;
+mod exports;
 mod groups;
+mod imports;
 mod locks;
 mod output;
 mod passwords;
@@ -97,7 +99,7 @@ fn run(database: &Database, arguments: &[&str]) -> Ended {
 }
 
 /// Runs a command that reads this.
-fn run_with(database: &Database, arguments: &[&str], input: &str) -> Ended {
+fn run_with(database: &Database, arguments: &[&str], input: &(impl AsRef<[u8]> + ?Sized)) -> Ended {
     let mut command = command(database, arguments);
     let command = command.stdin(Stdio::piped());
     let mut process = command
@@ -107,7 +109,7 @@ fn run_with(database: &Database, arguments: &[&str], input: &str) -> Ended {
         .unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // What is refused before it is read is not written either.
-    let _ = stdin.write_all(input.as_bytes());
+    let _ = stdin.write_all(input.as_ref());
     drop(stdin);
     process.wait_with_output().unwrap().into()
 }
