@@ -22,13 +22,14 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::VARY;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::Auth;
+use crate::metrics::RequestMetrics;
 
 mod error;
 mod middleware;
@@ -69,7 +70,22 @@ pub use settings::{InvalidTrustedProxy, SessionCookie, Settings, TrustedProxy};
 
 /// The service as a router. Binds nothing: [`serve`](crate::server::serve) puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {
-    let state = Arc::new(AppState::new(auth, settings));
+    router_of(AppState::new(auth, settings))
+}
+
+/// The same, with how long its requests take.
+pub fn measured_app(auth: Auth, settings: Settings) -> (Router, Arc<RequestMetrics>) {
+    let paths = route_table().into_iter().map(|(path, ..)| path);
+    let metrics = Arc::new(RequestMetrics::new(paths));
+    let state = AppState {
+        metrics: Some(Arc::clone(&metrics)),
+        ..AppState::new(auth, settings)
+    };
+    (router_of(state), metrics)
+}
+
+fn router_of(state: AppState) -> Router {
+    let state = Arc::new(state);
     // A request passes these from the first to the last, its response from the last to the first.
     let around_routes = ServiceBuilder::new()
         .layer(security_headers::layer(&state.settings))
@@ -78,7 +94,7 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
     // Files are the same for every client and every site.
     let around_assets = ServiceBuilder::new()
         .layer(security_headers::layer(&state.settings))
-        .layer(from_fn(refuse_in_json));
+        .layer(from_fn_with_state(Arc::clone(&state), refuse_in_json));
     routes(&state)
         .layer(around_routes)
         .merge(assets(&state).layer(around_assets))
@@ -199,6 +215,7 @@ async fn log_and_check(
     next: Next,
 ) -> Response {
     access_log::log(
+        state,
         route,
         request,
         async |request| match request_check::check(state, request).await {
@@ -210,10 +227,16 @@ async fn log_and_check(
 }
 
 /// The same for a file.
-async fn refuse_in_json(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+async fn refuse_in_json(
+    State(state): State<Arc<AppState>>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
     let method = request.method().clone();
     let response =
         access_log::log(
+            &state,
             route,
             request,
             async |request| match request_check::refuse_for_file(&request) {

@@ -4,10 +4,11 @@
 //!
 //! - `registration`, `login`, `session`, `password_reset`: what one may ask for.
 //! - `rate_limit`: how often.
-//! - `outbox`: the worker that sends mails; `mail_setup`: what it takes to send them; `reset_link`: the link
-//!   in one.
+//! - `outbox`: the worker that sends mails; `mail_setup`: what it takes to send them; `mail_counts`: how
+//!   many were; `reset_link`: the link in one.
 //! - `administration`: what those may ask for who run the service, by its commands.
-//! - `audit`: what is logged for who looks into a break-in.
+//! - `audit`: what is logged for who looks into a break-in, and counted.
+//! - `status`: what operators ask, such as how many users there are.
 //! - `writes`: how long a request waits for what it writes; `error`: why it is refused.
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub mod administration;
 mod audit;
 mod error;
 mod login;
+mod mail_counts;
 mod mail_setup;
 mod outbox;
 mod password_reset;
@@ -31,15 +33,19 @@ pub mod rate_limit;
 mod registration;
 mod reset_link;
 mod session;
+mod status;
 mod writes;
 
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
+pub use mail_counts::MailCounts;
 pub use outbox::MAIL_PAUSE;
 pub use password_reset::Reset;
 pub use reset_link::reset_link;
 pub use session::MAX_SESSIONS_PER_USER;
+pub use status::{AccountCounts, WaitingMails};
 
+use audit::Audit;
 use error::Result;
 use mail_setup::MailSetup;
 use rate_limit::{RateLimiter, RateLimits};
@@ -66,6 +72,8 @@ pub struct Auth {
     tokens: Arc<dyn TokenSource>,
     password_rule: Option<PasswordRule>,
     mails: Option<Arc<MailSetup>>,
+    mail_counts: Arc<MailCounts>,
+    audit: Arc<Audit>,
 }
 
 impl Auth {
@@ -87,6 +95,8 @@ impl Auth {
             tokens,
             password_rule: None,
             mails: None,
+            mail_counts: Arc::new(mail_counts::no_mails()),
+            audit: Arc::new(Audit::new()),
         }
     }
 

@@ -7,6 +7,7 @@
 //!   `administration` opens the database for them and has their exit codes; `output` prints rows, `confirm`
 //!   asks first, `password_input` reads passwords, `operator` says who runs them.
 //! - `backup`: the whole database into one file, and back.
+//! - `health`: asks a service that runs whether it is ready.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
 //! - `options`: flags, environment variables, the configuration file, defaults.
 //! - `logging`: the log on standard error.
@@ -28,6 +29,7 @@ mod backup;
 mod confirm;
 mod export;
 mod groups;
+mod health;
 mod import;
 mod logging;
 mod operator;
@@ -44,6 +46,7 @@ mod users;
 use administration::EXIT_CODES;
 use backup::{BackUp, Restore};
 use groups::GroupsCommand;
+use health::HealthOptions;
 use options::config_file::{self, ConfigFile};
 use options::effective::{self, Effective};
 use options::{ServeOptions, environment, secret};
@@ -119,6 +122,11 @@ enum Command {
     /// to PostgreSQL, or back. Start the service on the database afterwards.
     #[command(after_long_help = help_end(RESTORE_EXAMPLES))]
     Restore(Restore),
+    /// Ask a service that runs whether it is ready: exits with 0 if it is
+    ///
+    /// For container images and scripts. Asks /readyz on the address that the service has from
+    /// --operations.
+    Health(HealthOptions),
     /// Print the configuration, the manual page, completions or the OpenAPI document
     #[command(subcommand)]
     Print(Printed),
@@ -172,6 +180,7 @@ pub fn run() -> ExitCode {
             Command::Sessions(command) => sessions::run(&command),
             Command::BackUp(command) => backup::back_up(&command),
             Command::Restore(command) => backup::restore(&command),
+            Command::Health(options) => health::run(&options),
             Command::Print(printed) => {
                 print::run(&printed, command(), &request.settings, &request.file)
             }

@@ -10,13 +10,16 @@
 //! - `backup`: all tables into one file, and back into an empty database.
 //! - `batch`: a queue whose worker does what waits together.
 //! - `connection`: connections, each used for one piece of work at a time.
-//! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file.
+//! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file. `schema`: which
+//!   one the database has.
 //! - `flask`: reads the database of the Flask service, to import its users.
 //! - `error`: what can go wrong, told apart by what the caller can do about it.
 
 use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
+
+use crate::metrics::Counters;
 
 mod backup;
 mod batch;
@@ -29,6 +32,7 @@ mod outbox;
 mod rate_limits;
 mod reset_tokens;
 mod row;
+mod schema;
 mod sessions;
 mod statement;
 mod users;
@@ -44,7 +48,7 @@ pub use error::{Error, LostDatabase};
 pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
 pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, Settlement};
-pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox};
+pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
@@ -186,6 +190,22 @@ impl Db {
         }
     }
 
+    /// Asks the database, by one query on one of the connections that serve, whether its schema is the one
+    /// that this program knows. Another version of the program may have changed it since it was opened.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer, or is lost.
+    pub async fn is_schema_known(&self) -> Result<bool, Error> {
+        schema::is_last_migration(&self.connections, open::last_of(MIGRATIONS)).await
+    }
+
+    /// How much of the work on the database has failed, by the kind of the error. Work that is done for
+    /// many requests at once counts once.
+    pub fn errors(&self) -> &Counters<&'static str> {
+        self.connections.errors()
+    }
+
     /// How the file of an SQLite database was lost since it was opened; `None` if it was not, or came
     /// back.
     pub fn lost(&self) -> Option<LostDatabase> {
@@ -279,6 +299,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         rate_limits::familiar_sources::STATEMENTS.to_vec(),
         outbox::STATEMENTS.to_vec(),
         outbox::delivery::STATEMENTS.to_vec(),
+        outbox::waiting::STATEMENTS.to_vec(),
+        schema::STATEMENTS.to_vec(),
     ]
     .concat()
 }

@@ -4,9 +4,9 @@
 //!   main ── cli        commands and options                    bin/e2e  (a client over HTTP)
 //!            │
 //!         server       sockets: listen, connections, their time-outs and limits; knows no route
-//!            │
-//!           app        HTTP: the route table, the layers, JSON or pages
-//!            │  calls only
+//!      ┌─────┴─────┐
+//!     app     operations   HTTP for users: routes, layers, JSON or pages; for operators: metrics, health
+//!      └─────┬─────┘  call only
 //!          auth        the rules: register, log in, log out, reset, who is it, how often
 //!   ┌────────┼────────┐
 //!  db    password   mail      side rooms
@@ -19,12 +19,12 @@
 //!
 //! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
 //!   together; `users` (with `import` and `export`), `groups` and `sessions` are for those who run the
-//!   service, with exit codes in `administration` and tables and JSON in `output`; `options` has every flag,
-//!   environment variable and default, by what they are about: `accounts` (public URL, new passwords),
-//!   `exposure` (cookie, proxies), `connections`, `rate_limits`, `mail`, `brand`, `database`; and the
-//!   configuration file (`config_file`), which `print/config` prints. `logging` writes the log;
-//!   `service_manager` tells systemd how the service is; `print` has the units for systemd beside it, and
-//!   `.ci/packages` what packages and images are made of.
+//!   service, with exit codes in `administration` and tables and JSON in `output`; `health` asks a service
+//!   that runs; `options` has every flag, environment variable and default, by what they are about:
+//!   `accounts` (public URL, new passwords), `exposure` (cookie, proxies), `connections`, `rate_limits`,
+//!   `mail`, `brand`, `database`; and the configuration file (`config_file`), which `print/config` prints.
+//!   `logging` writes the log; `service_manager` tells systemd how the service is; `print` has the units for
+//!   systemd beside it, and `.ci/packages` what packages and images are made of.
 //! - [`server`]: accepts connections, over TCP or a Unix socket, its own or a service manager's, and cuts
 //!   off clients that are slow or take too much. It serves any router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
@@ -32,10 +32,12 @@
 //!   `middleware` what is checked first; `request` what is read, such as the body, within limits of size
 //!   and time; `pages` what pages share, and what people are told about refusals; `openapi.json` describes
 //!   all that programs can send and get, and is changed with it.
+//! - [`operations`]: beside `app`, on a listener of its own, for operators: metrics, liveness, readiness.
+//!   `exposition` has every metric with its name and its help.
 //! - [`auth`]: a file for each thing that one may ask for; `rate_limit` says how often, with the default
 //!   rates, and why that locks no owner out; `outbox` when mails are sent, how
-//!   often to one address, and when again; `audit` the audit lines. `administration` is what the commands on
-//!   users, groups and sessions ask for.
+//!   often to one address, and when again; `audit` the audit lines; `status` what operators ask.
+//!   `administration` is what the commands on users, groups and sessions ask for.
 //! - [`db`]: a file for each table: its statements, its methods, its worker; `users` also has what ends
 //!   with a password, such as all sessions, and in `users::changes` with a lock; `sessions::cache` remembers
 //!   sessions, and says why the answers are the database's; `flask` reads the Flask service's database.
@@ -49,6 +51,7 @@
 //! - [`user`], [`email`], [`token`]: a user, an address in its one spelling, the secrets that users hold
 //!   and the digests that are stored. [`source`]: where a request comes from. [`public_url`]: where the
 //!   service is reached. [`language`]: texts in each language.
+//! - [`metrics`]: numbers that rooms count and `operations` tells.
 //! - [`clock`] tells the time, [`wait_budget`] how long a request may still wait for the database, and
 //!   [`error_chain`] an error with its causes.
 //!
@@ -61,10 +64,10 @@
 //!   in `password/hashing/cost.rs` and the look of pages in `app/pages/theme`. What a stored hash may ask
 //!   for: `password/hashing/bounds.rs`.
 //! - Time limits: of clients `server/limits.rs`, of a request's waits `wait_budget.rs`, of statements
-//!   `db/engine.rs`, of sending a mail `mail.rs`, of the end `server.rs` and `cli/serve.rs`, of
-//!   writing the last log lines `cli/logging.rs`.
-//! - What is done again and again: deleting what has expired `cli/serve.rs`, mails `auth/outbox.rs`, looking
-//!   after the database file `db/engine/file_watch.rs`.
+//!   `db/engine.rs`, of sending a mail `mail.rs`, of the readiness check `operations/readiness.rs`, of the
+//!   end `server.rs` and `cli/serve.rs`, of writing the last log lines `cli/logging.rs`.
+//! - What is done again and again: deleting what has expired `cli/serve.rs`, mails `auth/outbox.rs`, counting
+//!   users `operations/samples.rs`, looking after the database file `db/engine/file_watch.rs`.
 //! - What follows an error of the database: on its connection and after a deadlock `db/connection.rs`, for
 //!   the caller `db/error.rs`.
 
@@ -77,6 +80,8 @@ pub mod email;
 pub mod error_chain;
 pub mod language;
 pub mod mail;
+pub mod metrics;
+pub mod operations;
 pub mod password;
 pub mod public_url;
 pub mod server;

@@ -1,4 +1,5 @@
-//! Sockets and connections: serves a router over HTTP/1.1 until told to stop.
+//! Sockets and connections: serves a router over HTTP/1.1 until told to stop, and asks another process of
+//! this program a question.
 //!
 //! Knows no route, and of [`app`](crate::app) only how long a body is that it reads.
 //!
@@ -7,6 +8,7 @@
 //! - `connection`: one connection; `connections`: all of them, and which are closed when there are too many;
 //!   `wait`: what tells them apart; `limits`, `open_files`: how long, and how many.
 //! - `stop_order`: how connections are told that the server stops.
+//! - `ask`: how another process is asked.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,6 +20,9 @@ use tokio::select;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
+use crate::metrics::ConnectionMetrics;
+
+mod ask;
 mod connection;
 mod connections;
 mod inherited_socket;
@@ -29,6 +34,7 @@ mod socket_file;
 mod stop_order;
 mod wait;
 
+pub use ask::ask;
 pub use inherited_socket::{InheritError, InheritedSocket};
 pub use limits::ConnectionLimits;
 pub use listen_address::{InvalidListenAddress, ListenAddress};
@@ -65,6 +71,17 @@ pub async fn serve(
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
+    serve_measured(listener, router, limits, Arc::default(), shutdown).await;
+}
+
+/// The same, and counts its connections.
+pub async fn serve_measured(
+    listener: Listener,
+    router: Router,
+    limits: ConnectionLimits,
+    metrics: Arc<ConnectionMetrics>,
+    shutdown: impl Future<Output = ()>,
+) {
     let most = open_files::allow_for(limits.connections);
     if most < limits.connections {
         warn!(
@@ -75,7 +92,7 @@ pub async fn serve(
     let orders = StopOrders::new();
     let mut entrance = Entrance {
         listener,
-        connections: Connections::new(most),
+        connections: Connections::new(most, metrics),
         newcomer: None,
         serve: |stream, peer, wait| {
             let order = orders.subscribe();

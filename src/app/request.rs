@@ -4,7 +4,7 @@
 //! - [`body`]: read whole, within bounds; [`fields`]: what is in it.
 //! - [`session`]: the session cookie, and whose session it is.
 //! - [`client_address`]: where a request comes from, also through trusted proxies.
-//! - [`host`]: which host it is for.
+//! - [`host`]: which host it is for; [`trace_id`]: which trace it belongs to.
 
 pub mod accept;
 pub mod body;
@@ -13,3 +13,4 @@ pub mod fields;
 pub mod host;
 pub mod query;
 pub mod session;
+pub mod trace_id;

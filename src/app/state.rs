@@ -5,12 +5,15 @@ use std::sync::Arc;
 use super::pages::Theme;
 use super::settings::Settings;
 use crate::auth::Auth;
+use crate::metrics::RequestMetrics;
 
 /// The rules, how the service is reached, and what its pages look like.
 pub struct AppState {
     pub auth: Auth,
     pub settings: Settings,
     pub theme: Arc<Theme>,
+    /// Measures requests; `None` if nobody reads how long they take.
+    pub metrics: Option<Arc<RequestMetrics>>,
 }
 
 impl AppState {
@@ -19,6 +22,7 @@ impl AppState {
             theme: Arc::new(Theme::new(&settings.brand)),
             auth,
             settings,
+            metrics: None,
         }
     }
 

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use super::audit;
-use super::rate_limit;
 use crate::db;
 use crate::password::{self, WeakPassword};
-use crate::source::Source;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -35,7 +32,8 @@ pub enum Error {
     /// The token is unknown, used, superseded, expired, or another user's.
     #[error("invalid reset token")]
     BadResetToken,
-    /// Too many attempts before this one; see [`rate_limit`]. Clients do not learn which limit it was.
+    /// Too many attempts before this one; see [`rate_limit`](super::rate_limit). Clients do not learn which
+    /// limit it was.
     #[error("too many attempts")]
     Throttled {
         /// When another will be let through.
@@ -71,23 +69,5 @@ impl From<password::Error> for Error {
             password::Error::Busy { retry_after } => Self::Busy { retry_after },
             error => Self::Internal(error.into()),
         }
-    }
-}
-
-impl Error {
-    /// The refusal by a rate limit, which the audit log names, or the failure to ask for one.
-    pub(super) fn of_rate_limit(error: rate_limit::Error, source: Source) -> Self {
-        match error {
-            rate_limit::Error::TooMany { limit, retry_after } => {
-                Self::throttled(source, limit, retry_after)
-            }
-            rate_limit::Error::Database(error) => error.into(),
-        }
-    }
-
-    /// The refusal by this limit, which the audit log names.
-    pub(super) fn throttled(source: Source, limit: &'static str, retry_after: Duration) -> Self {
-        audit::throttled(source, limit, retry_after);
-        Self::Throttled { retry_after }
     }
 }

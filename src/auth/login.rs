@@ -52,15 +52,16 @@ impl Auth {
         password: &Password,
         source: Source,
     ) -> Result<User> {
-        if let Err(busy) = self.passwords.ensure_room(source) {
+        if !self.passwords.has_room(source) {
             // Only then is the database asked before the attempt is counted.
-            if !self.rate_limiter.is_familiar(email, source).await? {
-                return Err(busy.into());
-            }
-            self.passwords.ensure_room(Asker::familiar(source))?;
+            let is_familiar = self.rate_limiter.is_familiar(email, source).await?;
+            self.passwords.ensure_room(Asker {
+                source,
+                is_familiar,
+            })?;
         }
         let attempt = self.rate_limiter.log_in(email, source).await;
-        let attempt = attempt.map_err(|error| Error::of_rate_limit(error, source))?;
+        let attempt = attempt.map_err(|error| self.audit.refusal(error, source))?;
         let asker = Asker {
             source,
             is_familiar: attempt.is_familiar(),
@@ -89,13 +90,13 @@ impl Auth {
             error!(user = id.0, %reason, "no password can be checked against the stored hash");
         }
         let (Some(user), Verdict::Right { stronger }) = (user, verdict) else {
-            Event::FailedLogin.log(asker.source, id);
+            self.audit.log(Event::FailedLogin, asker.source, id);
             return Err(Error::BadCredentials);
         };
         // The lock was read with the version of the password that the session will carry, so a lock from
         // now on voids it.
         if user.is_locked {
-            Event::LockedLogin.log(asker.source, id);
+            self.audit.log(Event::LockedLogin, asker.source, id);
             return Err(Error::Locked);
         }
         if let Some(stronger) = stronger {

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::Auth;
 use super::error::Result;
+use super::mail_counts::{GIVEN_UP, POSTPONED, REFUSED, SENT};
 use super::mail_setup::MailSetup;
 use super::reset_link::reset_link;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
@@ -149,20 +150,25 @@ impl Auth {
         let mail = claimed.kind.name();
         let to = claimed.email.masked();
         let done = claimed.done(now.after(MAIL_PAUSE));
+        let count = |outcome| self.mail_counts.add((mail, outcome));
         match outcome {
             Ok(()) => {
+                count(SENT);
                 info!(mail, to, "mail sent");
                 done
             }
             Err(error) if error.is_permanent() => {
+                count(REFUSED);
                 warn!(mail, to, error = %ErrorChain(&error), "mail refused, given up");
                 done
             }
             Err(error) if claimed.asked_at.after(GIVE_UP_AFTER) <= now => {
+                count(GIVEN_UP);
                 warn!(mail, to, error = %ErrorChain(&error), "mail not sent for a day, given up");
                 done
             }
             Err(error) => {
+                count(POSTPONED);
                 let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(claimed.attempts));
                 let wait = wait.min(LAST_RETRY);
                 let seconds = wait.as_secs();

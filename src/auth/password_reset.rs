@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Auth;
-use super::audit::Event;
+use super::audit::{Event, MAILS_IN_ALL, MAILS_OF_NETWORK};
 use super::error::{Error, Result};
 use super::outbox::{CLAIM, MAIL_PAUSE};
 use super::writes::{briefly, uninterrupted};
@@ -50,18 +50,14 @@ impl Auth {
         source: Source,
     ) -> Result<Reset> {
         let allowed = self.rate_limiter.ask_reset(email, source).await;
-        allowed.map_err(|error| Error::of_rate_limit(error, source))?;
+        allowed.map_err(|error| self.audit.refusal(error, source))?;
         let Some(mails) = &self.mails else {
             let token = self.get_reset_password_token(email, source).await?;
             return Ok(Reset::Token(token));
         };
         // A mail that is promised is sent, so what cannot be recorded is refused and not promised.
         if mails.is_full.load(Ordering::Relaxed) {
-            return Err(Error::throttled(
-                source,
-                "mails waiting in all",
-                FULL_RETRY_AFTER,
-            ));
+            return Err(self.audit.throttled(source, MAILS_IN_ALL, FULL_RETRY_AFTER));
         }
         if let Some(email) = email {
             let now = self.clock.now();
@@ -77,15 +73,13 @@ impl Auth {
                 most_of_network: MOST_OF_NETWORK,
             };
             if self.db.outbox.ask(request).await? == MailRequestOutcome::TooManyWait {
-                return Err(Error::throttled(
-                    source,
-                    "mails waiting of one network",
-                    FULL_RETRY_AFTER,
-                ));
+                return Err(self
+                    .audit
+                    .throttled(source, MAILS_OF_NETWORK, FULL_RETRY_AFTER));
             }
             mails.asked.notify_one();
         }
-        Event::ResetAsked.log(source, None);
+        self.audit.log(Event::ResetAsked, source, None);
         Ok(Reset::ByMail)
     }
 
@@ -101,7 +95,8 @@ impl Auth {
         source: Source,
     ) -> Result<ResetToken> {
         let user = self.find_user(email).await?;
-        Event::ResetAsked.log(source, user.as_ref().map(|user| user.id));
+        let id = user.as_ref().map(|user| user.id);
+        self.audit.log(Event::ResetAsked, source, id);
         let user = user.ok_or(Error::UnknownEmail)?;
         if user.is_locked {
             return Err(Error::Locked);
@@ -154,7 +149,7 @@ impl Auth {
             if !auth.db.users.set_password(&user, &change).await? {
                 return Err(Error::BadResetToken);
             }
-            Event::ResetDone.log(source, Some(user.id));
+            auth.audit.log(Event::ResetDone, source, Some(user.id));
             auth.wake_mail_worker();
             Ok(())
         })

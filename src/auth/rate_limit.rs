@@ -298,6 +298,11 @@ impl RateLimiter {
     }
 }
 
+/// The names of all limits, as they are in [`Error::TooMany`].
+pub(super) fn limit_names() -> [&'static str; Limit::ALL.len()] {
+    Limit::ALL.map(Limit::name)
+}
+
 /// What is stored of the fact that a source is familiar to an account.
 fn proof_digest(email: &Email, source: Source) -> [u8; 32] {
     digest("familiar source", &[email.as_str(), &source.to_string()])

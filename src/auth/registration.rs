@@ -34,7 +34,7 @@ impl Auth {
         self.check_new_password(password, email)?;
         self.passwords.ensure_room(source)?;
         let allowed = self.rate_limiter.sign_up(source).await;
-        allowed.map_err(|error| Error::of_rate_limit(error, source))?;
+        allowed.map_err(|error| self.audit.refusal(error, source))?;
         let hashed_password = self.passwords.hash(password, source).await?;
         let (auth, email) = (self.clone(), email.clone());
         uninterrupted(async move {
@@ -42,7 +42,7 @@ impl Auth {
             let proof = auth.rate_limiter.proof(&email, source);
             let added = auth.db.users.add(&email, &hashed_password, now, proof);
             let user = added.await?.ok_or(Error::EmailTaken)?;
-            Event::SignUp.log(source, Some(user.id));
+            auth.audit.log(Event::SignUp, source, Some(user.id));
             Ok(user)
         })
         .await

@@ -45,7 +45,7 @@ impl Auth {
             if !begun.await? {
                 return Err(Error::BadCredentials);
             }
-            Event::Login.log(source, Some(user.id));
+            auth.audit.log(Event::Login, source, Some(user.id));
             if let Some(replaced) = replaced {
                 match auth.destroy_session(&replaced, source).await {
                     Ok(()) | Err(Error::NoSession) => {}
@@ -114,7 +114,7 @@ impl Auth {
             if !auth.db.sessions.delete(digest, cutoffs).await? {
                 return Err(Error::NoSession);
             }
-            Event::Logout.log(source, Some(user.id));
+            auth.audit.log(Event::Logout, source, Some(user.id));
             Ok(())
         })
         .await

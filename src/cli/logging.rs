@@ -3,7 +3,11 @@
 //! Logging never waits for whatever reads the lines: they go into a bounded `queue`, and a thread
 //! writes them.
 
+use std::env;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::panic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +60,7 @@ pub fn start(filter: Targets, format: LogFormat) -> Log {
     });
     let lines = fmt::layer().with_writer(Lines(Arc::clone(&queue)));
     let lines = match format {
+        LogFormat::Text if goes_to_journal() => lines.with_ansi(false).without_time().boxed(),
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
@@ -70,6 +75,18 @@ pub fn start(filter: Targets, format: LogFormat) -> Log {
         error!(place, message, "panicked");
     }));
     Log(queue)
+}
+
+/// Whether standard error goes to systemd's journal, which notes the time of each line itself. Then systemd
+/// names the device and the inode (`systemd.exec(5)`), which a child whose output goes elsewhere inherits.
+fn goes_to_journal() -> bool {
+    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else {
+        return false;
+    };
+    let journal = env::var("JOURNAL_STREAM").ok();
+    let stderr = File::from(stderr).metadata().ok();
+    let stderr = stderr.map(|stderr| format!("{}:{}", stderr.dev(), stderr.ino()));
+    journal.is_some() && journal == stderr
 }
 
 impl Log {

@@ -72,6 +72,19 @@ pub struct ServeOptions {
     )]
     pub listen: ListenAddress,
 
+    /// Where to answer /metrics, /livez, /readyz and /openapi.json, for who operates the service
+    /// [default: nowhere]
+    ///
+    /// On a listener of its own: who can reach it learns how many users there are and what happens, so
+    /// listen on loopback, in a private network or on a Unix socket, such as 127.0.0.1:9000 or
+    /// unix:/run/bienvenue/operations.sock.
+    #[arg(
+        long,
+        env = "BIENVENUE_OPERATIONS",
+        value_name = "ADDRESS:PORT|unix:PATH"
+    )]
+    pub operations: Option<ListenAddress>,
+
     /// Where the data is.
     #[command(flatten)]
     pub database: DatabaseOptions,
@@ -178,6 +191,16 @@ impl ServeOptions {
         })
     }
 
+    /// Where operators are answered if that is not this machine or in a private network, as far as the
+    /// address tells.
+    pub fn exposed_operations(&self) -> Option<&ListenAddress> {
+        let is_exposed = |address: &&ListenAddress| match address {
+            ListenAddress::Tcp(address) => !is_internal(address.ip()),
+            ListenAddress::Unix(_) => false,
+        };
+        self.operations.as_ref().filter(is_exposed)
+    }
+
     /// The lifetimes, together.
     pub fn lifetimes(&self) -> Lifetimes {
         let session_idle = self.session_idle_timeout.unwrap_or(SESSION_IDLE_TIMEOUT);
@@ -281,6 +304,20 @@ impl ServeOptions {
             _ => return Ok(()),
         };
         Err(reason.to_owned())
+    }
+}
+
+/// Whether an address is this machine's own or one of a private network: RFC 1918, RFC 3927, RFC 6598
+/// (which overlay networks use), RFC 4193 and RFC 4291, 2.5.6.
+fn is_internal(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let is_shared = matches!(address.octets(), [100, 64..128, ..]);
+            is_shared || address.is_loopback() || address.is_private() || address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
     }
 }
 

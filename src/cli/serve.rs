@@ -1,12 +1,15 @@
 //! `bienvenue serve`: puts the rooms together and serves until told to stop.
 
 use std::error::Error;
+use std::future::pending;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -14,14 +17,19 @@ use super::logging::{self, Log};
 use super::options::{MailTransport, ServeOptions};
 use super::service_manager;
 use super::shutdown::{self, StopSignals};
-use crate::app::{SessionCookie, app};
+use crate::app::{SessionCookie, app, measured_app, openapi};
 use crate::auth::Auth;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::db::{Db, LostDatabase, OpenError};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Mailer, Site};
+use crate::metrics::ConnectionMetrics;
+use crate::operations::Operations;
 use crate::password::{Cost, Passwords};
-use crate::server::{InheritError, InheritedSocket, ListenAddress, Listener, listen, serve};
+use crate::server::{
+    ConnectionLimits, InheritError, InheritedSocket, ListenAddress, Listener, listen, serve,
+    serve_measured,
+};
 use crate::token::OsRandom;
 
 /// How often what has expired is deleted. It is void without it; this only keeps the database small.
@@ -35,6 +43,10 @@ const MAIL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the database may take to be closed when all else has ended. Nothing is lost with what is
 /// cut off: whatever was acknowledged is in it.
 const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How many connections to the listener for operators are served at once: a few that scrape and probe, and
+/// some that are stuck.
+const OPERATIONS_CONNECTIONS: usize = 16;
 
 /// Serves until told to stop.
 pub fn run(mut options: ServeOptions) -> ExitCode {
@@ -64,8 +76,12 @@ pub fn run(mut options: ServeOptions) -> ExitCode {
 /// Why the service could not serve, or had to stop.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("cannot listen on {0}: choose another address with --listen")]
-    Listen(ListenAddress, #[source] std::io::Error),
+    #[error("cannot listen on {address}: choose another address with {option}")]
+    Listen {
+        address: ListenAddress,
+        option: &'static str,
+        source: io::Error,
+    },
     #[error(transparent)]
     Inherited(#[from] InheritError),
     #[error("the socket that the service manager hands over takes the place of --listen")]
@@ -73,7 +89,7 @@ enum Failure {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("cannot put mails into {0}: choose another folder with --mail-dir")]
-    MailFolder(PathBuf, #[source] std::io::Error),
+    MailFolder(PathBuf, #[source] io::Error),
     #[error("cannot use the mail server")]
     MailServer(#[source] mail::Error),
     #[error("the database was lost")]
@@ -91,7 +107,11 @@ async fn serve_until_stopped(
         Some(socket) => Listener::inherit(socket),
         None => listen(&options.listen),
     };
-    let listener = listener.map_err(|error| Failure::Listen(options.listen.clone(), error))?;
+    let listener = listener.map_err(cannot_listen(&options.listen, "--listen"))?;
+    let operations = options.operations.as_ref();
+    let operations_listener = operations
+        .map(|address| listen(address).map_err(cannot_listen(address, "--operations")))
+        .transpose()?;
     let mailer = mailer(options)?;
     let db = Db::open(options.database.url())
         .await
@@ -118,16 +138,29 @@ async fn serve_until_stopped(
     warn_of_weaknesses(options);
     // Before the line that says that the service is up.
     let signals = StopSignals::listen();
-    let url = match listener.address() {
-        ListenAddress::Tcp(address) => format!("http://{address}"),
-        socket @ ListenAddress::Unix(_) => socket.to_string(),
+    let (stopping, stopped) = watch::channel(false);
+    let connections = Arc::<ConnectionMetrics>::default();
+    let (router, operations) = match operations_listener {
+        None => (app(auth.clone(), options.settings()), None),
+        Some(listener) => {
+            let (router, requests) = measured_app(auth.clone(), options.settings());
+            let operations = Operations {
+                auth: auth.clone(),
+                requests,
+                connections: Arc::clone(&connections),
+                openapi: openapi(),
+                stopped: stopped.clone(),
+                started_at: SystemClock.now(),
+            };
+            (router, Some(answer_operators(listener, operations)))
+        }
     };
+    let url = url(listener.address());
     info!(database = %options.database.url(), "listening on {url}");
     service_manager::tell_ready();
     tokio::spawn(service_manager::feed_watchdog());
     let purge = tokio::spawn(purge_regularly(auth.clone()));
-    let (stopping, stopped) = watch::channel(false);
-    let mails = tokio::spawn(deliver_mails(auth.clone(), stopped));
+    let mails = tokio::spawn(deliver_mails(auth, stopped));
     let log = Arc::clone(log);
     let served = db.clone();
     let shutdown = async move {
@@ -138,12 +171,17 @@ async fn serve_until_stopped(
         service_manager::tell_stopping();
         stopping.send_replace(true);
     };
-    let router = app(auth, options.settings());
-    serve(listener, router, options.connection_limits(), shutdown).await;
+    let limits = options.connection_limits();
+    serve_measured(listener, router, limits, connections, shutdown).await;
 
     purge.abort();
     // Ended, one way or the other, before the database is taken from under them.
     let _ = tokio::join!(mails, purge);
+    // The last to go, so that operators see that the service is stopping.
+    if let Some(operations) = operations {
+        operations.abort();
+        let _ = operations.await;
+    }
     let lost = db.lost();
     if timeout(DB_CLOSE_TIMEOUT, db.close()).await.is_err() {
         warn!("the database does not answer, its connections were not closed");
@@ -153,6 +191,46 @@ async fn serve_until_stopped(
         Some(lost) => Err(Failure::Lost(lost).into()),
         None => Ok(()),
     }
+}
+
+/// Says that this address cannot be had, which this option gave.
+fn cannot_listen(
+    address: &ListenAddress,
+    option: &'static str,
+) -> impl Fn(io::Error) -> Box<dyn Error> {
+    move |source| {
+        let address = address.clone();
+        let failure = Failure::Listen {
+            address,
+            option,
+            source,
+        };
+        failure.into()
+    }
+}
+
+/// How an address is shown in the log.
+fn url(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Tcp(address) => format!("http://{address}"),
+        socket @ ListenAddress::Unix(_) => socket.to_string(),
+    }
+}
+
+/// Answers operators, on a listener of their own, until it is aborted.
+fn answer_operators(listener: Listener, operations: Operations) -> JoinHandle<()> {
+    info!(
+        "answering /metrics, /livez, /readyz and /openapi.json on {}",
+        url(listener.address())
+    );
+    let (router, sampling) = operations.start();
+    let limits = ConnectionLimits {
+        connections: OPERATIONS_CONNECTIONS,
+        ..ConnectionLimits::default()
+    };
+    tokio::spawn(async move {
+        tokio::join!(serve(listener, router, limits, pending()), sampling);
+    })
 }
 
 /// What sends mails, if they are to be sent.
@@ -187,6 +265,12 @@ fn warn_of_weaknesses(options: &ServeOptions) {
             "the network between here and {} can read and change what goes there; add \
              ?sslmode=verify-full to the URL, so that the server must prove who it is",
             options.database.url()
+        );
+    }
+    if let Some(address) = options.exposed_operations() {
+        warn!(
+            "--operations {address}: other networks may reach it, and learn how many users there are and \
+             what happens; listen on 127.0.0.1, or on an address of a private network"
         );
     }
     if options.accounts.bcrypt_cost < Cost::RECOMMENDED_MIN {

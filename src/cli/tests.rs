@@ -84,6 +84,8 @@ fn bad_values_are_refused_with_what_would_be_right() {
             "/run/http.sock",
             "unix:/run/bienvenue/http.sock",
         ),
+        ("--operations", "9000", "127.0.0.1:5000"),
+        ("--operations", "unix:", "unix:/run/bienvenue/http.sock"),
         ("--bcrypt-cost", "3", "4 to 16"),
         ("--bcrypt-cost", "17", "4 to 16"),
         ("--bcrypt-cost", "twelve", "4 to 16"),

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::engine::file_watch::WatchedFile;
 use super::error::{Error, Result};
 use super::sessions::cache::{SessionCache, Touched};
+use crate::metrics::Counters;
 use crate::wait_budget;
 
 /// How many rows one statement purges, so that no other write waits long behind it.
@@ -31,6 +32,7 @@ struct Pools {
     writer: AnyPool,
     file: Option<Arc<WatchedFile>>,
     session_cache: Option<Arc<SessionCache>>,
+    errors: Counters<&'static str>,
 }
 
 impl Connections {
@@ -46,12 +48,19 @@ impl Connections {
             writer,
             file,
             session_cache,
+            errors: Counters::new(Error::KINDS),
         }))
     }
 
     /// The sessions that are remembered, where any are.
     pub fn session_cache(&self) -> Option<&SessionCache> {
         self.0.session_cache.as_deref()
+    }
+
+    /// How much of the work on the database has failed, by the kind of the error. Work that is done for
+    /// many requests at once counts once.
+    pub fn errors(&self) -> &Counters<&'static str> {
+        &self.0.errors
     }
 
     /// A connection to read from that does not go back to its pool.
@@ -146,17 +155,32 @@ impl Connections {
         pool: &AnyPool,
         work: impl AsyncFnOnce(&mut ConnectionGuard) -> sqlx::Result<T>,
     ) -> Result<T> {
-        self.ensure_same_file()?;
-        let done = within_budget(async {
-            let mut guard = ConnectionGuard {
-                connection: acquire(pool).await?,
-                has_succeeded: false,
-            };
-            work(&mut guard).await
+        self.counted(async {
+            self.ensure_same_file()?;
+            let done = within_budget(async {
+                let mut guard = ConnectionGuard {
+                    connection: acquire(pool).await?,
+                    has_succeeded: false,
+                };
+                work(&mut guard).await
+            })
+            .await?;
+            self.ensure_files_present()?;
+            Ok(done)
         })
-        .await?;
-        self.ensure_files_present()?;
-        Ok(done)
+        .await
+    }
+
+    /// Counts the error of this work, if it ends in one. A row that is refused because its user is gone
+    /// is an answer.
+    pub async fn counted<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let done = work.await;
+        if let Err(error) = &done
+            && !error.is_foreign_key_violation()
+        {
+            self.0.errors.add(error.kind());
+        }
+        done
     }
 
     /// Runs one statement to its end and returns how many rows it changed.

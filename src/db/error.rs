@@ -54,6 +54,29 @@ pub enum LostDatabase {
 }
 
 impl Error {
+    /// The names that [`Self::kind`] gives.
+    pub const KINDS: [&str; 6] = [
+        "timed_out",
+        "unavailable",
+        "lost",
+        "closed",
+        "failed",
+        "panicked",
+    ];
+
+    /// Which kind of error it is, in a word for metrics.
+    pub fn kind(&self) -> &'static str {
+        let [timed_out, unavailable, lost, closed, failed, panicked] = Self::KINDS;
+        match self {
+            Self::TimedOut => timed_out,
+            Self::Unavailable(_) => unavailable,
+            Self::Lost(_) => lost,
+            Self::Closed => closed,
+            Self::Failed(_) => failed,
+            Self::Panicked => panicked,
+        }
+    }
+
     /// Whether a row was refused because a row that it belongs to is not there.
     pub fn is_foreign_key_violation(&self) -> bool {
         matches!(

@@ -15,6 +15,9 @@ use crate::source::Network;
 use crate::user::UserId;
 
 pub(super) mod delivery;
+pub(super) mod waiting;
+
+pub use waiting::WaitingMails;
 
 statements! {
     /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` network, `$6` the
@@ -48,12 +51,6 @@ statements! {
     COUNT_WAITING_OF_NETWORK = "
         SELECT count(*) AS waiting FROM (
             SELECT id FROM outbox WHERE network = $1 AND due_at IS NOT NULL LIMIT $2) AS waiting";
-
-    /// Counts up to `$1`. Every turn is at least 0: here and below, that is only to say which index to
-    /// read.
-    COUNT_WAITING = "
-        SELECT count(*) AS waiting FROM (
-            SELECT id FROM outbox WHERE turn >= 0 AND due_at IS NOT NULL LIMIT $1) AS waiting";
 
     /// `$1` kind, `$2` address, `$3` now, `$4` language. For no network, and knows no pause. Of two
     /// events before either could be told, the later one is.
@@ -96,7 +93,8 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    const ALL: [Self; 2] = [Self::ResetLink, Self::PasswordChanged];
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::ResetLink, Self::PasswordChanged];
 
     /// The name under which it is stored and logged.
     pub fn name(self) -> &'static str {
@@ -189,13 +187,6 @@ impl Outbox {
         let add = add(MailKind::ResetLink, email, language, now);
         self.connections.execute(Touched::None, add).await?;
         Ok(())
-    }
-
-    /// Whether at least so many mails wait.
-    pub async fn are_waiting(&self, count: u32) -> Result<bool> {
-        let most = i64::from(count);
-        let count = sqlx::query(COUNT_WAITING).bind(most);
-        Ok(self.count(count).await? >= most)
     }
 
     async fn count(&self, count: Query<'static, Any, AnyArguments>) -> Result<i64> {

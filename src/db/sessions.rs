@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::Row;
+
 use super::batch::Batcher;
 use super::connection::Connections;
 use super::error::Result;
@@ -9,7 +11,7 @@ use super::statement::statements;
 use super::validity::{Found, SessionCutoffs};
 use crate::clock::UnixTime;
 use crate::token::SessionDigest;
-use crate::user::{SessionUser, User};
+use crate::user::{SessionUser, User, UserId};
 
 pub(super) mod cache;
 pub(super) mod insert;
@@ -35,6 +37,10 @@ statements! {
     /// `$1` digest; only if last seen at `$2` or before, or begun at `$3` or before.
     DELETE_EXPIRED = "
         DELETE FROM sessions WHERE digest = $1 AND (last_seen_at <= $2 OR created_at <= $3)";
+
+    /// `$1` and `$2` users; counts the sessions of those after the first, and not after the second.
+    COUNT_OF_USERS = "
+        SELECT count(*) AS sessions FROM sessions WHERE user_id > $1 AND user_id <= $2";
 
     /// At most `$2` sessions last seen at `$1` or before.
     ///
@@ -111,6 +117,15 @@ impl Sessions {
             return Ok(session.judge(cutoffs));
         }
         self.look_ups.ask(LookUp { digest, cutoffs }).await?
+    }
+
+    /// Counts the sessions of all users who come after this one, and not after `last`. Those that have
+    /// expired or are void count until they are purged.
+    pub async fn count_of_users(&self, after: UserId, last: UserId) -> Result<u64> {
+        let count = sqlx::query(COUNT_OF_USERS).bind(after.0).bind(last.0);
+        let row = self.connections.fetch_optional(count).await?;
+        let count: i64 = row.map_or(Ok(0), |row| row.try_get("sessions"))?;
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     /// Notes that a session was in use. A use noted after `latest` is taken for a wrong clock's.

@@ -3,7 +3,7 @@
 //! What requests ask for is here; `accounts` finds and lists users for an administrator, and `changes` is
 //! what an administrator changes. `import` adds many at once, and `export` reads all.
 
-use sqlx::{AnyConnection, Connection};
+use sqlx::{AnyConnection, Connection, Row};
 
 use super::connection::Connections;
 use super::error::Result;
@@ -17,7 +17,7 @@ use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::language::Language;
 use crate::token::ResetTokenDigest;
-use crate::user::{HashedPassword, User};
+use crate::user::{HashedPassword, User, UserId};
 
 pub(super) mod accounts;
 pub(super) mod changes;
@@ -36,6 +36,11 @@ statements! {
         SELECT id, email, hashed_password, password_version, locked_at
         FROM users
         WHERE email = $1";
+
+    /// `$1` user, `$2` how many; counts so many users at most who come after that one.
+    COUNT_AFTER = "
+        SELECT count(*) AS users, coalesce(max(id), $1) AS last
+        FROM (SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT $2) AS page";
 
     /// `$1` user, `$2` the hash that was checked, `$3` its successor. Not if the hash has changed.
     REPLACE_HASH = "
@@ -106,6 +111,18 @@ impl Users {
         let find = sqlx::query(FIND_BY_EMAIL).bind(email.as_str());
         let row = self.connections.fetch_optional(find).await?;
         Ok(row.as_ref().map(user_in).transpose()?)
+    }
+
+    /// Counts users in the order of their numbers: at most so many who come after this one. Returns
+    /// how many there are, and the last one; the same again if there are none.
+    pub async fn count_after(&self, user: UserId, most: u32) -> Result<(u64, UserId)> {
+        let count = sqlx::query(COUNT_AFTER).bind(user.0).bind(i64::from(most));
+        let Some(row) = self.connections.fetch_optional(count).await? else {
+            return Ok((0, user));
+        };
+        let count: i64 = row.try_get("users")?;
+        let count = u64::try_from(count).unwrap_or_default();
+        Ok((count, UserId(row.try_get("last")?)))
     }
 
     /// Stores another hash of the same password, if the user's hash is still the one that was read.

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -19,6 +19,7 @@ use sha2::Sha384;
 use zeroize::Zeroizing;
 
 use super::received::Password;
+use crate::metrics::{HashMetrics, Histogram};
 use crate::user::HashedPassword;
 
 mod blowfish_tables;
@@ -123,6 +124,7 @@ pub struct Passwords {
     cost: Cost,
     queue: Arc<Queue>,
     rounds: Arc<AtomicU64>,
+    metrics: Arc<HashMetrics>,
 }
 
 impl Passwords {
@@ -132,13 +134,29 @@ impl Passwords {
             cost,
             queue: Arc::new(Queue::start(login_wait)),
             rounds: Arc::default(),
+            metrics: Arc::default(),
         }
+    }
+
+    /// How long hashing took, and how often it was refused.
+    pub fn metrics(&self) -> &HashMetrics {
+        &self.metrics
+    }
+
+    /// How many passwords wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
     }
 
     /// The bcrypt rounds spent since the start: what shows, without a stopwatch, that two
     /// requests cost the same.
     pub fn rounds_spent(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Whether a password could be hashed or checked in time for this asker.
+    pub fn has_room(&self, asker: impl Into<Asker>) -> bool {
+        self.queue.ensure_room(asker, self.cost).is_ok()
     }
 
     /// Says at once, before any other work, if a password could not be hashed or checked in time
@@ -148,7 +166,9 @@ impl Passwords {
     ///
     /// [`Error::Busy`].
     pub fn ensure_room(&self, asker: impl Into<Asker>) -> Result<(), Error> {
-        Ok(self.queue.ensure_room(asker, self.cost)?)
+        let room = self.queue.ensure_room(asker, self.cost);
+        room.map_err(Error::from)
+            .inspect_err(|error| self.count_refusal(error))
     }
 
     /// Hashes a password at today's cost, as `$2b$`.
@@ -161,11 +181,8 @@ impl Passwords {
         password: &Password,
         asker: impl Into<Asker>,
     ) -> Result<HashedPassword, Error> {
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt)?;
-        let input = Input::new(&bcrypt_bytes(password), salt, self.cost);
-        let output = self.bcrypt(self.cost, input, asker.into()).await?;
-        Ok(crypt_format::write(self.cost, salt, output.at_the_end))
+        let hash = self.hash_by_bcrypt(password, asker.into());
+        self.measure(&self.metrics.hash, hash).await
     }
 
     /// Checks a password against a stored hash.
@@ -189,7 +206,16 @@ impl Passwords {
         stored: Option<&HashedPassword>,
         asker: impl Into<Asker>,
     ) -> Result<Verdict, Error> {
-        let asker = asker.into();
+        let verdict = self.verify_any(password, stored, asker.into());
+        self.measure(&self.metrics.verify, verdict).await
+    }
+
+    async fn verify_any(
+        &self,
+        password: &Password,
+        stored: Option<&HashedPassword>,
+        asker: Asker,
+    ) -> Result<Verdict, Error> {
         match stored.map(|stored| stored.as_str().parse()) {
             Some(Ok(StoredHash::Bcrypt(stored))) => {
                 self.verify_bcrypt(password, &stored, asker).await
@@ -234,13 +260,25 @@ impl Passwords {
     ) -> Result<Verdict, Error> {
         let check = async { Ok(self.queue.check(asker, stored, password.clone()).await?) };
         // Made of a wrong password too: without it, the check of a cheap hash would be told by its time.
-        let (stronger, is_right) = tokio::try_join!(self.hash(password, asker), check)?;
+        let (stronger, is_right) = tokio::try_join!(self.hash_by_bcrypt(password, asker), check)?;
         Ok(if is_right {
             let stronger = Some(stronger);
             Verdict::Right { stronger }
         } else {
             Verdict::Wrong
         })
+    }
+
+    async fn hash_by_bcrypt(
+        &self,
+        password: &Password,
+        asker: Asker,
+    ) -> Result<HashedPassword, Error> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt)?;
+        let input = Input::new(&bcrypt_bytes(password), salt, self.cost);
+        let output = self.bcrypt(self.cost, input, asker).await?;
+        Ok(crypt_format::write(self.cost, salt, output.at_the_end))
     }
 
     /// Takes the time of a check where there is nothing to check.
@@ -255,6 +293,24 @@ impl Passwords {
         let output = self.queue.hash(asker, all, input).await?;
         self.rounds.fetch_add(all.rounds(), Ordering::Relaxed);
         Ok(output)
+    }
+
+    /// Notes how long this work took, or that it was refused.
+    async fn measure<T>(
+        &self,
+        took: &Histogram,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let asked_at = Instant::now();
+        let done = work.await.inspect_err(|error| self.count_refusal(error))?;
+        took.observe(asked_at.elapsed());
+        Ok(done)
+    }
+
+    fn count_refusal(&self, error: &Error) {
+        if let Error::Busy { .. } = error {
+            self.metrics.refusals.add();
+        }
     }
 }
 

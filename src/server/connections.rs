@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::wait::{Pause, Unfinished, Wait, Waiting};
+use crate::metrics::ConnectionMetrics;
 use crate::source::{Peer, Source};
 
 /// How long a connection must have waited within a request before it can be closed. A client that
@@ -53,6 +54,7 @@ pub(super) struct Connections {
     unfinished: Arc<Unfinished>,
     unfinished_closed_at: Option<Instant>,
     warned_at: Option<Instant>,
+    metrics: Arc<ConnectionMetrics>,
 }
 
 struct Connection {
@@ -87,7 +89,7 @@ struct Share {
 }
 
 impl Connections {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, metrics: Arc<ConnectionMetrics>) -> Self {
         let now = Instant::now();
         Self {
             most,
@@ -101,6 +103,7 @@ impl Connections {
             unfinished: Arc::default(),
             unfinished_closed_at: None,
             warned_at: None,
+            metrics,
         }
     }
 
@@ -115,6 +118,12 @@ impl Connections {
         self.newcomers += 1;
         self.open
             .insert(task.id(), Connection { source, wait, task });
+        self.count();
+    }
+
+    /// Says how many are open.
+    fn count(&self) {
+        self.metrics.open.set(self.open.len() as u64);
     }
 
     /// Completes when connections have ended, or were closed because unfinished requests held too much.
@@ -130,6 +139,7 @@ impl Connections {
             Some(ended) = self.tasks.join_next_with_id() => {
                 let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                 self.open.remove(&id);
+                self.count();
             }
             () = too_much_unfinished => self.close_unfinished(),
         }
@@ -215,6 +225,8 @@ impl Connections {
         }
         connection.task.abort();
         self.open.remove(&candidate.id);
+        self.metrics.refused.add();
+        self.count();
         true
     }
 

@@ -8,11 +8,23 @@ use std::path::{Path, PathBuf};
 /// The rooms, each with those that it may import. The words are below all of them.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["server", "app", "auth", "db", "password", "mail"]),
+    (
+        "cli",
+        &[
+            "server",
+            "app",
+            "operations",
+            "auth",
+            "db",
+            "password",
+            "mail",
+        ],
+    ),
     // Of `app` only how long a body may be.
     ("server", &["app"]),
     // Of `password` and `mail` only what a field may be.
     ("app", &["auth", "password"]),
+    ("operations", &["auth"]),
     ("auth", &["db", "password", "mail"]),
     ("db", &[]),
     ("password", &[]),
@@ -30,12 +42,13 @@ const WORDS: &[&str] = &[
     "public_url",
     "user",
     "wait_budget",
+    "metrics",
 ];
 
 /// Libraries that one room alone uses, and the rooms that may.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
-    ("axum", &["app", "server"]),
+    ("axum", &["app", "operations", "server"]),
     ("axum_extra", &["app"]),
     ("tower", &["app", "server"]),
     ("tower_http", &["app"]),
@@ -55,6 +68,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("argon2", &["password"]),
     ("pbkdf2", &["password"]),
     ("scrypt", &["password"]),
+    ("prometheus_client", &["operations"]),
 ];
 
 /// A path that a file mentions.

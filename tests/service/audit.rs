@@ -1,10 +1,13 @@
 //! What is written down about who did what.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::on_each_engine;
+use crate::operations::metrics;
 use crate::support::client::Reply;
 use crate::support::server::Server;
 
@@ -77,6 +80,26 @@ on_each_engine! {
             let line = format!("request{{id={id}}}: bienvenue::audit: event=\"{name}\" source=127.0.0.1{user}");
             assert_eq!(log.matches(&line).count(), 1, "{line} in {log}");
         }
+    }
+
+    async fn each_event_is_counted_under_the_word_of_its_line(database: Database) {
+        let options = [&OPTIONS[..], &["--operations", "127.0.0.1:0"]].concat();
+        let server = Server::start_with(&database.url, &options);
+        let mut counts = BTreeMap::new();
+        for (name, ..) in do_everything(&server).await {
+            *counts.entry(name.to_owned()).or_insert(0) += 1;
+        }
+        let series = metrics(&server.operations()).await;
+        let throttled = "bienvenue_events_total{event=\"throttled\",limit=\"logins per account\"}";
+        assert_eq!(series[throttled], "1");
+        let mut counted = BTreeMap::new();
+        for (name, value) in series {
+            if let Some((_, event)) = name.split_once("bienvenue_events_total{event=\"") {
+                let (event, _) = event.split_once('"').unwrap();
+                *counted.entry(event.to_owned()).or_insert(0) += value.parse::<u64>().unwrap();
+            }
+        }
+        assert_eq!(counted, counts);
     }
 }
 

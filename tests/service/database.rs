@@ -34,6 +34,7 @@ async fn assert_rows_are_found_by_keys(database: Database, users: u32) {
                 "SCAN waiting",
                 "SCAN first_of_network",
                 "SCAN of_any_turn",
+                "SCAN page",
             ];
             let found = found.iter().any(|found| step.starts_with(found));
             assert!(!scans || constants || found, "{name}: {step}");

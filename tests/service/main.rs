@@ -27,6 +27,7 @@ mod logs;
 mod mail;
 mod nginx;
 mod openapi;
+mod operations;
 mod outage;
 mod pages;
 mod panics;

@@ -75,7 +75,8 @@ fn client_address(peer: Peer, headers: &HeaderMap, trusted: &[TrustedProxy]) -> 
     }
 }
 
-fn is_proxy(peer: Peer, trusted: &[TrustedProxy]) -> bool {
+/// Whether a peer is a trusted proxy.
+pub fn is_proxy(peer: Peer, trusted: &[TrustedProxy]) -> bool {
     match peer {
         Peer::Machine(_) => is_trusted(peer.address(), trusted),
         Peer::UnixSocket => true,

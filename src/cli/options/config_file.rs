@@ -144,12 +144,15 @@ impl ConfigFile {
     }
 }
 
-/// The command with options of any value: what is given can be told before it is read.
+/// The command with options of any value, of which none is required: what is given can be told before it
+/// is read, and the file may give the rest.
 fn without_parsers(command: Command) -> Command {
     let command = command.mut_args(|option| match Kind::of(&option) {
         Kind::Flag => option,
         _ if setting::name(&option).is_none() => option,
-        Kind::Value | Kind::List => option.value_parser(ValueParser::os_string()),
+        Kind::Value | Kind::List => option
+            .value_parser(ValueParser::os_string())
+            .required(false),
     });
     command.mut_subcommands(without_parsers)
 }

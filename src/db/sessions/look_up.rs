@@ -59,7 +59,8 @@ impl SessionLookUp {
     async fn look_up(&mut self, look_ups: &[LookUp]) -> Result<Vec<Result<Found<SessionUser>>>> {
         let cache = self.connections.session_cache();
         let header = cache.and_then(SessionCache::begin_look_up);
-        let rows = self.find(look_ups).await?;
+        let connections = self.connections.clone();
+        let rows = connections.counted(self.find(look_ups)).await?;
         let rows = rows.iter().map(|row| Ok((row.try_get("digest")?, row)));
         let rows: HashMap<&[u8], _> = rows.collect::<sqlx::Result<_>>()?;
         let session_of = |look_up: &LookUp| {

@@ -77,6 +77,11 @@ impl Queue {
         Self { shared }
     }
 
+    /// How many jobs wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.shared.state().waiting.len()
+    }
+
     /// Whether a job of this cost by this asker would be let in now.
     pub fn ensure_room(&self, asker: impl Into<Asker>, cost: Cost) -> Result<(), NotHashed> {
         let (shared, rounds) = (&self.shared, cost.rounds());

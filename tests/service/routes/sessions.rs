@@ -77,6 +77,7 @@ on_each_engine! {
             }
         }
         assert!(busy > 0 && served > 0, "{busy} busy, {served} served");
+        assert_eq!(app.auth.hash_metrics().refusals.get(), busy);
         assert!(app.can_log_in(EMAIL, "b4l0u").await);
     }
 

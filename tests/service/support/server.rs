@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running server, killed when it is dropped. Is a [`Client`] of itself.
 pub struct Server {
     pub url: String,
+    /// Where it answers operators, if it does.
+    operations: Option<String>,
     process: Child,
     log: Option<JoinHandle<String>>,
     ended: Receiver<()>,
@@ -67,23 +69,30 @@ impl Server {
         let (ending, ended) = channel();
         let log = std::thread::spawn(move || {
             let mut log = String::new();
+            let mut operations = None;
+            let url_after = |line: &str, words: &str| {
+                let (_, rest) = line.split_once(words)?;
+                let end = rest.find([' ', '"']).unwrap_or(rest.len());
+                Some(rest[..end].to_owned())
+            };
             for line in stderr.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("listening on ") {
-                    let end = rest.find([' ', '"']).unwrap_or(rest.len());
-                    let _ = heard.send(rest[..end].to_owned());
+                operations = operations.or_else(|| url_after(&line, "and /openapi.json on "));
+                if let Some(url) = url_after(&line, "listening on ") {
+                    let _ = heard.send((url, operations.clone()));
                 }
                 log += &(line + "\n");
             }
             drop(ending);
             log
         });
-        let Ok(url) = url.recv_timeout(PATIENCE) else {
+        let Ok((url, operations)) = url.recv_timeout(PATIENCE) else {
             let _ = process.kill();
             panic!("the server did not start: {}", log.join().unwrap());
         };
         Self {
             client: Client::of_url(&url),
             url,
+            operations,
             process,
             log: Some(log),
             ended,
@@ -93,6 +102,17 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// A client of the listener for operators, which the options must have asked for.
+    pub fn operations(&self) -> Client {
+        Client::of_url(self.operations.as_ref().expect("a listener for operators"))
+    }
+
+    /// Where that listener is.
+    pub fn operations_address(&self) -> &str {
+        let url = self.operations.as_ref().expect("a listener for operators");
+        url.strip_prefix("http://").unwrap()
     }
 
     pub fn process_id(&self) -> u32 {
