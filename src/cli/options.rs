@@ -72,8 +72,8 @@ pub struct ServeOptions {
     )]
     pub listen: ListenAddress,
 
-    /// Where to answer /metrics, /livez, /readyz and /openapi.json, for who operates the service
-    /// [default: nowhere]
+    /// Where to answer /metrics, /livez, /readyz and /openapi.json, for who operates the service; nowhere
+    /// unless set
     ///
     /// On a listener of its own: who can reach it learns how many users there are and what happens, so
     /// listen on loopback, in a private network or on a Unix socket, such as 127.0.0.1:9000 or

@@ -200,7 +200,9 @@ on_each_engine! {
 
         app.inside.execute("UPDATE users SET locked_at = 1").await;
         let fields = [("email", EMAIL), ("password", PASSWORD)];
-        got.add(&app, "POST", "/sessions", |call| call.form(&fields)).await;
+        for path in ["/sessions", "/reset_password"] {
+            got.add(&app, "POST", path, |call| call.form(&fields)).await;
+        }
 
         let mut missing = DOCUMENT.refusals();
         missing.retain(|(_, status, message)| {
