@@ -64,7 +64,7 @@ const LAST_CALLS: u32 = 5;
 /// [`DRAIN_DEADLINE`] later, whichever is first: a client that never finishes its request must not
 /// keep the process alive.
 ///
-/// A request carries its [`Peer`](crate::source::Peer) as [`axum::extract::ConnectInfo`] in its extensions.
+/// A request carries its [`Peer`] as [`axum::extract::ConnectInfo`] in its extensions.
 pub async fn serve(
     listener: Listener,
     router: Router,
