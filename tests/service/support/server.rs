@@ -106,7 +106,7 @@ impl Server {
 
     /// A client of the listener for operators, which the options must have asked for.
     pub fn operations(&self) -> Client {
-        Client::of_url(self.operations.as_ref().expect("a listener for operators"))
+        Client::of_operators_url(self.operations.as_ref().expect("a listener for operators"))
     }
 
     /// Where that listener is.
