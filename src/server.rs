@@ -17,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use futures_util::FutureExt;
 use tokio::select;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::metrics::ConnectionMetrics;
@@ -51,14 +51,14 @@ use crate::source::Peer;
 /// than whatever runs the service usually waits before it kills it, for the rest that is to be ended.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(9);
 
-/// How long connections are still accepted and read as ever after the order to stop. What had arrived
-/// in the system's queues by then is a request to be answered, though it was not accepted yet.
+/// How long connections are still accepted after the order to stop. What had arrived in the system's queues
+/// by then is a request to be answered, though it was not accepted yet.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
-/// How often that is done while there are connections. Every answer is the last one of its connection by
-/// then, and says so; but an idle connection can only be closed, and a request that its client sends at
-/// that moment is lost. So it is closed if no request has come for so long.
-const LAST_CALLS: u32 = 5;
+/// How long the connections that are open then are read as ever. Every answer is the last one of its
+/// connection, and says so; but one that waits for a request can only be closed, and a request that its
+/// client sends at that moment is lost. So it is closed if none has come for so long.
+const LAST_REQUESTS: Duration = Duration::from_millis(400);
 
 /// Serves until `shutdown` completes and the requests that have arrived by then are answered, or
 /// [`DRAIN_DEADLINE`] later, whichever is first: a client that never finishes its request must not
@@ -103,13 +103,9 @@ pub async fn serve_measured(
     info!("stopping: no new requests, those that have arrived are answered");
     let deadline = Instant::now() + DRAIN_DEADLINE;
     orders.announce();
-    for _ in 0..LAST_CALLS {
-        entrance.accept_until(sleep(LAST_CALL)).await;
-        if entrance.connections.is_empty() {
-            break;
-        }
-    }
+    entrance.accept_until(sleep(LAST_CALL)).await;
     let mut connections = entrance.close();
+    let _ = timeout(LAST_REQUESTS, connections.all_ended()).await;
     orders.give();
     if timeout_at(deadline, connections.all_ended()).await.is_err() {
         warn!("some clients did not finish their requests in time and were cut off");

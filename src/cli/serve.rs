@@ -158,7 +158,7 @@ async fn serve_until_stopped(
     let url = url(listener.address());
     info!(database = %options.database.url(), "listening on {url}");
     service_manager::tell_ready();
-    tokio::spawn(service_manager::feed_watchdog());
+    let watchdog = tokio::spawn(service_manager::feed_watchdog());
     let purge = tokio::spawn(purge_regularly(auth.clone()));
     let mails = tokio::spawn(deliver_mails(auth, stopped));
     let log = Arc::clone(log);
@@ -168,6 +168,8 @@ async fn serve_until_stopped(
             () = shutdown::stop_signal(signals, log) => {}
             () = served.lost_for_good() => {}
         }
+        // The service manager waits for it no more, and may read it no more.
+        watchdog.abort();
         service_manager::tell_stopping();
         stopping.send_replace(true);
     };

@@ -145,14 +145,9 @@ impl Connections {
         }
     }
 
-    /// Whether none is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
-
     /// Completes when no connection is left.
     pub(super) async fn all_ended(&mut self) {
-        while !self.is_empty() {
+        while !self.tasks.is_empty() {
             self.changed().await;
         }
     }

@@ -9,9 +9,11 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinSet, block_in_place};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::support::Database;
 use crate::support::server::Server;
@@ -26,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A connection that has been idle for longer is used no more, as if this process had been held up. The
 /// service closes it half a second after the order to stop, maybe just when a request is sent.
 const LONGEST_IDLE: Duration = Duration::from_millis(300);
+
+/// How long a client that has connected takes to send its request.
+const BEFORE_REQUEST: Duration = Duration::from_millis(20);
 
 /// A program without optimization takes longer to start.
 const RESTARTS: usize = if cfg!(debug_assertions) { 3 } else { 10 };
@@ -55,8 +60,44 @@ async fn ask_regularly(url: String, session: String, answers: UnboundedSender<Du
     }
 }
 
+/// Asks on a new connection each time, a moment after it was opened, and otherwise does the same.
+async fn ask_anew(url: String, session: String, answers: UnboundedSender<Duration>) {
+    let address = url.strip_prefix("http://").unwrap();
+    let request = format!(
+        "GET /profile HTTP/1.1\r\nHost: x\r\nCookie: session_id={session}\r\nConnection: close\r\n\r\n"
+    );
+    let mut ticks = interval(PAUSE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let started = ticks.tick().await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        sleep(BEFORE_REQUEST).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        if answers.send(started.elapsed()).is_err() {
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_behind_an_inherited_socket_loses_no_request() {
+    assert_restarts_lose_nothing(ask_regularly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_one_whose_connection_was_accepted_as_the_service_ended() {
+    assert_restarts_lose_nothing(ask_anew).await;
+}
+
+/// Starts the service again and again while clients ask it.
+async fn assert_restarts_lose_nothing<C>(
+    client: impl Fn(String, String, UnboundedSender<Duration>) -> C,
+) where
+    C: Future<Output = ()> + Send + 'static,
+{
     let database = Database::sqlite();
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let start = || {
@@ -71,7 +112,7 @@ async fn a_restart_behind_an_inherited_socket_loses_no_request() {
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
         let (url, session) = (server.url.clone(), session.clone());
-        clients.spawn(ask_regularly(url, session, answers.clone()));
+        clients.spawn(client(url, session, answers.clone()));
     }
     drop(answers);
     let (mut requests, mut longest) = (0, Duration::ZERO);
