@@ -3,9 +3,9 @@
 //! - `serve`: puts the rooms together and serves; `shutdown`: until when; `service_manager`: what
 //!   systemd is told of that.
 //! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it;
-//!   `import` and `export` are commands on users.
-//!   `administration` opens the database for them and has their exit codes; `output` prints rows, `confirm`
-//!   asks first, `password_input` reads passwords, `operator` says who runs them.
+//!   `import` and `export` are commands on users. `administration` opens the database for them and has
+//!   their exit codes; `output` prints rows, `rfc3339` writes and reads moments, `confirm` asks first,
+//!   `password_input` reads passwords, `operator` says who runs them.
 //! - `backup`: the whole database into one file, and back.
 //! - `health`: asks a service that runs whether it is ready.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
@@ -37,6 +37,7 @@ mod options;
 mod output;
 mod password_input;
 mod print;
+mod rfc3339;
 mod serve;
 mod service_manager;
 mod sessions;
@@ -62,8 +63,9 @@ use users::UsersCommand;
 ///
 /// Every option can also be set by the environment variable beside it, and in a configuration file by
 /// its name without the dashes (--config). The option wins over the variable, the variable over the
-/// file, and the file over the default. Times are written like 90s, 30m, 12h or 14d, and rates like 10/m, 5/15m or 100/h: so many at once, and as
-/// many again evenly over the time. The rate off is no limit.
+/// file, and the file over the default. Times are written like 90s, 30m, 12h or 14d, and rates like
+/// 10/m, 5/15m or 100/h: so many at once, and as many again evenly over the time. The rate off is no
+/// limit.
 #[derive(Debug, Parser)]
 #[command(
     version,

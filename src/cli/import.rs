@@ -6,15 +6,13 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::time::{Duration, Instant};
-
-use clap::Args;
-use tokio::signal::ctrl_c;
 
 use super::administration::{CommandOptions, Context, Failure};
 use super::output::printable;
+use super::shutdown::StopSignals;
 use crate::auth::administration::{Import, ImportMode};
+use clap::Args;
 
 mod csv;
 mod elements;
@@ -65,12 +63,11 @@ impl ImportUsers {
         };
         let mut import = context.administration.import(mode);
         let mut report = Report::new(source.unit());
-        // One for all batches, so that what is typed during one is not missed.
-        let mut interrupted = pin!(ctrl_c());
+        let mut signals = StopSignals::listen();
         let done: Result<(), Failure> = loop {
             let lines = tokio::select! {
                 lines = source.next(&self.file) => lines,
-                _ = &mut interrupted => Err(ImportError::Interrupted),
+                () = signals.next() => Err(ImportError::Interrupted),
             };
             match lines {
                 Ok(Some(lines)) => {

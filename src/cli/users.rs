@@ -289,14 +289,7 @@ impl ListUsers {
             search: self.search.clone(),
             is_locked: self.locked,
         };
-        let columns = [
-            "id",
-            "email",
-            "created_at",
-            "locked_at",
-            "email_confirmed_at",
-        ];
-        let mut rows = Rows::new(columns, self.json);
+        let mut rows = Rows::new(COLUMNS, self.json);
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut after = Some(UserId(self.after.unwrap_or(i64::MIN)));
         while let Some(last) = after
@@ -311,6 +304,15 @@ impl ListUsers {
     }
 }
 
+/// What is shown of each user.
+const COLUMNS: [&str; 5] = [
+    "id",
+    "email",
+    "created_at",
+    "locked_at",
+    "email_confirmed_at",
+];
+
 fn cells_of(account: Account) -> [Cell; 5] {
     [
         Cell::Number(account.id.0),
@@ -323,12 +325,13 @@ fn cells_of(account: Account) -> [Cell; 5] {
 
 async fn show(context: &Context<'_>, user: &UserKey, is_json: bool) -> Result<(), Failure> {
     let user = context.administration.details(user).await?;
+    let [id, email, created_at, locked_at, email_confirmed_at] = COLUMNS;
     let columns = [
-        "id",
-        "email",
-        "created_at",
-        "locked_at",
-        "email_confirmed_at",
+        id,
+        email,
+        created_at,
+        locked_at,
+        email_confirmed_at,
         "groups",
         "sessions",
     ];

@@ -69,65 +69,52 @@ impl Change {
 impl Actor {
     /// Writes down a change of a user.
     pub fn log(&self, change: Change, UserId(user): UserId) {
-        let Self {
-            login,
-            sudo_user,
-            command,
-        } = self;
         let event = change.name();
-        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, user);
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command, user
+        );
     }
 
     /// Writes down that a user was put into a group or taken out of it.
     pub fn log_group(&self, UserId(user): UserId, group: &GroupName, is_added: bool) {
-        let Self {
-            login,
-            sudo_user,
-            command,
-        } = self;
         let event = if is_added {
             "group_added"
         } else {
             "group_removed"
         };
         let group = group.as_str();
-        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, user, group);
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command, user, group
+        );
     }
 
     /// Writes down that so many sessions were ended: those of a user, or of all for `None`.
     pub fn log_sessions(&self, user: Option<UserId>, sessions: u64) {
-        let Self {
-            login,
-            sudo_user,
-            command,
-        } = self;
         let event = "sessions_revoked";
         let user = user.map(|id| id.0);
-        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, user, sessions);
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command, user, sessions
+        );
     }
 
     /// Writes down that all rows went into a file, or came from one.
     pub fn log_whole(&self, done: WholeDatabase, file: &str, counts: &Counts) {
-        let Self {
-            login,
-            sudo_user,
-            command,
-        } = self;
         let event = match done {
             WholeDatabase::BackupMade => "backup_made",
             WholeDatabase::Restored => "database_restored",
         };
         let (users, sessions, rows) = (counts.of("users"), counts.of("sessions"), counts.total());
-        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command, file, users, sessions, rows);
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command, file, users, sessions, rows
+        );
     }
 
     /// Writes down that users were imported, in one line for all.
     pub fn log_import(&self, counts: ImportCounts) {
-        let Self {
-            login,
-            sudo_user,
-            command,
-        } = self;
         let ImportCounts {
             imported,
             replaced,
@@ -137,18 +124,17 @@ impl Actor {
         let event = "users_imported";
         info!(
             target: AUDIT_TARGET,
-            event, actor = login, sudo_user, command, imported, replaced, existing, unusable
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command,
+            imported, replaced, existing, unusable
         );
     }
 
     /// Writes down that the password hashes of all users are handed out.
     pub fn log_export(&self) {
-        let Self {
-            login,
-            sudo_user,
-            command,
-        } = self;
         let event = "users_exported";
-        info!(target: AUDIT_TARGET, event, actor = login, sudo_user, command);
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command
+        );
     }
 }

@@ -130,8 +130,8 @@ impl Import<'_> {
         self.counts.unusable += 1;
     }
 
-    /// Adds those of these users whose addresses are not taken, in this order, all or none. Returns the users who are
-    /// there with another hash, which stayed.
+    /// Adds those of these users whose addresses are not taken, in this order, all or none. Returns the
+    /// users who are there with another hash, which stayed.
     ///
     /// Leaves the time between batches to the writes of the service, a third of all: SQLite lets one write
     /// at a time, and does not queue those who wait.

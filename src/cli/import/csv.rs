@@ -5,8 +5,9 @@ use std::io::BufRead;
 use csv_core::{ReadRecordResult, Reader};
 
 use super::error::ImportError;
-use super::line::{self, Line, MAX_BYTES, MOMENT, Problem};
+use super::line::{Line, MAX_BYTES, MOMENT, Problem};
 use crate::auth::administration::ImportedUser;
+use crate::cli::rfc3339;
 use crate::clock::UnixTime;
 
 /// The most columns of a file. Others than those below are ignored.
@@ -89,7 +90,7 @@ fn user_of(
     if let Some(column) = columns.created_at
         && !fields[column].is_empty()
     {
-        let moment = line::moment(fields[column]);
+        let moment = rfc3339::read(fields[column]);
         user.account.created_at = moment.ok_or(Problem::WrongType(CREATED_AT, MOMENT))?;
     }
     Ok(user)

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::elements::Elements;
 use super::error::ImportError;
-use super::line::{self, Line, MAX_BYTES, MAX_GROUPS, MOMENT, Problem};
+use super::line::{Line, MAX_BYTES, MAX_GROUPS, MOMENT, Problem};
 use crate::auth::administration::ImportedUser;
+use crate::cli::rfc3339;
 use crate::clock::UnixTime;
 use crate::user::GroupName;
 
@@ -165,8 +166,8 @@ fn flag(object: &Map<String, Value>, key: &'static str) -> Result<bool, Problem>
 fn moment(object: &Map<String, Value>, key: &'static str) -> Result<Option<UnixTime>, Problem> {
     let moment = match object.get(key) {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => line::moment(text),
-        Some(value) => value.as_i64().and_then(line::moment_of_seconds),
+        Some(Value::String(text)) => rfc3339::read(text),
+        Some(value) => value.as_i64().and_then(rfc3339::of_seconds),
     };
     moment.map(Some).ok_or(Problem::WrongType(key, MOMENT))
 }

@@ -215,6 +215,7 @@ impl Outbox {
         earlier: &[Settlement],
         new_token: impl Fn() -> ResetToken,
     ) -> Result<ClaimedMails> {
+        // Not by `write_repeatedly`: rustc cannot tell that its futures are `Send`, as those of a task must be.
         let mut pauses = REPEAT_PAUSES.into_iter();
         loop {
             let claimed = self.connections.write(Touched::None, async |connection| {

@@ -1,6 +1,5 @@
 //! What a stored text is: which of the hashes that are checked here, or why none.
 
-use std::fmt;
 use std::str::FromStr;
 
 use argon2::{Algorithm, Version};
@@ -41,17 +40,6 @@ impl HashKind {
     /// Why it cannot be checked. The error shows nothing of the text.
     pub fn of(text: &str) -> Result<Self, UnusableHash> {
         Ok(text.parse::<StoredHash>()?.kind())
-    }
-}
-
-impl fmt::Display for HashKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Bcrypt => "bcrypt",
-            Self::Scrypt => "scrypt",
-            Self::Pbkdf2 => "pbkdf2",
-            Self::Argon2 => "argon2",
-        })
     }
 }
 
