@@ -14,10 +14,15 @@ use crate::db::NewAccount;
 use crate::email::{Email, InvalidEmail};
 use crate::password::{HashKind, UnusableHash};
 use crate::user::HashedPassword;
+use crate::wait_budget;
 
 /// How often a batch is tried while the database is busy or away, and the pause between two tries.
 const TRIES: u32 = 5;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the database may take for a batch. Half a second on an SSD; a disk that turns reads a page of
+/// the index for nearly each user.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A user whom a file has.
 #[derive(Clone, Debug)]
@@ -150,7 +155,8 @@ impl Import<'_> {
             let imported = if self.mode.is_dry_run {
                 table.preview_import(&accounts, replaces_hashes).await
             } else {
-                table.import(&accounts, replaces_hashes).await
+                let import = table.import(&accounts, replaces_hashes);
+                wait_budget::with(BATCH_TIMEOUT, import).await
             };
             match imported {
                 Ok(imported) => {

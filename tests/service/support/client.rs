@@ -14,6 +14,7 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::task::yield_now;
 use tower::ServiceExt;
 
 use super::openapi::DOCUMENT;
@@ -228,6 +229,9 @@ impl Call {
                 if !headers.contains_key(HOST) {
                     headers.insert(HOST, HeaderValue::from_static("localhost"));
                 }
+                // As reading from a socket does: an answer that needs no waiting, asked for in a loop, would
+                // otherwise leave the threads of the runtime to nobody else.
+                yield_now().await;
                 let (head, body) = router.oneshot(request).await.unwrap().into_parts();
                 (
                     head,

@@ -19,7 +19,8 @@ fn csv_of(users: usize) -> String {
 
 on_each_engine! {
     async fn an_import_that_was_killed_is_completed_by_another(database: Database) {
-        const USERS: usize = 6_000;
+        // Of which the first half has more than one transaction takes.
+        const USERS: usize = 40_000;
 
         prepare(&database);
         let inside = database.look_inside().await;
@@ -49,7 +50,7 @@ on_each_engine! {
         assert_summary(&imported, &format!("{rest} imported, {done} exist already, 0 not usable"));
         let before = inside.all_rows().await;
         let again = import(&database, &["--update"], &csv).done();
-        let summary = "0 imported, 0 given another hash, 6000 exist already, 0 not usable";
+        let summary = "0 imported, 0 given another hash, 40000 exist already, 0 not usable";
         assert_summary(&again, summary);
         assert_eq!(inside.all_rows().await, before);
     }
