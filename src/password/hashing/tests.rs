@@ -25,7 +25,8 @@ fn password(text: &str) -> Password {
 }
 
 fn passwords(cost: Cost) -> Passwords {
-    Passwords::new(cost, Duration::from_secs(5))
+    // More than a machine that is busy with other tests can need.
+    Passwords::new(cost, Duration::from_mins(1))
 }
 
 fn stored(text: &str) -> HashedPassword {
