@@ -22,7 +22,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the database may take for a batch. Half a second on an SSD; a disk that turns reads a page of
 /// the index for nearly each user.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
+const BATCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A user whom a file has.
 #[derive(Clone, Debug)]
