@@ -14,6 +14,7 @@ pub mod existing;
 pub mod file;
 pub mod file_watch;
 pub mod open;
+pub mod server;
 mod transfer;
 pub mod url;
 pub mod wal_index;
@@ -252,7 +253,12 @@ pub async fn connect_for_long_statements(url: &str) -> sqlx::Result<AnyConnectio
 
 async fn connect_with(options: AnyConnectOptions) -> sqlx::Result<AnyConnection> {
     let connected = timeout(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await;
-    connected.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
+    connected.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// What a server that does not answer in time comes to.
+pub fn timed_out() -> sqlx::Error {
+    io::Error::from(ErrorKind::TimedOut).into()
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ mod outage;
 mod pages;
 mod panics;
 mod password_rule;
+mod poolers;
 mod races;
 mod rate_limits;
 mod raw_http;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sqlx::{AnyConnection, Connection, Row};
 
-use super::open::{MigrationText, OpenError, is_foreign, last_of, refuse_if_cut};
+use super::open::{MigrationText, OpenError, is_foreign, last_of, refuse_if_cut, refuse_shared};
 use super::url::{DatabaseUrl, Place};
 use super::{Engine, connect, file};
 
@@ -21,6 +21,8 @@ pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<()
     let mut connection = connected.map_err(cannot_connect)?;
     if let Place::Sqlite(path) = &url.0 {
         connection = refuse_if_cut(url, path, connection).await?;
+    } else {
+        refuse_shared(url, &mut connection).await?;
     }
     let checked = check_schema(engine, url, migrations, &mut connection).await;
     // It has only read, so nothing is lost if it does not end well.
@@ -30,7 +32,7 @@ pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<()
 
 /// Checks what can be told of a file without opening it. A file of another user is not opened: the files
 /// that SQLite puts beside it would be this user's, and keep the service from its own database.
-fn check_file(url: &DatabaseUrl, path: &Path) -> Result<(), Box<OpenError>> {
+pub fn check_file(url: &DatabaseUrl, path: &Path) -> Result<(), Box<OpenError>> {
     let unusable = |error| Box::new(OpenError::File(url.clone(), error));
     let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -57,7 +59,7 @@ fn check_file(url: &DatabaseUrl, path: &Path) -> Result<(), Box<OpenError>> {
 
 /// The user whose file it is, in the way that `sudo -u` takes; `None` if it is ours.
 #[cfg(unix)]
-fn other_owner(metadata: &std::fs::Metadata) -> Option<String> {
+pub fn other_owner(metadata: &std::fs::Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
 
     use nix::unistd::{Uid, User};
@@ -100,7 +102,7 @@ pub async fn find_schema(
 }
 
 /// Checks the tables. The outer error is that they cannot be read.
-async fn check_schema(
+pub async fn check_schema(
     engine: Engine,
     url: &DatabaseUrl,
     migrations: &[MigrationText],

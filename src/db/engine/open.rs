@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::file_watch::FileWatch;
+use super::server::{self, Answers, Sharing};
 use super::url::{DatabaseUrl, Place};
 use super::{Engine, close_to_others, connect, create_file, file};
 use crate::db::error;
@@ -36,6 +37,19 @@ pub enum OpenError {
     /// Nothing answers there, or it does not let us in.
     #[error("cannot connect to {0}")]
     Connect(DatabaseUrl, #[source] sqlx::Error),
+    /// A pooler stands before it that does not know what drivers say when they connect.
+    #[error(
+        "the pooler before {0} refuses a setting that bienvenue connects with: in PgBouncer, set \
+         ignore_startup_parameters = extra_float_digits"
+    )]
+    StartupParameter(DatabaseUrl, #[source] sqlx::Error),
+    /// A pooler stands before it whose clients share connections.
+    #[error(
+        "{0} is behind a pooler that gives each transaction or statement another connection, where \
+         prepared statements and settings are lost: set pool_mode = session in it, or connect to the \
+         server itself"
+    )]
+    Pooled(DatabaseUrl),
     /// The database file is gone or empty, and what was last written is in the log beside it.
     #[error(
         "{0} is missing or empty, but its -wal holds data: put the file back that belongs to it, or \
@@ -97,10 +111,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn connect(url: &DatabaseUrl, error: sqlx::Error) -> Self {
+    pub(in crate::db) fn connect(url: &DatabaseUrl, error: sqlx::Error) -> Self {
         let fitting = match error::sqlite_code(&error) {
             Some(error::NOT_A_DATABASE | error::CORRUPT) => Self::NotADatabase,
             Some(error::READ_ONLY | error::CANNOT_OPEN) => Self::ReadOnly,
+            _ if is_startup_parameter(&error) => Self::StartupParameter,
             _ => Self::Connect,
         };
         fitting(url.clone(), error)
@@ -120,6 +135,15 @@ impl OpenError {
         }
     }
 
+    /// The code of PostgreSQL's refusal to let us in; `None` if it is another error.
+    pub fn sqlstate(&self) -> Option<String> {
+        let Self::Connect(_, error) = self else {
+            return None;
+        };
+        let code = error.as_database_error()?.code()?;
+        Some(code.into_owned())
+    }
+
     /// Whether another process held the file in that moment.
     fn is_busy(&self) -> bool {
         let (Self::Connect(_, error)
@@ -132,6 +156,13 @@ impl OpenError {
         };
         error::sqlite_code(error) == Some(error::BUSY)
     }
+}
+
+/// Whether a pooler refuses a parameter that it does not know, in the words of PgBouncer.
+fn is_startup_parameter(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.message().starts_with("unsupported startup parameter"))
 }
 
 /// Opens the database, once, to prepare it for the pools. Returns the watch over its file, if it is
@@ -184,6 +215,8 @@ async fn open(
         }
         // Before the schema is changed, which an earlier version of the program cannot undo.
         close_to_others(path).map_err(|error| OpenError::Rights(url.clone(), error))?;
+    } else {
+        refuse_shared(url, &mut connection).await?.warn(url);
     }
     let configured = engine.configure(&mut connection).await;
     configured.map_err(cannot_connect)?;
@@ -272,6 +305,20 @@ pub async fn refuse_if_cut(
             }
         }
         Err(error) => Err(OpenError::connect(&url, error)),
+    }
+}
+
+/// Refuses a server behind a pooler that shares connections: settings and prepared statements of one
+/// client would be on the connections of others, and the lock of a migration would stay behind.
+pub async fn refuse_shared(
+    url: &DatabaseUrl,
+    connection: &mut AnyConnection,
+) -> Result<Answers, OpenError> {
+    let answers = server::ask(url, connection).await;
+    let answers = answers.map_err(|error| OpenError::connect(url, error))?;
+    match answers.sharing {
+        Sharing::Shared => Err(OpenError::Pooled(url.clone())),
+        Sharing::Own | Sharing::Unknown => Ok(answers),
     }
 }
 

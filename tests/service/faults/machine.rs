@@ -9,10 +9,9 @@ use tokio::task::JoinSet;
 use crate::on_each_engine;
 use crate::support::ledger::Load;
 use crate::support::raw::Raw;
-use crate::support::report::skipped;
 use crate::support::server::Server;
 
-use super::CLIENTS;
+use super::{CLIENTS, libfaketime};
 
 /// The program behind another command, which ends by becoming it.
 fn behind(mut wrapper: Command, database_url: &str) -> Command {
@@ -55,18 +54,6 @@ on_each_engine! {
         let (status, log) = server.stop();
         assert!(status.success(), "{log}");
     }
-}
-
-/// The library that makes a clock wrong; if it is missing, these tests are skipped.
-fn libfaketime() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let library = folders
-        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
-        .find(|library| library.is_file());
-    if library.is_none() {
-        skipped("the program under a wrong clock", "install libfaketime");
-    }
-    library
 }
 
 /// A program whose clock can be turned while it runs.

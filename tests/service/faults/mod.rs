@@ -33,14 +33,29 @@ fn has_program(name: &str, tests: &str) -> bool {
     is_there
 }
 
+/// The library that makes a clock wrong; if it is missing, these tests are skipped.
+pub fn libfaketime() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let library = folders
+        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
+        .find(|library| library.is_file());
+    if library.is_none() {
+        skipped("the program under a wrong clock", "install libfaketime");
+    }
+    library
+}
+
 /// A small disk in memory, mounted until it is dropped.
-struct SmallDisk {
+pub struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
     /// A disk of so many mebibytes. `None`, and told of, without the right to mount one.
-    fn mount(mebibytes: u32) -> Option<Self> {
+    pub fn mount(mebibytes: u32) -> Option<Self> {
         if !is_root() {
             skipped("a full disk", "run the tests as root, who may mount one");
             return None;
@@ -55,7 +70,7 @@ impl SmallDisk {
         Some(Self { folder })
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
@@ -64,7 +79,7 @@ impl SmallDisk {
     }
 
     /// Takes all room that is left.
-    fn fill(&self) {
+    pub fn fill(&self) {
         use std::io::Write;
         let mut filler = std::fs::File::create(self.filler()).unwrap();
         while filler.write_all(&[0; 4096]).is_ok() {}

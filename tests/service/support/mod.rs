@@ -15,6 +15,7 @@ pub mod client;
 mod fakes;
 pub mod ledger;
 pub mod openapi;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod raw;
 pub mod report;

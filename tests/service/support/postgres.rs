@@ -53,7 +53,6 @@ impl Cluster {
     }
 
     /// A server of one's own that waits for the disk at every commit.
-    #[allow(dead_code, reason = "the benchmarks measure with it")]
     pub fn start_durable() -> Option<Self> {
         Self::start_with("on", ON_DISK)
     }
@@ -169,6 +168,11 @@ impl Cluster {
         self.url(&name)
     }
 
+    /// The folder of its socket.
+    pub fn sockets(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn url(&self, database: &str) -> String {
         let socket = self.folder.path().display();
         format!("postgres:///{database}?host={socket}&user=bienvenue")
@@ -198,7 +202,7 @@ pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn unprivileged(command: &mut Command) -> &mut Command {
+pub fn unprivileged(command: &mut Command) -> &mut Command {
     if is_root() {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }

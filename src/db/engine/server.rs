@@ -1,0 +1,121 @@
+//! What is asked of a PostgreSQL server before it is used: whether each connection to it is one of its own,
+//! and what time it is there.
+
+use std::time::Duration;
+
+use sqlx::{AnyConnection, Connection, Executor, Row};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::url::DatabaseUrl;
+use super::{connect, timed_out};
+use crate::clock::{ClockDifference, SystemClock};
+
+/// How many times two connections are compared. A pooler that shares one connection to the server between
+/// them gives it away at the first time, if no other client comes in between.
+const COMPARISONS: usize = 3;
+
+/// How long the server may take to say who answers. A pooler lets a client in at once and has it wait for
+/// a free connection to the server, for two minutes and more.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a second connection may take. A service needs more than one.
+const SECOND_CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Asks which process of which server answers, and what time it is there, in milliseconds since 1970.
+const ASK: &str = "
+    SELECT pg_backend_pid() || '@' || pg_postmaster_start_time() AS process,
+           (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time";
+
+/// What to do where a second connection cannot be had.
+pub const ENOUGH_CONNECTIONS: &str = "let each process of bienvenue have 12, in max_connections of PostgreSQL or in \
+     the pool of a pooler";
+
+/// What to do where clocks differ.
+pub const RIGHT_CLOCKS: &str = "set the clocks of both machines by NTP: sessions, reset tokens and rate limits are \
+     measured by the clock of the process that looks at them";
+
+/// Where the connections of a client lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each to a process of the server that is its own, as far as can be told.
+    Own,
+    /// To processes that they share: a pooler gives each transaction or each statement another one.
+    Shared,
+    /// There was no second connection to compare with within two seconds.
+    Unknown,
+}
+
+/// What is found by asking.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers {
+    /// Where connections lead.
+    pub sharing: Sharing,
+    /// By how much the server's clock differs.
+    pub clock: ClockDifference,
+}
+
+impl Answers {
+    /// Warns of what lets a service run worse than it could.
+    pub fn warn(self, url: &DatabaseUrl) {
+        if self.sharing == Sharing::Unknown {
+            warn!(
+                database = %url,
+                "a second connection to the database could not be had within {} s: {ENOUGH_CONNECTIONS}",
+                SECOND_CONNECTION_TIMEOUT.as_secs()
+            );
+        }
+        if self.clock.is_large() {
+            warn!(database = %url, "{}: {RIGHT_CLOCKS}", self.clock);
+        }
+    }
+}
+
+/// Compares this connection with a second one. By statements that nothing prepares, since what is
+/// prepared on a shared connection is met by another client.
+pub async fn ask(url: &DatabaseUrl, first: &mut AnyConnection) -> sqlx::Result<Answers> {
+    let (process, clock) = timed(ask_one(first)).await?;
+    let second = timeout(SECOND_CONNECTION_TIMEOUT, ask_a_second(url));
+    // It may be one too many for the server, which the service will be told of when it needs it.
+    let Ok(Ok((mut second, other))) = second.await else {
+        let sharing = Sharing::Unknown;
+        return Ok(Answers { sharing, clock });
+    };
+    let mut is_shared = process == other;
+    for _ in 1..COMPARISONS {
+        if is_shared {
+            break;
+        }
+        let (again, _) = timed(ask_one(first)).await?;
+        let (other_again, _) = timed(ask_one(&mut second)).await?;
+        is_shared = again != process || other_again != other;
+    }
+    let _ = second.close().await;
+    let sharing = if is_shared {
+        Sharing::Shared
+    } else {
+        Sharing::Own
+    };
+    Ok(Answers { sharing, clock })
+}
+
+async fn ask_a_second(url: &DatabaseUrl) -> sqlx::Result<(AnyConnection, String)> {
+    let mut second = connect(&url.to_connect_url()).await?;
+    let (process, _) = ask_one(&mut second).await?;
+    Ok((second, process))
+}
+
+async fn timed<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let answer = timeout(ANSWER_TIMEOUT, answer).await;
+    answer.unwrap_or_else(|_| Err(timed_out()))
+}
+
+async fn ask_one(connection: &mut AnyConnection) -> sqlx::Result<(String, ClockDifference)> {
+    let before = SystemClock.since_epoch();
+    let row = connection.fetch_one(ASK).await?;
+    let after = SystemClock.since_epoch();
+    let time: i64 = row.try_get("time")?;
+    let time = Duration::from_millis(u64::try_from(time).unwrap_or_default());
+    let clock = ClockDifference::between(before, time, after);
+    Ok((row.try_get("process")?, clock))
+}
