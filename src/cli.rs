@@ -7,6 +7,7 @@
 //!   their exit codes; `output` prints rows, `rfc3339` writes and reads moments, `confirm` asks first,
 //!   `password_input` reads passwords, `operator` says who runs them.
 //! - `backup`: the whole database into one file, and back.
+//! - `doctor`: looks at all that the service would meet with its settings; `warnings`: what these weaken.
 //! - `health`: asks a service that runs whether it is ready.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
 //! - `options`: flags, environment variables, the configuration file, defaults.
@@ -27,6 +28,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod administration;
 mod backup;
 mod confirm;
+mod doctor;
 mod export;
 mod groups;
 mod health;
@@ -43,9 +45,11 @@ mod service_manager;
 mod sessions;
 mod shutdown;
 mod users;
+mod warnings;
 
 use administration::EXIT_CODES;
 use backup::{BackUp, Restore};
+use doctor::DoctorOptions;
 use groups::GroupsCommand;
 use health::HealthOptions;
 use options::config_file::{self, ConfigFile};
@@ -124,6 +128,16 @@ enum Command {
     /// to PostgreSQL, or back. Start the service on the database afterwards.
     #[command(after_long_help = help_end(RESTORE_EXAMPLES))]
     Restore(Restore),
+    /// Look at all that serve would meet: settings, database, mail server, public URL
+    ///
+    /// Takes the options of serve. Prints a line for each check: ok, warn or fail, what was looked at, and
+    /// what to do about it. Changes nothing: it creates no file, writes no row and sends no mail. It can run
+    /// beside the service, as the user of the service.
+    ///
+    /// Whether a proxy in front of the service says where requests come from cannot be seen from outside; the
+    /// log of the service warns of one that does not.
+    #[command(after_long_help = doctor::HELP_END)]
+    Doctor(Box<DoctorOptions>),
     /// Ask a service that runs whether it is ready: exits with 0 if it is
     ///
     /// For container images and scripts. Asks /readyz on the address that the service has from
@@ -182,6 +196,7 @@ pub fn run() -> ExitCode {
             Command::Sessions(command) => sessions::run(&command),
             Command::BackUp(command) => backup::back_up(&command),
             Command::Restore(command) => backup::restore(&command),
+            Command::Doctor(options) => doctor::run(&options, request.file.path().as_deref()),
             Command::Health(options) => health::run(&options),
             Command::Print(printed) => {
                 print::run(&printed, command(), &request.settings, &request.file)
@@ -258,9 +273,12 @@ fn read(arguments: &[OsString], default_file: &Path) -> Result<Request, Refusal>
     let command = line
         .command
         .unwrap_or_else(|| Command::Serve(line.serve.into()));
-    if let Command::Serve(options) | Command::Print(Printed::Config(options)) = &command
-        && let Err(reason) = options.check()
-    {
+    let settings = match &command {
+        Command::Serve(options) | Command::Print(Printed::Config(options)) => Some(&**options),
+        Command::Doctor(options) => Some(&options.serve),
+        _ => None,
+    };
+    if let Some(Err(reason)) = settings.map(ServeOptions::check) {
         return Err(Refusal::because(&reason, arguments, &file));
     }
     Ok(Request {

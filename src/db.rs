@@ -12,6 +12,7 @@
 //! - `connection`: connections, each used for one piece of work at a time.
 //! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file. `schema`: which
 //!   one the database has.
+//! - `inspection`: what a look at a database finds, which changes nothing.
 //! - `flask`: reads the database of the Flask service, to import its users.
 //! - `error`: what can go wrong, told apart by what the caller can do about it.
 
@@ -28,6 +29,7 @@ mod engine;
 mod error;
 mod flask;
 mod groups;
+mod inspection;
 mod outbox;
 mod rate_limits;
 mod reset_tokens;
@@ -43,10 +45,12 @@ pub use backup::tables::{Kind, TABLES, Table};
 pub use backup::{BackupError, Counts, Progress};
 pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use engine::open::OpenError;
+pub use engine::server::{ENOUGH_CONNECTIONS, RIGHT_CLOCKS, Sharing};
 pub use engine::url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use error::{Error, LostDatabase};
 pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
+pub use inspection::{Contents, Files, Integrity, Server, inspect_files};
 pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, Settlement};
 pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
@@ -262,6 +266,27 @@ pub async fn restore(
 ) -> Result<Counts, BackupError> {
     sqlx::any::install_default_drivers();
     backup::restore::restore(url, MIGRATIONS, file, progress).await
+}
+
+/// Asks a PostgreSQL server about itself and the database in it.
+///
+/// # Errors
+///
+/// Nothing answers there, or it does not let us in.
+pub async fn inspect_server(url: &DatabaseUrl) -> Result<Server, OpenError> {
+    sqlx::any::install_default_drivers();
+    inspection::inspect_server(url, MIGRATIONS).await
+}
+
+/// Reads the SQLite database of a file that [`inspect_files`] has found; `None` if its log was left with
+/// data in it and without the index that reading it takes.
+///
+/// # Errors
+///
+/// It cannot be read, is damaged or cut.
+pub async fn inspect_contents(url: &DatabaseUrl) -> Result<Option<Contents>, OpenError> {
+    sqlx::any::install_default_drivers();
+    inspection::inspect_contents(url, MIGRATIONS).await
 }
 
 /// All statements with their names, so that a test can prepare each on both databases.

@@ -3,6 +3,7 @@
 //! - `message`: what mails say.
 //! - `sender`: from whom they come.
 //! - `smtp`, `folder`: to a mail server, or into a folder.
+//! - `check`: whether a mail server would take mails.
 //!
 //! Every header is put together by `lettre`, so that nothing in an address can become another
 //! header, and goes to one address: the one it is given.
@@ -22,11 +23,13 @@ use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 
+mod check;
 mod folder;
 mod message;
 mod sender;
 mod smtp;
 
+pub use check::{CheckError, check};
 pub use message::{Message, Site};
 pub use sender::{InvalidSender, Sender};
 pub use smtp::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};

@@ -49,6 +49,11 @@ impl PublicUrl {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The port, which is the usual one of the scheme if the URL has none.
+    pub fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or_default()
+    }
+
     /// A link to a path of the service, with a query.
     pub fn link(&self, path: &str, query: &[(&str, &str)]) -> String {
         self.origin() + &path_with_query(path, query)

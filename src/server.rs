@@ -8,7 +8,7 @@
 //! - `connection`: one connection; `connections`: all of them, and which are closed when there are too many;
 //!   `wait`: what tells them apart; `limits`, `open_files`: how long, and how many.
 //! - `stop_order`: how connections are told that the server stops.
-//! - `ask`: how another process is asked.
+//! - `ask`: how another process is asked, by where it listens or by its public URL.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ mod socket_file;
 mod stop_order;
 mod wait;
 
-pub use ask::ask;
+pub use ask::{Answer, AskError, ask, ask_public};
 pub use inherited_socket::{InheritError, InheritedSocket};
 pub use limits::ConnectionLimits;
 pub use listen_address::{InvalidListenAddress, ListenAddress};

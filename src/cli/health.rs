@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::error_chain::ErrorChain;
-use crate::server::{ListenAddress, ask};
+use crate::server::{Answer, ListenAddress, ask};
 
 /// How long an answer may take. The service itself gives its database one second.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -36,10 +36,17 @@ pub fn run(options: &HealthOptions) -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn check(address: &ListenAddress) -> Result<(), String> {
+    ask_whether_ready(address).await
+}
+
+/// Asks a service whether it is ready; if it is not, says why.
+pub async fn ask_whether_ready(address: &ListenAddress) -> Result<(), String> {
     match ask(address, "/readyz", TIMEOUT).await {
-        Ok((200, _)) => Ok(()),
-        Ok((503, reason)) => Err(format!("not ready: {}", one_word(&reason))),
-        Ok((status, _)) => Err(format!(
+        Ok(Answer { status: 200, .. }) => Ok(()),
+        Ok(Answer {
+            status: 503, body, ..
+        }) => Err(format!("not ready: {}", one_word(&body))),
+        Ok(Answer { status, .. }) => Err(format!(
             "{address} answers /readyz with {status}: is it the --operations address of bienvenue?"
         )),
         Err(error) => Err(format!(

@@ -17,7 +17,8 @@ use super::logging::{self, Log};
 use super::options::{MailTransport, ServeOptions};
 use super::service_manager;
 use super::shutdown::{self, StopSignals};
-use crate::app::{SessionCookie, app, measured_app, openapi};
+use super::warnings;
+use crate::app::{app, measured_app, openapi};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::db::{Db, LostDatabase, OpenError};
@@ -25,7 +26,7 @@ use crate::error_chain::ErrorChain;
 use crate::mail::{self, Mailer, Site};
 use crate::metrics::ConnectionMetrics;
 use crate::operations::Operations;
-use crate::password::{Cost, Passwords};
+use crate::password::Passwords;
 use crate::server::{
     ConnectionLimits, InheritError, InheritedSocket, ListenAddress, Listener, listen, serve,
     serve_measured,
@@ -135,7 +136,9 @@ async fn serve_until_stopped(
         auth = auth.with_mail(mailer, site);
     }
 
-    warn_of_weaknesses(options);
+    for warning in warnings::of(options) {
+        warn!("{warning}");
+    }
     // Before the line that says that the service is up.
     let signals = StopSignals::listen();
     let (stopping, stopped) = watch::channel(false);
@@ -248,55 +251,6 @@ fn mailer(options: &ServeOptions) -> Result<Option<Mailer>, Box<dyn Error>> {
             .map_err(|error| Failure::MailFolder(path.to_path_buf(), error))?,
     };
     Ok(Some(mailer))
-}
-
-/// Warns, at every start, of what is set and weakens the service.
-fn warn_of_weaknesses(options: &ServeOptions) {
-    for warning in options.warnings() {
-        warn!("{warning}");
-    }
-    if let Some(proxy) = options.forgotten_proxy() {
-        warn!(
-            "only a proxy on this machine can end TLS for --public-url, and it is not trusted: all \
-             clients count as one source, so that wrong passwords by one keep out all; give \
-             --trusted-proxy {proxy}"
-        );
-    }
-    if options.database.url().is_exposed_on_the_way() {
-        warn!(
-            "the network between here and {} can read and change what goes there; add \
-             ?sslmode=verify-full to the URL, so that the server must prove who it is",
-            options.database.url()
-        );
-    }
-    if let Some(address) = options.exposed_operations() {
-        warn!(
-            "--operations {address}: other networks may reach it, and learn how many users there are and \
-             what happens; listen on 127.0.0.1, or on an address of a private network"
-        );
-    }
-    if options.accounts.bcrypt_cost < Cost::RECOMMENDED_MIN {
-        warn!(
-            "--bcrypt-cost {} is for tests: stolen hashes would soon be guessed; give {} or more",
-            options.accounts.bcrypt_cost,
-            Cost::RECOMMENDED_MIN
-        );
-    }
-    if options.exposure.give_reset_tokens_to_anyone {
-        warn!(
-            "--give-reset-tokens-to-anyone: all who can reach this service can take over every \
-             account"
-        );
-    }
-    if options.accounts.is_https() && options.session_cookie() == SessionCookie::Plain {
-        warn!("--session-cookie plain: browsers will send sessions over unencrypted HTTP too");
-    }
-    if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {
-        warn!(
-            "--mail-dir is for development: mails go into {} and are not sent",
-            path.display()
-        );
-    }
 }
 
 /// Delivers mails until the service is to stop, and finishes those that are being sent then, if they do

@@ -16,6 +16,7 @@ mod cross_site;
 mod database;
 mod database_file;
 mod deadline;
+mod doctor;
 mod e2e;
 #[cfg(target_os = "linux")]
 mod failed_commits;

@@ -373,3 +373,38 @@ async fn nginx_of_the_readme_lets_no_client_choose_its_address() {
     assert_eq!(log.matches("source=").count(), 3, "{log}");
     assert_eq!(log.matches("source=127.0.0.9").count(), 3, "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_finds_the_service_behind_nginx_if_its_certificate_is_trusted() {
+    let Some(site) = Site::start() else { return };
+    let database = Database::sqlite();
+    let mails = site.folder.path().join("mails");
+    let url = format!("https://{}", site.tls);
+    let doctor = |certificate: Option<&Path>| {
+        let mut command = Server::command();
+        command
+            .args(["doctor", "--public-url", &url, "--mail-dir"])
+            .arg(&mails)
+            .env("DATABASE_URL", &database.url)
+            .env_remove("SSL_CERT_FILE");
+        if let Some(certificate) = certificate {
+            command.env("SSL_CERT_FILE", certificate);
+        }
+        let output = command.output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let certificate = site.folder.path().join("nginx/certificate");
+    let trusting = doctor(Some(&certificate));
+    assert!(
+        trusting.contains("is answered by a bienvenue"),
+        "{trusting}"
+    );
+    let distrusting = doctor(None);
+    assert!(
+        distrusting.contains("check the certificate of the proxy"),
+        "{distrusting}"
+    );
+    site.server.stop();
+    let without = doctor(Some(&certificate));
+    assert!(without.contains("answered with status 502"), "{without}");
+}

@@ -48,32 +48,69 @@ pub enum InvalidDatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// The file of an SQLite database.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Sqlite(path) => Some(path),
+            Place::Postgres(_) => None,
+        }
+    }
+
     /// Whether the network on the way could read along or pose as the database: it is a server on
     /// another machine, and nothing asks for its certificate to be checked.
     pub fn is_exposed_on_the_way(&self) -> bool {
+        let mode = self.server_elsewhere();
+        mode.is_some_and(|mode| !matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull))
+    }
+
+    /// Whether it is a server on another machine.
+    pub fn is_elsewhere(&self) -> bool {
+        self.server_elsewhere().is_some()
+    }
+
+    /// Whether nothing goes to a server on another machine that is not encrypted.
+    pub fn must_be_encrypted(&self) -> bool {
+        let mode = self.server_elsewhere();
+        mode.is_some_and(|mode| {
+            !matches!(
+                mode,
+                PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+            )
+        })
+    }
+
+    /// How a connection to a server on another machine is encrypted; `None` if it is none.
+    fn server_elsewhere(&self) -> Option<PgSslMode> {
         let Place::Postgres(url) = &self.0 else {
-            return false;
+            return None;
         };
         // What cannot be read is not connected to either.
-        let Ok(options) = url.as_str().parse::<PgConnectOptions>() else {
-            return false;
-        };
+        let options = url.as_str().parse::<PgConnectOptions>().ok()?;
         let host = options.get_host();
         let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
         let is_here = options.get_socket().is_some()
             || host.starts_with('/')
             || host == "localhost"
             || address.is_ok_and(|address| address.is_loopback());
-        let is_checked = matches!(
-            options.get_ssl_mode(),
-            PgSslMode::VerifyCa | PgSslMode::VerifyFull
-        );
-        !is_here && !is_checked
+        (!is_here).then(|| options.get_ssl_mode())
     }
 
     /// The URL by which `sqlx` connects. Never creates a file: a database that is removed under a
     /// running service must be missed, not replaced by an empty one.
     pub fn to_connect_url(&self) -> String {
+        self.with_file_mode("rw")
+    }
+
+    /// The same to read alone, a file that `never_changes` without a look at its log and without locks.
+    pub fn to_reading_url(&self, never_changes: bool) -> String {
+        self.with_file_mode(if never_changes {
+            "ro&immutable=true"
+        } else {
+            "ro"
+        })
+    }
+
+    fn with_file_mode(&self, mode: &str) -> String {
         const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
             .remove(b'/')
             .remove(b'.')
@@ -82,7 +119,7 @@ impl DatabaseUrl {
         match &self.0 {
             Place::Sqlite(path) => {
                 let path = path.to_string_lossy();
-                format!("sqlite:{}?mode=rw", utf8_percent_encode(&path, ESCAPED))
+                format!("sqlite:{}?mode={mode}", utf8_percent_encode(&path, ESCAPED))
             }
             Place::Postgres(url) => url.to_string(),
         }
@@ -275,6 +312,12 @@ mod tests {
         ] {
             let url: DatabaseUrl = text.parse().unwrap();
             assert_eq!(url.is_exposed_on_the_way(), is_exposed, "{text}");
+            assert_eq!(url.is_elsewhere(), text.contains("example") || is_exposed);
+            assert_eq!(
+                url.must_be_encrypted(),
+                url.is_elsewhere() && ["verify", "require"].iter().any(|mode| text.contains(mode)),
+                "{text}"
+            );
         }
     }
 }

@@ -216,11 +216,17 @@ fn the_manual_page_and_completions_know_every_option() {
         "USERS RESET-LINK",
         "GROUPS ADD",
         "SESSIONS REVOKE",
+        "DOCTOR",
     ] {
         let heading = format!(".SH \"BIENVENUE {section}\"");
         assert!(manual.contains(&heading), "{heading}: {manual}");
     }
-    for taught in ["--password-stdin", "--search", "Exit codes:"] {
+    for taught in [
+        "--password-stdin",
+        "--search",
+        "--config-only",
+        "Exit codes:",
+    ] {
         assert!(manual.contains(taught), "{taught}");
     }
     let completions = ["bash", "zsh", "fish"].map(|shell| print(&["completions", shell]));

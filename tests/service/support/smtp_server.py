@@ -45,7 +45,9 @@ class Server:
             auth_required=bool(login),
             auth_require_tls=False,
             authenticator=lambda *arguments: AuthResult(
-                success=f"{arguments[4].login.decode()}:{arguments[4].password.decode()}" == login
+                success=f"{arguments[4].login.decode()}:{arguments[4].password.decode()}" == login,
+                # Else it says nothing to who is refused.
+                handled=False,
             ),
         )
 

@@ -106,6 +106,11 @@ impl SmtpServer {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// Its certificate, in PEM form, if it encrypts.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
     /// What sends to this server, by a URL of this scheme and this login.
     pub fn mailer_by(&self, scheme: &str, login: &str, trusts_it: bool) -> Mailer {
         self.mailer_at(&self.host, scheme, login, trusts_it)

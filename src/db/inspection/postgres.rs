@@ -1,0 +1,97 @@
+//! A PostgreSQL server as a client of it finds it.
+
+use std::time::Duration;
+
+use sqlx::{AnyConnection, Executor, Row};
+use tokio::time::timeout;
+
+use crate::clock::ClockDifference;
+use crate::db::engine::open::{MigrationText, OpenError};
+use crate::db::engine::server::{self, Sharing};
+use crate::db::engine::url::DatabaseUrl;
+use crate::db::engine::{Engine, connect, existing, timed_out};
+
+/// How long a server that has let us in may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asked on a connection that is not configured yet, so that it has what the server gives to all.
+const ASK: &str = "
+    SELECT current_setting('server_version') AS version,
+           current_setting('server_version_num')::bigint AS version_number,
+           current_setting('synchronous_commit') AS synchronous_commit,
+           current_setting('fsync') AS fsync,
+           current_setting('transaction_read_only') AS read_only,
+           (SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted";
+
+/// What is found of a server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its version, such as `15.18 (Debian 15.18-0+deb12u1)`.
+    pub version: String,
+    /// The same as a number: 150018.
+    pub version_number: i64,
+    /// Whether each connection has a process of the server to itself.
+    pub sharing: Sharing,
+    /// By how much its clock differs.
+    pub clock: ClockDifference,
+    /// Whether the server's end of the connection is encrypted: that of a pooler, if there is one.
+    pub is_encrypted: bool,
+    /// Whether a commit waits for the disk, in the word of the server, before the service asks for it.
+    pub synchronous_commit: String,
+    /// Whether it writes to the disk at all before it says so.
+    pub fsync: bool,
+    /// Whether nothing can be written, as on a standby.
+    pub is_read_only: bool,
+    /// Whether the schema is this program's; `None` where it cannot be asked for.
+    pub schema: Option<Result<(), OpenError>>,
+}
+
+/// Asks a server.
+///
+/// # Errors
+///
+/// Nothing answers there, or it does not let us in.
+pub async fn inspect_server(
+    url: &DatabaseUrl,
+    migrations: &[MigrationText],
+) -> Result<Server, OpenError> {
+    let cannot_connect = |error| OpenError::connect(url, error);
+    let connected = connect(&url.to_connect_url()).await;
+    let mut connection = connected.map_err(cannot_connect)?;
+    let server = inspect(url, migrations, &mut connection);
+    let server = timeout(TIMEOUT, server).await;
+    let server = server.unwrap_or_else(|_| Err(timed_out()));
+    // Not closed in due form: a server that does not answer would hold that up.
+    server.map_err(cannot_connect)
+}
+
+async fn inspect(
+    url: &DatabaseUrl,
+    migrations: &[MigrationText],
+    connection: &mut AnyConnection,
+) -> sqlx::Result<Server> {
+    let answers = server::ask(url, connection).await?;
+    let row = connection.fetch_one(ASK).await?;
+    // Statements that are prepared may fail where connections are shared.
+    let schema = match answers.sharing {
+        Sharing::Shared => None,
+        Sharing::Own | Sharing::Unknown => {
+            Some(existing::check_schema(Engine::Postgres, url, migrations, connection).await?)
+        }
+    };
+    let is = |column: &str, word: &str| {
+        let value = row.try_get::<Option<String>, _>(column);
+        value.map(|value| value.as_deref() == Some(word))
+    };
+    Ok(Server {
+        version: row.try_get("version")?,
+        version_number: row.try_get("version_number")?,
+        sharing: answers.sharing,
+        clock: answers.clock,
+        is_encrypted: is("encrypted", "true")?,
+        synchronous_commit: row.try_get("synchronous_commit")?,
+        fsync: is("fsync", "on")?,
+        is_read_only: is("read_only", "on")?,
+        schema,
+    })
+}

@@ -1,0 +1,190 @@
+//! SQLite databases.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::time::Instant;
+
+use sqlx::{Connection, Executor, SqliteConnection};
+
+use super::*;
+use crate::faults::SmallDisk;
+use crate::support::{Database, is_root};
+
+/// A database that a service has left.
+async fn left() -> Database {
+    let database = Database::sqlite();
+    database.open().await.close().await;
+    database
+}
+
+fn folder(database: &Database) -> &Path {
+    database.folder.as_ref().unwrap().path()
+}
+
+/// What is found of it, which changes nothing.
+#[track_caller]
+fn found(database: &Database) -> Found {
+    let before = files(folder(database));
+    let found = doctor(&database.url, &[]);
+    assert_eq!(files(folder(database)), before);
+    found
+}
+
+/// Runs a statement on the file, on a connection without our settings.
+async fn execute(database: &Database, statement: &'static str) {
+    let url = format!("sqlite:{}", database.file().display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    connection.execute(statement).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sound_database_is_found_so_at_rest_in_use_and_after_a_crash() {
+    let database = left().await;
+    let sound = |found: &Found| {
+        found
+            .has("ok", "files", "for its owner alone")
+            .has("ok", "disk", "MiB are free")
+            .has("ok", "schema", "of this version")
+            .has("ok", "journal", "WAL")
+            .has("ok", "integrity", "no fault");
+        assert_eq!(found.lines.len(), 6, "{found:?}");
+        found.all_well_but(&[]);
+    };
+    sound(&found(&database));
+
+    let server = Server::start(&database.url);
+    server.registered("bob@example.org", "b4l0u").await;
+    sound(&doctor(&database.url, &[]));
+    let session = server.logged_in("bob@example.org", "b4l0u").await;
+    assert!(server.is_logged_in(&session).await);
+
+    server.kill();
+    assert_eq!(files(folder(&database)).len(), 3);
+    sound(&found(&database));
+    // What was acknowledged is still in the log.
+    let server = Server::start(&database.url);
+    assert!(server.is_logged_in(&session).await);
+}
+
+#[tokio::test]
+async fn a_log_without_its_index_is_left_to_the_service() {
+    let database = left().await;
+    let server = Server::start(&database.url);
+    server.registered("bob@example.org", "b4l0u").await;
+    server.kill();
+    fs::remove_file(folder(&database).join("bienvenue.db-shm")).unwrap();
+    found(&database).has("warn", "integrity", "start the service");
+}
+
+#[test]
+fn a_database_that_is_not_there_is_not_made() {
+    let database = Database::sqlite();
+    found(&database).has("ok", "files", "made at the first start");
+    assert!(files(folder(&database)).is_empty());
+
+    let url = format!("sqlite:{}/no/b.db", folder(&database).display());
+    doctor(&url, &[]).has("fail", "files", "create the folder");
+    fs::write(folder(&database).join("no"), "").unwrap();
+    doctor(&url, &[]).has("fail", "files", "check that its folder exists");
+    let url = format!("sqlite:{}", folder(&database).display());
+    doctor(&url, &[]).has("fail", "files", "it is not a file");
+}
+
+#[tokio::test]
+async fn files_that_others_can_read_are_told_and_stay() {
+    let database = left().await;
+    fs::set_permissions(database.file(), Permissions::from_mode(0o640)).unwrap();
+    found(&database).has("warn", "files", "chmod 600");
+}
+
+#[tokio::test]
+async fn files_of_another_user_are_told_and_not_opened() {
+    if !is_root() {
+        // Nobody else can give files away; where the tests decide, root runs them.
+        return;
+    }
+    let database = left().await;
+    let log = folder(&database).join("bienvenue.db-wal");
+    fs::write(&log, "").unwrap();
+    chown(&log, Some(65534), None).unwrap();
+    found(&database).has("fail", "files", "chown");
+    fs::remove_file(&log).unwrap();
+
+    chown(database.file(), Some(65534), None).unwrap();
+    found(&database).has("fail", "files", "sudo -u nobody");
+}
+
+#[tokio::test]
+async fn other_schemas_are_told_with_what_to_do() {
+    let database = left().await;
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 SELECT 9999, 'from the future', success, checksum, 0 FROM _sqlx_migrations
+                 WHERE version = 1";
+    execute(&database, newer).await;
+    found(&database).has("fail", "schema", "use the newer version");
+    execute(&database, "DELETE FROM _sqlx_migrations WHERE version > 4").await;
+    found(&database).has("fail", "schema", "run bienvenue migrate");
+    execute(&database, "DELETE FROM _sqlx_migrations").await;
+    found(&database).has("fail", "schema", "belongs to another program");
+
+    let database = Database::sqlite();
+    fs::write(database.file(), "").unwrap();
+    found(&database)
+        .has("ok", "schema", "made at the first start")
+        .all_well_but(&["files"]);
+}
+
+#[tokio::test]
+async fn a_database_without_a_write_ahead_log_is_told() {
+    let database = left().await;
+    execute(&database, "PRAGMA journal_mode = DELETE").await;
+    found(&database).has("warn", "journal", "start the service");
+}
+
+#[tokio::test]
+async fn damage_is_told() {
+    let database = left().await;
+    let whole = fs::read(database.file()).unwrap();
+    let mut damaged = whole.clone();
+    // The root of some table.
+    damaged[4096 * 3..4096 * 3 + 200].fill(0xa5);
+    fs::write(database.file(), &damaged).unwrap();
+    let damage = found(&database);
+    damage.has("fail", "integrity", "restore");
+
+    fs::write(database.file(), &whole[..whole.len() - 4096]).unwrap();
+    found(&database).has("fail", "integrity", "bytes are missing");
+
+    fs::write(database.file(), "Buy milk. ".repeat(1000)).unwrap();
+    found(&database).has("fail", "integrity", "not an SQLite database");
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_a_backup_is_told() {
+    let Some(disk) = SmallDisk::mount(12) else {
+        return;
+    };
+    let url = format!("sqlite:{}", disk.path().join("b.db").display());
+    Server::start(&url).stop();
+    doctor(&url, &[]).has("ok", "disk", "MiB are free");
+    fs::write(disk.path().join("other"), vec![1; 6 * 1024 * 1024]).unwrap();
+    doctor(&url, &[]).has("warn", "disk", "make room");
+}
+
+#[tokio::test]
+async fn a_database_that_another_process_holds_ends_the_look_in_time() {
+    let database = left().await;
+    let url = format!("sqlite:{}", database.file().display());
+    let mut holder = SqliteConnection::connect(&url).await.unwrap();
+    holder
+        .execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM users")
+        .await
+        .unwrap();
+    let since = Instant::now();
+    let found = doctor(&database.url, &[]);
+    assert!(since.elapsed().as_secs() < 60, "{found:?}");
+    assert!(!found.lines.is_empty());
+    holder.execute("ROLLBACK").await.unwrap();
+}
