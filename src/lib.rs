@@ -70,8 +70,8 @@
 //!   end `server.rs` and `cli/serve.rs`, of writing the last log lines `cli/logging.rs`.
 //! - What is done again and again: deleting what has expired `cli/serve.rs`, mails `auth/outbox.rs`, counting
 //!   users `operations/samples.rs`, looking after the database file `db/engine/file_watch.rs`.
-//! - What follows an error of the database: on its connection and after a deadlock `db/connection.rs`, for
-//!   the caller `db/error.rs`.
+//! - What follows an error of the database: on its connection, and when the server undoes work because of
+//!   another transaction, `db/connection.rs`; for the caller `db/error.rs`.
 
 pub mod app;
 pub mod auth;

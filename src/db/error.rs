@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
-/// PostgreSQL's name for it. SQLite has no deadlocks: it lets one write at a time.
-const DEADLOCK: &str = "40P01";
+/// What PostgreSQL calls a deadlock, and a transaction that no order of transactions one after the other
+/// explains. SQLite has neither: it lets one write at a time.
+const CONFLICTS: [&str; 2] = ["40P01", "40001"];
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -86,16 +87,10 @@ impl Error {
         )
     }
 
-    /// Whether a transaction was undone because it and another waited for each other: the server's
-    /// advice is to repeat it.
-    pub fn is_deadlock(&self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable(error)
-                if error.as_database_error().is_some_and(|error| {
-                    error.code().is_some_and(|code| code == DEADLOCK)
-                })
-        )
+    /// Whether a transaction was undone because of another one, such as one that waited for it: the
+    /// server's advice is to repeat it.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if is_conflict(error))
     }
 
     /// Whether the same request may succeed later.
@@ -115,6 +110,17 @@ impl From<sqlx::Error> for Error {
             Self::Failed(error.into())
         }
     }
+}
+
+/// Whether a transaction was undone because of another one.
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    has_code(error, &CONFLICTS)
+}
+
+/// Whether it is an error of the database with one of these codes.
+pub fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| codes.contains(&&*code))
 }
 
 /// Whether the same may succeed later.

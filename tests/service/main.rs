@@ -23,6 +23,7 @@ mod failed_commits;
 mod faults;
 mod foreign_hashes;
 mod headers;
+mod instances;
 mod isolation;
 mod logs;
 mod mail;

@@ -2,13 +2,11 @@
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, Row};
-use tokio::time::sleep;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{MailKind, Outbox};
 use crate::clock::UnixTime;
-use crate::db::connection::REPEAT_PAUSES;
 use crate::db::error::Result;
 use crate::db::reset_tokens;
 use crate::db::row::email_in;
@@ -215,18 +213,11 @@ impl Outbox {
         earlier: &[Settlement],
         new_token: impl Fn() -> ResetToken,
     ) -> Result<ClaimedMails> {
-        // Not by `write_repeatedly`: rustc cannot tell that its futures are `Send`, as those of a task must be.
-        let mut pauses = REPEAT_PAUSES.into_iter();
-        loop {
-            let claimed = self.connections.write(Touched::None, async |connection| {
+        self.connections
+            .write(Touched::None, async |connection| {
                 claim_mails(connection, claim, earlier, &new_token).await
-            });
-            match (claimed.await, pauses.next()) {
-                // With another worker, which locks the same rows in another order.
-                (Err(error), Some(pause)) if error.is_deadlock() => sleep(pause).await,
-                (claimed, _) => return claimed,
-            }
-        }
+            })
+            .await
     }
 
     /// Writes down what became of claimed mails.

@@ -10,12 +10,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection, Row};
-use tokio::time::sleep;
 
 use super::familiar_sources::FamiliarSource;
 use crate::clock::UnixTime;
 use crate::db::batch::{MAX_BATCH, Worker};
-use crate::db::connection::{Connections, REPEAT_PAUSES};
+use crate::db::connection::Connections;
 use crate::db::error::Result;
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::{Widths, statements};
@@ -159,9 +158,11 @@ impl TokenWorker {
         if digests.is_empty() {
             return Ok(vec![None; jobs.len()]);
         }
+        digests.sort_unstable();
+        digests.dedup();
         let find = self
             .0
-            .read(async |connection| find_full_at(connection, &mut digests).await);
+            .read(async |connection| find_full_at(connection, &digests).await);
         let mut full_at = find.await?;
         // What is refunded can be taken in the same batch.
         for job in jobs {
@@ -178,22 +179,16 @@ impl TokenWorker {
         Ok(jobs.iter().map(refusal).collect())
     }
 
-    /// Runs jobs in one transaction. It is repeated after a deadlock with the purge, which locks its rows
-    /// in no order, and if a user was deleted while a source of theirs was added.
+    /// Runs jobs in one transaction. It is done again if a user was deleted while a source of theirs was
+    /// added: of whom it is then told that there is none.
     async fn run(&self, jobs: &[&Job]) -> Result<Vec<Outcome>> {
-        let mut pauses = REPEAT_PAUSES.into_iter();
-        loop {
-            let done = self.0.write(Touched::None, async |connection| {
-                run(connection, jobs).await
-            });
-            match (done.await, pauses.next()) {
-                (Err(error), Some(pause))
-                    if error.is_deadlock() || error.is_foreign_key_violation() =>
-                {
-                    sleep(pause).await;
-                }
-                (outcomes, _) => return outcomes,
-            }
+        let run = async || {
+            let run = async |connection: &mut AnyConnection| run(connection, jobs).await;
+            self.0.write(Touched::None, run).await
+        };
+        match run().await {
+            Err(error) if error.is_foreign_key_violation() => run().await,
+            outcomes => outcomes,
         }
     }
 
@@ -258,8 +253,8 @@ async fn run(connection: &mut AnyConnection, jobs: &[&Job]) -> sqlx::Result<Vec<
     }
     for (job, outcome) in jobs.iter().zip(&mut outcomes) {
         if let (Job::Take { buckets, now }, Outcome::Refused { retry_after, .. }) = (job, outcome) {
-            let mut digests = buckets.iter().map(|bucket| bucket.digest).collect();
-            let full_at = find_full_at(&mut transaction, &mut digests).await?;
+            let digests: Vec<Digest> = buckets.iter().map(|bucket| bucket.digest).collect();
+            let full_at = find_full_at(&mut transaction, &digests).await?;
             *retry_after = time_to_tokens(buckets, *now, &full_at);
         }
     }
@@ -306,10 +301,8 @@ async fn refund(connection: &mut AnyConnection, bucket: &TokenBucket) -> sqlx::R
 /// When these buckets are full again. One that is not found is full.
 async fn find_full_at(
     connection: &mut AnyConnection,
-    digests: &mut Vec<Digest>,
+    digests: &[Digest],
 ) -> sqlx::Result<HashMap<Digest, i64>> {
-    digests.sort_unstable();
-    digests.dedup();
     let mut found = HashMap::with_capacity(digests.len());
     for digests in digests.chunks(MAX_BATCH) {
         let (text, width) = FIND.for_keys(digests.len());

@@ -91,9 +91,11 @@ impl SessionLookUp {
         self.connections.ensure_noted_present()?;
         let is_fresh = self.connection.is_none();
         match self.query(look_ups).await {
-            // The connection was kept while the server went away and came back. A reading may be
-            // repeated.
-            Err(error) if error.is_temporary() && !is_fresh => self.query(look_ups).await,
+            // The connection was kept while the server went away and came back, or another transaction was
+            // in the way. A reading may be repeated.
+            Err(error) if error.is_conflict() || error.is_temporary() && !is_fresh => {
+                self.query(look_ups).await
+            }
             rows => rows,
         }
     }

@@ -55,7 +55,7 @@ impl Sessions {
             Ok(delete.execute(connection).await?.rows_affected())
         };
         let touched = Touched::SessionsOf(user);
-        self.connections.write_repeatedly(touched, delete).await
+        self.connections.write(touched, delete).await
     }
 
     /// Ends some of the sessions that there are, of whatever user. Returns how many; 0 if there are

@@ -101,7 +101,7 @@ impl Users {
             Ok(is_replaced)
         };
         let touched = Touched::SessionsOf(user);
-        self.connections.write_repeatedly(touched, replace).await
+        self.connections.write(touched, replace).await
     }
 
     /// Deletes a user with all that is theirs, and the mails to their address. False if the user is gone.
@@ -116,7 +116,7 @@ impl Users {
             Ok(rows > 0)
         };
         let touched = Touched::SessionsOf(user);
-        self.connections.write_repeatedly(touched, delete).await
+        self.connections.write(touched, delete).await
     }
 }
 

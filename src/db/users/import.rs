@@ -126,7 +126,7 @@ impl Users {
         } else {
             Touched::None
         };
-        self.connections.write_repeatedly(touched, import).await
+        self.connections.write(touched, import).await
     }
 
     /// What [`import`](Self::import) would do, which changes nothing.

@@ -187,14 +187,15 @@ async fn a_commit_of_another_during_an_own_write_is_not_taken_for_ours() {
     for is_before in [true, false] {
         let digest = database.remembered().await;
         let connections = database.db.connections.clone();
+        let other = tokio::sync::Mutex::new(&mut database);
         let write = connections.write(Touched::None, async |connection| {
             if is_before {
-                database.delete_elsewhere().await;
+                other.lock().await.delete_elsewhere().await;
             }
             let own = "UPDATE users SET created_at = created_at + 1";
             connection.execute(own).await?;
             if !is_before {
-                database.delete_elsewhere().await;
+                other.lock().await.delete_elsewhere().await;
             }
             Ok(())
         });
