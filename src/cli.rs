@@ -1,6 +1,7 @@
 //! The command line: a file for each command, of which `serve` is the default.
 //!
-//! - `serve`: puts the rooms together and serves; `shutdown`: until when; `service_manager`: what
+//! - `serve`: puts the rooms together and serves; `opening` opens its database, `operators` answers those
+//!   who run it; `shutdown`: until when; `service_manager`: what
 //!   systemd is told of that.
 //! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it;
 //!   `import` and `export` are commands on users. `administration` opens the database for them and has
@@ -8,6 +9,7 @@
 //!   `password_input` reads passwords, `operator` says who runs them.
 //! - `backup`: the whole database into one file, and back.
 //! - `doctor`: looks at all that the service would meet with its settings; `warnings`: what these weaken.
+//! - `migrate`: brings the schema up to date.
 //! - `health`: asks a service that runs whether it is ready.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
 //! - `options`: flags, environment variables, the configuration file, defaults.
@@ -34,6 +36,7 @@ mod groups;
 mod health;
 mod import;
 mod logging;
+mod migrate;
 mod operator;
 mod options;
 mod output;
@@ -52,6 +55,7 @@ use backup::{BackUp, Restore};
 use doctor::DoctorOptions;
 use groups::GroupsCommand;
 use health::HealthOptions;
+use migrate::MigrateCommand;
 use options::config_file::{self, ConfigFile};
 use options::effective::{self, Effective};
 use options::{ServeOptions, environment, secret};
@@ -138,6 +142,13 @@ enum Command {
     /// log of the service warns of one that does not.
     #[command(after_long_help = doctor::HELP_END)]
     Doctor(Box<DoctorOptions>),
+    /// Bring the schema of the database up to date, or create it
+    ///
+    /// The service does so at its start, unless it is told --no-migrate. All that is pending is done in one
+    /// transaction, and nothing if a part of it fails. Make a backup first: an earlier version of bienvenue
+    /// can no longer be started on the database then, though one that runs goes on serving.
+    #[command(after_long_help = help_end(MIGRATE_EXAMPLES))]
+    Migrate(MigrateCommand),
     /// Ask a service that runs whether it is ready: exits with 0 if it is
     ///
     /// For container images and scripts. Asks /readyz on the address that the service has from
@@ -180,6 +191,12 @@ Examples:
   bienvenue restore /var/backups/bienvenue.db --database-url sqlite:/var/lib/bienvenue/restored.db
   bienvenue restore bienvenue.db --database-url-file /etc/bienvenue/database-url";
 
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  bienvenue migrate
+  bienvenue migrate --check || echo 'not up to date'
+  bienvenue migrate --database-url-file /etc/bienvenue/database-url";
+
 /// The end of the help of a command that works on the database.
 fn help_end(examples: &str) -> String {
     format!("{examples}\n\n{EXIT_CODES}")
@@ -197,6 +214,7 @@ pub fn run() -> ExitCode {
             Command::BackUp(command) => backup::back_up(&command),
             Command::Restore(command) => backup::restore(&command),
             Command::Doctor(options) => doctor::run(&options, request.file.path().as_deref()),
+            Command::Migrate(command) => migrate::run(&command),
             Command::Health(options) => health::run(&options),
             Command::Print(printed) => {
                 print::run(&printed, command(), &request.settings, &request.file)

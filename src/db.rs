@@ -9,9 +9,10 @@
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
 //! - `backup`: all tables into one file, and back into an empty database.
 //! - `batch`: a queue whose worker does what waits together.
-//! - `connection`: connections, each used for one piece of work at a time.
-//! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file. `schema`: which
-//!   one the database has.
+//! - `connection`: connections, each used for one piece of work at a time, which is done again if the server
+//!   undoes it because of another transaction.
+//! - `engine`: in what SQLite and PostgreSQL differ; opening a database, its URL, its file, its migrations.
+//!   `schema`: whether it has the one of this program.
 //! - `inspection`: what a look at a database finds, which changes nothing.
 //! - `flask`: reads the database of the Flask service, to import its users.
 //! - `error`: what can go wrong, told apart by what the caller can do about it.
@@ -19,6 +20,8 @@
 use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
+
+use tracing::info;
 
 use crate::metrics::Counters;
 
@@ -44,7 +47,7 @@ pub use backup::make::NewBackup;
 pub use backup::tables::{Kind, TABLES, Table};
 pub use backup::{BackupError, Counts, Progress};
 pub use engine::POSTGRES_SERVING_SETTINGS;
-pub use engine::open::OpenError;
+pub use engine::open_error::OpenError;
 pub use engine::server::{ENOUGH_CONNECTIONS, RIGHT_CLOCKS, Sharing};
 pub use engine::url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use error::{Error, LostDatabase};
@@ -67,7 +70,8 @@ use connection::Connections;
 use engine::Engine;
 use engine::existing;
 use engine::file_watch::FileWatch;
-use engine::open::{self, MigrationText};
+use engine::migrations::{MigrationText, last_of};
+use engine::open::{self, Pending, Prepared};
 use sessions::cache::SessionCache;
 
 /// Every migration in order: number, name, text. Applied ones are never edited.
@@ -137,8 +141,30 @@ impl Db {
     ///
     /// Says why it cannot be used; then nothing in it was changed.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        Self::open_and(url, Pending::Migrate).await
+    }
+
+    /// Opens a database that is there and has today's schema, to serve.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be used, such as those that [`OpenError::is_pending`] tells apart; then nothing
+    /// in it was changed.
+    pub async fn open_migrated(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        Self::open_and(url, Pending::Refuse).await
+    }
+
+    async fn open_and(url: &DatabaseUrl, pending: Pending) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let file_watch = open::prepare(url, MIGRATIONS).await?.map(Arc::new);
+        let Prepared { watch, before, now } = open::prepare(url, MIGRATIONS, pending).await?;
+        if (1..now).contains(&before) {
+            info!(
+                database = %url,
+                "brought the schema from migration {before} to {now}: earlier versions of bienvenue can \
+                 no longer be started on this database"
+            );
+        }
+        let file_watch = watch.map(Arc::new);
         let file = file_watch.as_ref().map(|watch| watch.file());
         let wal_index = file.as_ref().and_then(|file| file.wal_index());
         let session_cache = wal_index.map(|index| Arc::new(SessionCache::new(index)));
@@ -194,14 +220,14 @@ impl Db {
         }
     }
 
-    /// Asks the database, by one query on one of the connections that serve, whether its schema is the one
-    /// that this program knows. Another version of the program may have changed it since it was opened.
+    /// Asks the database, by one query on one of the connections that serve, whether the schema is there
+    /// that this program needs. A newer version of the program may have added to it.
     ///
     /// # Errors
     ///
     /// The database does not answer, or is lost.
-    pub async fn is_schema_known(&self) -> Result<bool, Error> {
-        schema::is_last_migration(&self.connections, open::last_of(MIGRATIONS)).await
+    pub async fn is_schema_there(&self) -> Result<bool, Error> {
+        schema::has_migration(&self.connections, last_of(MIGRATIONS)).await
     }
 
     /// How much of the work on the database has failed, by the kind of the error. Work that is done for
@@ -232,6 +258,45 @@ impl Db {
             watch.look().await;
         }
     }
+}
+
+/// How many migrations a database lacks, all if it is not there. Changes nothing.
+///
+/// # Errors
+///
+/// Says why it cannot be used, such as [`OpenError::Newer`].
+pub async fn count_pending_migrations(url: &DatabaseUrl) -> Result<usize, OpenError> {
+    sqlx::any::install_default_drivers();
+    let applied = match existing::check(url, MIGRATIONS).await {
+        Ok(()) => last_of(MIGRATIONS),
+        Err(OpenError::Older(_, applied, _)) => applied,
+        Err(error) if error.is_pending() => 0,
+        Err(error) => return Err(error),
+    };
+    let pending = MIGRATIONS.iter().filter(|(version, ..)| *version > applied);
+    Ok(pending.count())
+}
+
+/// Brings the schema of a database up to date, which it creates if it is not there. Returns the numbers of
+/// its last migration before, 0 for none, and now.
+///
+/// # Errors
+///
+/// Says why it cannot be used, such as [`OpenError::Newer`] and [`OpenError::OtherOwner`]. The schema was
+/// not changed then.
+pub async fn migrate(url: &DatabaseUrl) -> Result<(i64, i64), OpenError> {
+    sqlx::any::install_default_drivers();
+    let last = last_of(MIGRATIONS);
+    match existing::check(url, MIGRATIONS).await {
+        Ok(()) => return Ok((last, last)),
+        Err(error) if error.is_pending() => {}
+        Err(error) => return Err(error),
+    }
+    let Prepared { watch, before, now } = open::prepare(url, MIGRATIONS, Pending::Migrate).await?;
+    if let Some(watch) = watch {
+        watch.close().await;
+    }
+    Ok((before, now))
 }
 
 /// Makes a backup of a database that is there and has today's schema. Others may use it meanwhile.

@@ -19,9 +19,10 @@
 //!
 //! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
 //!   together; `users` (with `import` and `export`), `groups` and `sessions` are for those who run the
-//!   service, with exit codes in `administration` and tables and JSON in `output`; `health` asks a service
-//!   that runs; `doctor` looks at all that it needs, and `warnings` at what its settings weaken; `options`
-//!   has every flag, environment variable and default, by what they are about:
+//!   service, with exit codes in `administration` and tables and JSON in `output`, and `backup` and `migrate`
+//!   for the whole database; `health` asks a service that runs; `doctor` looks at all that it needs, and
+//!   `warnings` at what its settings weaken; `options` has every flag, environment variable and default, by
+//!   what they are about:
 //!   `accounts` (public URL, new passwords), `exposure` (cookie, proxies), `connections`, `rate_limits`,
 //!   `mail`, `brand`, `database`; and the configuration file (`config_file`), which `print/config` prints.
 //!   `logging` writes the log; `service_manager` tells systemd how the service is; `print` has the units for
@@ -43,10 +44,10 @@
 //!   with a password, such as all sessions, and in `users::changes` with a lock; `sessions::cache` remembers
 //!   sessions, and says why the answers are the database's; `flask` reads the Flask service's database.
 //!   `engine` has what differs between SQLite and PostgreSQL: settings and number of connections;
-//!   `engine::open` opens the database to serve, `engine::existing` for a command, `engine::server` asks
-//!   PostgreSQL what time it is and whether a pooler shares connections. `inspection` is what `doctor` asks
-//!   for. `backup` copies all tables into one file, and back; a migration that adds a table or a column adds
-//!   it in `backup::tables`.
+//!   `engine::open` opens the database to serve, `engine::existing` for a command, `engine::migrations`
+//!   brings the schema up to date, `engine::server` asks PostgreSQL what time it is and whether a pooler
+//!   shares connections. `inspection` is what `doctor` asks for. `backup` copies all tables into one file, and
+//!   back; a migration that adds a table or a column adds it in `backup::tables`.
 //! - [`password`]: what may be a password (`policy`), and how it is hashed and checked (`hashing`), several
 //!   at once, on threads of its own; also against the hashes of other programs (`hashing/stored`).
 //! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.

@@ -10,13 +10,13 @@
 //!
 //! `/openapi.json` is the document that describes the service.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
@@ -30,7 +30,7 @@ mod readiness;
 mod samples;
 
 use exposition::{Exposition, Sources};
-use readiness::Readiness;
+use readiness::{NotReady, Readiness};
 use samples::Samples;
 
 /// What operators are told about.
@@ -41,54 +41,71 @@ pub struct Operations {
     pub requests: Arc<RequestMetrics>,
     /// Its connections.
     pub connections: Arc<ConnectionMetrics>,
-    /// The document that describes its paths, in JSON.
-    pub openapi: &'static str,
     /// Whether it was told to stop.
     pub stopped: watch::Receiver<bool>,
     /// When it was started.
     pub started_at: UnixTime,
 }
 
-struct OperationsState {
+/// What answers about the service.
+struct Service {
     readiness: Readiness,
     exposition: Exposition,
 }
 
-impl Operations {
-    /// The paths for operators as a router, and what samples the numbers that it tells, which runs until
-    /// it is dropped.
-    pub fn start(self) -> (Router, impl Future<Output = ()> + Send + 'static) {
-        let samples = Arc::new(Samples::default());
-        let sampling = samples::sample_regularly(self.auth.clone(), Arc::clone(&samples));
-        let state = Arc::new(OperationsState {
-            readiness: Readiness::new(self.auth.clone(), self.stopped),
-            exposition: Exposition::new(Sources {
-                auth: self.auth,
-                requests: self.requests,
-                connections: self.connections,
-                samples,
-                started_at: self.started_at,
-            }),
-        });
+/// The paths for operators. They are answered from the start of the process on: until there is a service to
+/// tell of, the process lives and is not ready.
+#[derive(Clone, Default)]
+pub struct OperatorPaths(Arc<OnceLock<Service>>);
+
+impl OperatorPaths {
+    /// The paths as a router, with the document that describes the paths of the service, in JSON.
+    pub fn router(&self, openapi: &'static str) -> Router {
         let json = [(CONTENT_TYPE, "application/json")];
-        let router = Router::new()
+        Router::new()
             .route("/livez", get(async || "alive\n"))
             .route("/readyz", get(tell_readiness))
             .route("/metrics", get(tell_metrics))
-            .route("/openapi.json", get(async move || (json, self.openapi)))
-            .with_state(state);
-        (router, sampling)
+            .route("/openapi.json", get(async move || (json, openapi)))
+            .with_state(self.clone())
+    }
+
+    /// Tells of this service from now on. Returns what samples the numbers that are told, which runs until
+    /// it is dropped.
+    pub fn tell_of(&self, operations: Operations) -> impl Future<Output = ()> + Send + 'static {
+        let samples = Arc::new(Samples::default());
+        let sampling = samples::sample_regularly(operations.auth.clone(), Arc::clone(&samples));
+        // There is one service in a process.
+        let _ = self.0.set(Service {
+            readiness: Readiness::new(operations.auth.clone(), operations.stopped),
+            exposition: Exposition::new(Sources {
+                auth: operations.auth,
+                requests: operations.requests,
+                connections: operations.connections,
+                samples,
+                started_at: operations.started_at,
+            }),
+        });
+        sampling
+    }
+
+    fn service(&self) -> Result<&Service, NotReady> {
+        self.0.get().ok_or(NotReady::Starting)
     }
 }
 
-async fn tell_readiness(State(state): State<Arc<OperationsState>>) -> impl IntoResponse {
-    match state.readiness.check().await {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+impl IntoResponse for NotReady {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{self}\n")).into_response()
     }
 }
 
-async fn tell_metrics(State(state): State<Arc<OperationsState>>) -> impl IntoResponse {
+async fn tell_readiness(State(paths): State<OperatorPaths>) -> Result<&'static str, NotReady> {
+    paths.service()?.readiness.check().await?;
+    Ok("ready\n")
+}
+
+async fn tell_metrics(State(paths): State<OperatorPaths>) -> Result<impl IntoResponse, NotReady> {
     let content_type = [(CONTENT_TYPE, exposition::CONTENT_TYPE)];
-    (content_type, state.exposition.text())
+    Ok((content_type, paths.service()?.exposition.text()))
 }

@@ -38,13 +38,13 @@ pub struct WaitingMails {
 }
 
 impl Auth {
-    /// Asks the database whether its schema is the one that this program knows.
+    /// Asks the database whether the schema is there that this program needs.
     ///
     /// # Errors
     ///
     /// Only that the database does not answer.
-    pub async fn is_schema_known(&self) -> Result<bool> {
-        Ok(self.db.is_schema_known().await?)
+    pub async fn is_schema_there(&self) -> Result<bool> {
+        Ok(self.db.is_schema_there().await?)
     }
 
     /// Counts all users and sessions, some at a time, with pauses: one query over millions of rows would

@@ -36,7 +36,8 @@ Exit codes:
   4  the address is registered already, the user is in the group, the file of a backup is there, or the
      database to restore into is not empty
   5  not confirmed, and nothing was done
-  6  the database or the backup has the schema of another version of bienvenue
+  6  the database or the backup has the schema of another version of bienvenue, or migrate --check finds
+     that the database is not there
   7  the database does not answer";
 
 /// Where these commands work, and how they log.
@@ -62,6 +63,8 @@ pub enum Failure {
     Refused(#[from] administration::Error),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error("{} pending: run bienvenue migrate", count(*.0))]
+    Pending(usize),
     #[error("told to stop: nothing was done")]
     Stopped,
     #[error("{0}")]
@@ -101,6 +104,7 @@ impl Failure {
             | Self::Stream(_)
             | Self::Stopped => 1,
             Self::NotConfirmed | Self::NobodyToAsk => 5,
+            Self::Pending(_) => 6,
             Self::Open(error) => match **error {
                 OpenError::Older(..) | OpenError::Newer(..) => 6,
                 OpenError::Connect(..) => 7,
@@ -115,9 +119,21 @@ impl Failure {
         }
     }
 
+    /// Says why the database cannot be used.
+    pub fn open(error: OpenError) -> Self {
+        Self::Open(error.into())
+    }
+
     /// Whether whatever reads the output has read enough, as `head` has.
     fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn count(migrations: usize) -> String {
+    match migrations {
+        1 => "one migration is".to_owned(),
+        several => format!("{several} migrations are"),
     }
 }
 
@@ -182,7 +198,7 @@ async fn open_and(
     work: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let db = Db::open_existing(url).await;
-    let db = db.map_err(|error| Failure::Open(error.into()))?;
+    let db = db.map_err(Failure::open)?;
     let administration = Administration::new(
         db.clone(),
         Arc::new(SystemClock),

@@ -89,6 +89,14 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub database: DatabaseOptions,
 
+    /// Change no schema at the start, but wait until it is there: bienvenue migrate creates it, or brings it
+    /// up to date
+    ///
+    /// For several instances that are upgraded one after the other. Meanwhile /livez answers 200, /readyz
+    /// 503, and connections wait to be accepted.
+    #[arg(long, env = "BIENVENUE_NO_MIGRATE")]
+    pub no_migrate: bool,
+
     /// What bears on accounts.
     #[command(flatten)]
     pub accounts: AccountOptions,

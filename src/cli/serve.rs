@@ -1,7 +1,6 @@
 //! `bienvenue serve`: puts the rooms together and serves until told to stop.
 
 use std::error::Error;
-use std::future::pending;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -18,20 +16,24 @@ use super::options::{MailTransport, ServeOptions};
 use super::service_manager;
 use super::shutdown::{self, StopSignals};
 use super::warnings;
-use crate::app::{app, measured_app, openapi};
+use crate::app::{app, measured_app};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
-use crate::db::{Db, LostDatabase, OpenError};
+use crate::db::{LostDatabase, OpenError};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Mailer, Site};
 use crate::metrics::ConnectionMetrics;
 use crate::operations::Operations;
 use crate::password::Passwords;
 use crate::server::{
-    ConnectionLimits, InheritError, InheritedSocket, ListenAddress, Listener, listen, serve,
-    serve_measured,
+    InheritError, InheritedSocket, ListenAddress, Listener, listen, serve_measured,
 };
 use crate::token::OsRandom;
+
+mod opening;
+mod operators;
+
+use operators::Operators;
 
 /// How often what has expired is deleted. It is void without it; this only keeps the database small.
 /// Often, because every made-up address that is tried is counted for a while.
@@ -44,10 +46,6 @@ const MAIL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the database may take to be closed when all else has ended. Nothing is lost with what is
 /// cut off: whatever was acknowledged is in it.
 const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How many connections to the listener for operators are served at once: a few that scrape and probe, and
-/// some that are stuck.
-const OPERATIONS_CONNECTIONS: usize = 16;
 
 /// Serves until told to stop.
 pub fn run(mut options: ServeOptions) -> ExitCode {
@@ -114,9 +112,23 @@ async fn serve_until_stopped(
         .map(|address| listen(address).map_err(cannot_listen(address, "--operations")))
         .transpose()?;
     let mailer = mailer(options)?;
-    let db = Db::open(options.database.url())
-        .await
-        .map_err(Failure::Open)?;
+    let mut operators = operations_listener.map(|listener| {
+        let url = url(listener.address());
+        Operators::answer(listener, &url)
+    });
+    // Before the line that says that the service is up, and before whatever may take long.
+    let mut signals = StopSignals::listen();
+    let db = tokio::select! {
+        opened = opening::open(options.database.url(), options.no_migrate) => {
+            opened.map_err(Failure::Open)?
+        }
+        // What was to be migrated is undone.
+        () = signals.next() => {
+            service_manager::tell_stopping();
+            info!("stopped before the database was ready");
+            return Ok(());
+        }
+    };
     let mut auth = Auth::new(
         db.clone(),
         Passwords::new(options.accounts.bcrypt_cost, options.login_wait),
@@ -139,23 +151,20 @@ async fn serve_until_stopped(
     for warning in warnings::of(options) {
         warn!("{warning}");
     }
-    // Before the line that says that the service is up.
-    let signals = StopSignals::listen();
     let (stopping, stopped) = watch::channel(false);
     let connections = Arc::<ConnectionMetrics>::default();
-    let (router, operations) = match operations_listener {
-        None => (app(auth.clone(), options.settings()), None),
-        Some(listener) => {
+    let router = match &mut operators {
+        None => app(auth.clone(), options.settings()),
+        Some(operators) => {
             let (router, requests) = measured_app(auth.clone(), options.settings());
-            let operations = Operations {
+            operators.tell_of(Operations {
                 auth: auth.clone(),
                 requests,
                 connections: Arc::clone(&connections),
-                openapi: openapi(),
                 stopped: stopped.clone(),
                 started_at: SystemClock.now(),
-            };
-            (router, Some(answer_operators(listener, operations)))
+            });
+            router
         }
     };
     let url = url(listener.address());
@@ -183,9 +192,8 @@ async fn serve_until_stopped(
     // Ended, one way or the other, before the database is taken from under them.
     let _ = tokio::join!(mails, purge);
     // The last to go, so that operators see that the service is stopping.
-    if let Some(operations) = operations {
-        operations.abort();
-        let _ = operations.await;
+    if let Some(operators) = operators {
+        operators.end().await;
     }
     let lost = db.lost();
     if timeout(DB_CLOSE_TIMEOUT, db.close()).await.is_err() {
@@ -220,22 +228,6 @@ fn url(address: &ListenAddress) -> String {
         ListenAddress::Tcp(address) => format!("http://{address}"),
         socket @ ListenAddress::Unix(_) => socket.to_string(),
     }
-}
-
-/// Answers operators, on a listener of their own, until it is aborted.
-fn answer_operators(listener: Listener, operations: Operations) -> JoinHandle<()> {
-    info!(
-        "answering /metrics, /livez, /readyz and /openapi.json on {}",
-        url(listener.address())
-    );
-    let (router, sampling) = operations.start();
-    let limits = ConnectionLimits {
-        connections: OPERATIONS_CONNECTIONS,
-        ..ConnectionLimits::default()
-    };
-    tokio::spawn(async move {
-        tokio::join!(serve(listener, router, limits, pending()), sampling);
-    })
 }
 
 /// What sends mails, if they are to be sent.

@@ -1,5 +1,7 @@
 //! What the service manager is told, if it asks for that as systemd does (`sd_notify(3)`): that the service
-//! is up, that it stops, and now and then that it is alive.
+//! is up, or waits to be, that it stops, and now and then that it is alive.
+
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
@@ -8,6 +10,13 @@ use tracing::warn;
 /// Says that requests are answered from now on.
 pub fn tell_ready() {
     tell(NotifyState::Ready);
+}
+
+/// Says that the start takes longer for a good reason: it may take so long from now on. Without it the
+/// service manager ends a service that is not up after a while (`TimeoutStartSec=`).
+pub fn tell_waiting(patience: Duration) {
+    let patience = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+    tell(NotifyState::ExtendTimeoutUsec(patience));
 }
 
 /// Says that the service was told to stop.

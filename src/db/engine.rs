@@ -13,7 +13,9 @@ use tokio::time::timeout;
 pub mod existing;
 pub mod file;
 pub mod file_watch;
+pub mod migrations;
 pub mod open;
+pub mod open_error;
 pub mod server;
 mod transfer;
 pub mod url;
@@ -105,15 +107,6 @@ impl Engine {
             .replace("{id_primary_key}", id_primary_key)
             .replace("{bytes}", bytes)
             .replace("{keyed_by_primary_key}", keyed_by_primary_key)
-    }
-
-    /// What begins a transaction that makes others wait from its first moment; `None` where
-    /// migrations lock by themselves.
-    pub fn begin_exclusive(self) -> Option<&'static str> {
-        match self {
-            Self::Sqlite => Some("BEGIN IMMEDIATE"),
-            Self::Postgres => None,
-        }
     }
 
     /// Finds the names of all tables, but for those of PostgreSQL's extensions.

@@ -1,4 +1,4 @@
-//! Which schema the database has.
+//! Whether the database has the schema of this program.
 
 use sqlx::Row;
 
@@ -7,15 +7,15 @@ use super::error::Result;
 use super::statement::statements;
 
 statements! {
-    /// `$1` migration; finds the last one from that on.
-    FIND_LAST_MIGRATION = "
-        SELECT version FROM _sqlx_migrations WHERE version >= $1 ORDER BY version DESC LIMIT 1";
+    /// `$1` migration.
+    HAS_MIGRATION = "
+        SELECT count(*) AS found FROM _sqlx_migrations WHERE version = $1";
 }
 
-/// Whether this is the number of the last migration that was applied.
-pub async fn is_last_migration(connections: &Connections, migration: i64) -> Result<bool> {
-    let find = sqlx::query(FIND_LAST_MIGRATION).bind(migration);
-    let row = connections.fetch_optional(find).await?;
-    let last: Option<i64> = row.map(|row| row.try_get("version")).transpose()?;
-    Ok(last == Some(migration))
+/// Whether the migration with this number was applied.
+pub async fn has_migration(connections: &Connections, migration: i64) -> Result<bool> {
+    let find = sqlx::query(HAS_MIGRATION).bind(migration);
+    let found = connections.fetch_optional(find).await?;
+    let found: i64 = found.map_or(Ok(0), |row| row.try_get("found"))?;
+    Ok(found > 0)
 }

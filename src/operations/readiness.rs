@@ -18,17 +18,20 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why the service is not ready. One word: details are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotReady {
+    /// It has only been started, and does not serve yet.
+    Starting,
     /// It was told to stop, and answers what has arrived.
     Stopping,
     /// The database does not answer, or is lost.
     Database,
-    /// Another version of the program has changed the schema of the database.
+    /// The schema that this program needs is not in the database, such as after a restore of an older one.
     Schema,
 }
 
 impl fmt::Display for NotReady {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Database => "database",
             Self::Schema => "schema",
@@ -59,10 +62,10 @@ impl Readiness {
         if *self.stopped.borrow() {
             return Err(NotReady::Stopping);
         }
-        let known = wait_budget::with(DATABASE_TIMEOUT, self.auth.is_schema_known()).await;
-        let is_fine = matches!(known, Ok(true));
+        let is_there = wait_budget::with(DATABASE_TIMEOUT, self.auth.is_schema_there()).await;
+        let is_fine = matches!(is_there, Ok(true));
         let has_changed = self.was_fine.swap(is_fine, Ordering::Relaxed) != is_fine;
-        match known {
+        match is_there {
             Ok(true) => {
                 if has_changed {
                     info!("ready again: the database answers");
@@ -71,9 +74,7 @@ impl Readiness {
             }
             Ok(false) => {
                 if has_changed {
-                    warn!(
-                        "not ready: another version of bienvenue has changed the schema of the database"
-                    );
+                    warn!("not ready: the database has not the schema of this bienvenue any more");
                 }
                 Err(NotReady::Schema)
             }

@@ -113,6 +113,15 @@ impl Actor {
         );
     }
 
+    /// Writes down that the schema was brought from this migration, 0 for none, to that one.
+    pub fn log_migration(&self, (from, to): (i64, i64)) {
+        let event = "schema_migrated";
+        info!(
+            target: AUDIT_TARGET,
+            event, actor = self.login, sudo_user = self.sudo_user, command = self.command, from, to
+        );
+    }
+
     /// Writes down that users were imported, in one line for all.
     pub fn log_import(&self, counts: ImportCounts) {
         let ImportCounts {

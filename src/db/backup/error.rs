@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::db::engine::open::OpenError;
+use crate::db::engine::open_error::OpenError;
 use crate::db::error::{self, sqlite_code};
 
 /// Why there is no backup, or nothing was restored. The database is as it was.

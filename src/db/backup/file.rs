@@ -8,8 +8,7 @@ use sqlx::{AnyConnection, Connection, Executor, Row};
 use tempfile::{Builder, TempDir};
 
 use super::error::BackupError;
-use crate::db::engine::existing::{Schema, find_schema};
-use crate::db::engine::open::{MigrationText, last_of, migrate};
+use crate::db::engine::migrations::{MigrationText, Schema, find_schema, last_of, migrate};
 use crate::db::engine::url::{DatabaseUrl, Place};
 use crate::db::engine::{Engine, connect_for_long_statements, create_file, file};
 use crate::db::error::{CORRUPT, NOT_A_DATABASE, sqlite_code};

@@ -8,7 +8,9 @@ use super::copy::{Counts, Progress, Side, copy_all, first_filled};
 use super::error::BackupError;
 use super::file;
 use super::tables::TABLES;
-use crate::db::engine::open::{self, MigrationText, OpenError};
+use crate::db::engine::migrations::MigrationText;
+use crate::db::engine::open::{self, Pending};
+use crate::db::engine::open_error::OpenError;
 use crate::db::engine::url::DatabaseUrl;
 use crate::db::engine::{Engine, connect_for_long_statements, existing};
 
@@ -26,7 +28,8 @@ pub async fn restore(
     // Both before anything is created.
     let backup = file::open(path, migrations).await?;
     check_target(url, migrations).await?;
-    if let Some(watch) = open::prepare(url, migrations).await? {
+    let prepared = open::prepare(url, migrations, Pending::Migrate).await?;
+    if let Some(watch) = prepared.watch {
         watch.close().await;
     }
 

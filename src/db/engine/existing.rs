@@ -4,9 +4,11 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::Connection;
 
-use super::open::{MigrationText, OpenError, is_foreign, last_of, refuse_if_cut, refuse_shared};
+use super::migrations::{MigrationText, check_schema};
+use super::open_error::OpenError;
+use super::server::refuse_shared;
 use super::url::{DatabaseUrl, Place};
 use super::{Engine, connect, file};
 
@@ -20,7 +22,7 @@ pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<()
     let connected = connect(&url.to_connect_url()).await;
     let mut connection = connected.map_err(cannot_connect)?;
     if let Place::Sqlite(path) = &url.0 {
-        connection = refuse_if_cut(url, path, connection).await?;
+        connection = file::refuse_if_cut(url, path, connection).await?;
     } else {
         refuse_shared(url, &mut connection).await?;
     }
@@ -34,6 +36,9 @@ pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<()
 /// that SQLite puts beside it would be this user's, and keep the service from its own database.
 pub fn check_file(url: &DatabaseUrl, path: &Path) -> Result<(), Box<OpenError>> {
     let unusable = |error| Box::new(OpenError::File(url.clone(), error));
+    let [_, log, _] = file::names(path);
+    // The log first: by the time that another process has written to it, the file is not empty.
+    let has_log = file::length(&log).map_err(unusable)? > 0;
     let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(OpenError::Missing(url.clone()).into());
@@ -49,8 +54,7 @@ pub fn check_file(url: &DatabaseUrl, path: &Path) -> Result<(), Box<OpenError>> 
         let url = url.clone();
         return Err(OpenError::OtherOwner { url, owner }.into());
     }
-    let [_, log, _] = file::names(path);
-    if metadata.len() == 0 && file::length(&log).map_err(unusable)? > 0 {
+    if metadata.len() == 0 && has_log {
         // SQLite would remove the log.
         return Err(OpenError::LogWithoutFile(url.clone()).into());
     }
@@ -70,51 +74,4 @@ pub fn other_owner(metadata: &std::fs::Metadata) -> Option<String> {
         _ => format!("'#{owner}'"),
     };
     (owner != Uid::effective()).then(name)
-}
-
-/// Which tables a database has.
-pub enum Schema {
-    /// None, or the empty table of migrations that a first start leaves behind that was killed.
-    Empty,
-    /// Those of another program.
-    Foreign,
-    /// Those of this program, as the migration with this number left them.
-    Migrated(i64),
-}
-
-/// Finds which tables a database has.
-pub async fn find_schema(
-    engine: Engine,
-    migrations: &[MigrationText],
-    connection: &mut AnyConnection,
-) -> sqlx::Result<Schema> {
-    let tables = sqlx::query(engine.find_tables());
-    if tables.fetch_all(&mut *connection).await?.is_empty() {
-        return Ok(Schema::Empty);
-    }
-    if is_foreign(engine, migrations, connection).await? {
-        return Ok(Schema::Foreign);
-    }
-    let applied = sqlx::query("SELECT max(version) AS version FROM _sqlx_migrations");
-    let applied = applied.fetch_one(connection).await?;
-    let applied: Option<i64> = applied.try_get("version")?;
-    Ok(applied.map_or(Schema::Empty, Schema::Migrated))
-}
-
-/// Checks the tables. The outer error is that they cannot be read.
-pub async fn check_schema(
-    engine: Engine,
-    url: &DatabaseUrl,
-    migrations: &[MigrationText],
-    connection: &mut AnyConnection,
-) -> sqlx::Result<Result<(), OpenError>> {
-    let known = last_of(migrations);
-    let url = url.clone();
-    Ok(match find_schema(engine, migrations, connection).await? {
-        Schema::Empty => Err(OpenError::NoTables(url)),
-        Schema::Foreign => Err(OpenError::Foreign(url)),
-        Schema::Migrated(applied) if applied < known => Err(OpenError::Older(url, applied, known)),
-        Schema::Migrated(applied) if applied > known => Err(OpenError::Newer(url, applied, known)),
-        Schema::Migrated(_) => Ok(()),
-    })
 }

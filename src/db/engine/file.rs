@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 
 use sqlx::{AnyConnection, Connection, Row};
 
+use super::open_error::OpenError;
+use super::url::DatabaseUrl;
+use crate::db::error;
+
 /// How a file system tells one file from another, whatever they are called: device and inode.
 #[cfg(unix)]
 type Identity = (u64, u64);
@@ -100,6 +104,32 @@ pub fn length(name: &Path) -> io::Result<u64> {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
+    }
+}
+
+/// Gives the connection back if no end of the database's file is missing.
+pub async fn refuse_if_cut(
+    url: &DatabaseUrl,
+    path: &Path,
+    mut connection: AnyConnection,
+) -> Result<AnyConnection, OpenError> {
+    let url = url.clone();
+    match missing_bytes(&mut connection, path).await {
+        Ok(0) => Ok(connection),
+        Ok(missing) => {
+            // Left open on purpose: if it were closed, SQLite would write the log into the file, whose
+            // length would then be right and its content zeros.
+            std::mem::forget(connection);
+            Err(OpenError::Cut { url, missing })
+        }
+        Err(error) if error::is_corrupt(&error) => {
+            let _ = connection.close().await;
+            match bytes_missing_by_header(path) {
+                Ok(missing) if missing > 0 => Err(OpenError::Cut { url, missing }),
+                _ => Err(OpenError::NotADatabase(url, error)),
+            }
+        }
+        Err(error) => Err(OpenError::connect(&url, error)),
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::{AnyConnection, Connection, Executor, Row};
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::open_error::OpenError;
 use super::url::DatabaseUrl;
 use super::{connect, timed_out};
 use crate::clock::{ClockDifference, SystemClock};
@@ -68,6 +69,20 @@ impl Answers {
         if self.clock.is_large() {
             warn!(database = %url, "{}: {RIGHT_CLOCKS}", self.clock);
         }
+    }
+}
+
+/// Refuses a server behind a pooler that shares connections: settings and prepared statements of one
+/// client would be on the connections of others.
+pub async fn refuse_shared(
+    url: &DatabaseUrl,
+    connection: &mut AnyConnection,
+) -> Result<Answers, OpenError> {
+    let answers = ask(url, connection).await;
+    let answers = answers.map_err(|error| OpenError::connect(url, error))?;
+    match answers.sharing {
+        Sharing::Shared => Err(OpenError::Pooled(url.clone())),
+        Sharing::Own | Sharing::Unknown => Ok(answers),
     }
 }
 

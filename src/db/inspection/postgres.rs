@@ -6,10 +6,11 @@ use sqlx::{AnyConnection, Executor, Row};
 use tokio::time::timeout;
 
 use crate::clock::ClockDifference;
-use crate::db::engine::open::{MigrationText, OpenError};
+use crate::db::engine::migrations::{MigrationText, check_schema};
+use crate::db::engine::open_error::OpenError;
 use crate::db::engine::server::{self, Sharing};
 use crate::db::engine::url::DatabaseUrl;
-use crate::db::engine::{Engine, connect, existing, timed_out};
+use crate::db::engine::{Engine, connect, timed_out};
 
 /// How long a server that has let us in may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +77,7 @@ async fn inspect(
     let schema = match answers.sharing {
         Sharing::Shared => None,
         Sharing::Own | Sharing::Unknown => {
-            Some(existing::check_schema(Engine::Postgres, url, migrations, connection).await?)
+            Some(check_schema(Engine::Postgres, url, migrations, connection).await?)
         }
     };
     let is = |column: &str, word: &str| {

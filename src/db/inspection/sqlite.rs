@@ -12,7 +12,9 @@ use std::time::Duration;
 use sqlx::{AnyConnection, Row};
 use tokio::time::timeout;
 
-use crate::db::engine::open::{MigrationText, OpenError, refuse_if_cut};
+use crate::db::engine::file::refuse_if_cut;
+use crate::db::engine::migrations::{MigrationText, check_schema};
+use crate::db::engine::open_error::OpenError;
 use crate::db::engine::url::{DatabaseUrl, Place};
 use crate::db::engine::{Engine, LOG_LIMIT, connect_for_long_statements, existing, file};
 
@@ -168,7 +170,7 @@ async fn inspect(
     let cannot_connect = |error| OpenError::connect(url, error);
     let connected = connect_for_long_statements(&url.to_reading_url(!has_index)).await;
     let mut connection = refuse_if_cut(url, path, connected.map_err(cannot_connect)?).await?;
-    let schema = existing::check_schema(Engine::Sqlite, url, migrations, &mut connection).await;
+    let schema = check_schema(Engine::Sqlite, url, migrations, &mut connection).await;
     let integrity = check(&mut connection).await;
     // Closed or not, it has only read.
     drop(connection);

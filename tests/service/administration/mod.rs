@@ -14,6 +14,7 @@ mod exports;
 mod groups;
 mod imports;
 mod locks;
+mod migrate;
 mod output;
 mod passwords;
 mod refusals;

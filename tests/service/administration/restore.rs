@@ -53,7 +53,7 @@ on_each_engine! {
         let mut found = Vec::new();
         for row in sqlx::query(columns).fetch_all(&mut connection).await.unwrap() {
             let of: String = row.get("of");
-            if !["_sqlx_migrations", "sqlite_sequence"].contains(&&*of) {
+            if !["_sqlx_migrations", "_bienvenue_migration_lock", "sqlite_sequence"].contains(&&*of) {
                 let kind = match row.get::<String, _>("type").to_uppercase().as_str() {
                     "INTEGER" | "BIGINT" => Kind::Number,
                     "TEXT" => Kind::Text,

@@ -4,6 +4,8 @@
 use crate::support::Inside;
 
 mod conflicts;
+mod starts;
+mod waiting;
 
 /// Lets transactions be serializable that do not say what they are to be.
 async fn be_serializable(inside: &Inside) {

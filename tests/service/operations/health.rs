@@ -74,26 +74,57 @@ on_each_engine! {
         assert_eq!(document.body, openapi().as_bytes());
     }
 
-    async fn a_service_whose_schema_another_version_has_changed_is_not_ready_and_serves_on(database: Database) {
+    async fn a_service_stays_ready_when_a_newer_version_has_added_to_the_schema(database: Database) {
+        let server = start_with(&database, &[]);
+        let operations = server.operations();
+        server.registered(EMAIL, PASSWORD).await;
+        let session = server.logged_in(EMAIL, PASSWORD).await;
+        let inside = database.look_inside().await;
+        for addition in [
+            "ALTER TABLE users ADD COLUMN name TEXT",
+            "ALTER TABLE sessions ADD COLUMN name TEXT",
+            "CREATE TABLE names (user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE)",
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             SELECT 9999, 'later', success, checksum, execution_time
+             FROM _sqlx_migrations WHERE version = 1",
+        ] {
+            inside.execute(addition).await;
+        }
+        assert_eq!(operations.get("/readyz").send().await.status, 200);
+        assert!(server.is_logged_in(&session).await);
+        server.registered("eve@example.org", PASSWORD).await;
+        let token = server.reset_token(EMAIL).await;
+        assert_eq!(server.reset(EMAIL, &token, "new").send().await.status, 200);
+        assert!(!server.is_logged_in(&session).await);
+        assert!(server.can_log_in(EMAIL, "new").await);
+
+        let mut again = Server::command();
+        again.args(["--listen", "127.0.0.1:0", "--database-url", &database.url]);
+        let (code, words) = said(&again.output().unwrap());
+        assert_eq!(code, Some(1), "{words}");
+        assert!(words.contains("has migration 9999") && words.contains("use the newer version"), "{words}");
+        assert_eq!(operations.get("/readyz").send().await.status, 200);
+        let (_, log) = server.stop();
+        assert!(!log.contains("not ready"), "{log}");
+    }
+
+    async fn a_service_whose_schema_is_gone_is_not_ready(database: Database) {
         let server = start_with(&database, &[]);
         let operations = server.operations();
         time_until(&operations, 200, "ready").await;
         let inside = database.look_inside().await;
-        inside
-            .execute(
-                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-                 SELECT 9999, 'later', success, checksum, execution_time
-                 FROM _sqlx_migrations WHERE version = 1",
-            )
-            .await;
+        let last = inside.number("SELECT max(version) FROM _sqlx_migrations").await;
+        let renumber = |from: i64, to: i64| {
+            format!("UPDATE _sqlx_migrations SET version = {to} WHERE version = {from}")
+        };
+        inside.execute(&renumber(last, 9999)).await;
         let reply = operations.get("/readyz").send().await;
         assert_eq!((reply.status.as_u16(), &reply.body[..]), (503, &b"schema\n"[..]));
         assert_lives(&operations).await;
-        server.registered(EMAIL, PASSWORD).await;
-        inside.execute("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
+        inside.execute(&renumber(9999, last)).await;
         assert_eq!(operations.get("/readyz").send().await.status, 200);
         let (_, log) = server.stop();
-        assert_eq!(log.matches("not ready: another version").count(), 1, "{log}");
+        assert_eq!(log.matches("not ready: the database has not the schema").count(), 1, "{log}");
         assert_eq!(log.matches("ready again").count(), 1, "{log}");
     }
 
