@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::logging::{self, Log};
@@ -28,15 +28,15 @@ use crate::password::Passwords;
 use crate::server::{
     InheritError, InheritedSocket, ListenAddress, Listener, listen, serve_measured,
 };
-use crate::token::OsRandom;
+use crate::token::{OsRandom, TokenSource};
 
 mod opening;
 mod operators;
 
 use operators::Operators;
 
-/// How often what has expired is deleted. It is void without it; this only keeps the database small.
-/// Often, because every made-up address that is tried is counted for a while.
+/// How often what has expired is deleted, more or less. It is void without it; this only keeps the database
+/// small. Often, because every made-up address that is tried is counted for a while.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long after the order to stop mails that are being sent may take to be finished. What is cut off
@@ -171,7 +171,7 @@ async fn serve_until_stopped(
     info!(database = %options.database.url(), "listening on {url}");
     service_manager::tell_ready();
     let watchdog = tokio::spawn(service_manager::feed_watchdog());
-    let purge = tokio::spawn(purge_regularly(auth.clone()));
+    let purge = tokio::spawn(purge_regularly(auth.clone(), OsRandom));
     let mails = tokio::spawn(deliver_mails(auth, stopped));
     let log = Arc::clone(log);
     let served = db.clone();
@@ -263,15 +263,39 @@ async fn stop_order(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }
 
-async fn purge_regularly(auth: Auth) {
-    let mut ticks = interval(PURGE_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn purge_regularly(auth: Auth, random: impl TokenSource) {
     loop {
-        ticks.tick().await;
+        sleep(purge_pause(&random)).await;
         match auth.purge_expired().await {
             Ok(0) => {}
             Ok(rows) => debug!(rows, "deleted what has expired"),
             Err(error) => warn!(error = %ErrorChain(&error), "cannot delete what has expired"),
         }
+    }
+}
+
+/// How long to wait before a purge: between a half and one and a half of [`PURGE_INTERVAL`], each time
+/// another, so that instances that were started together do not all purge at the same moment.
+fn purge_pause(random: &impl TokenSource) -> Duration {
+    // The first 32 bits of a UUID are random (RFC 9562, 5.4).
+    let (share, ..) = random.uuid().as_fields();
+    let share = f64::from(share) / f64::from(u32::MAX);
+    PURGE_INTERVAL.mul_f64(0.5 + share)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_instances_purge_in_step() {
+        let pauses: BTreeSet<Duration> = (0..100).map(|_| purge_pause(&OsRandom)).collect();
+        assert!(pauses.len() > 90, "{pauses:?}");
+        let (shortest, longest) = (pauses.first().unwrap(), pauses.last().unwrap());
+        assert!(*shortest >= PURGE_INTERVAL / 2 && *longest <= PURGE_INTERVAL * 3 / 2);
+        // By far not all are near one another.
+        assert!(*longest > *shortest + PURGE_INTERVAL / 2, "{pauses:?}");
     }
 }
