@@ -15,6 +15,7 @@ use crate::support::report::skipped;
 mod backup;
 mod disk;
 mod file;
+mod instances;
 mod kill;
 mod machine;
 mod outbox;

@@ -5,6 +5,7 @@ use crate::support::Inside;
 
 mod conflicts;
 mod starts;
+mod upgrades;
 mod waiting;
 
 /// Lets transactions be serializable that do not say what they are to be.
