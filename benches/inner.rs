@@ -15,8 +15,9 @@ mod postgres;
 #[path = "../tests/service/support/report.rs"]
 mod report;
 
+use bienvenue::client::ClientName;
 use bienvenue::clock::UnixTime;
-use bienvenue::db::{Db, Found, Period, SessionCutoffs};
+use bienvenue::db::{Db, Found, NewSession, Period, SessionCutoffs};
 use bienvenue::email::Email;
 use bienvenue::password::{Cost, Password, Passwords};
 use bienvenue::source::Source;
@@ -88,6 +89,19 @@ mod hashes {
     }
 }
 
+/// A session without a limit on how many a user has.
+fn new_session(user: &User, digest: SessionDigest) -> NewSession {
+    NewSession {
+        digest,
+        user: user.id,
+        password_version: user.password_version,
+        client: Some(ClientName::new("Firefox on Linux".to_owned())),
+        source: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
+        now: NOW,
+        max_sessions: u32::MAX,
+    }
+}
+
 /// A database with some users, one of whom is logged in.
 struct Home {
     db: Db,
@@ -125,7 +139,7 @@ impl Home {
                 let user = db.users.add(&email, &hash, NOW, None).await;
                 users.push(user.expect("an answer").expect("a new user"));
             }
-            let added = db.sessions.add(&users[0], session, NOW, u32::MAX).await;
+            let added = db.sessions.add(new_session(&users[0], session)).await;
             assert!(added.expect("an answer"));
             (db, users)
         });
@@ -227,7 +241,7 @@ mod new_sessions {
                 let (db, user) = (home.db.clone(), home.users[number].clone());
                 async move {
                     let digest = SessionId::new(&OsRandom).digest();
-                    let added = db.sessions.add(&user, digest, NOW, u32::MAX).await;
+                    let added = db.sessions.add(new_session(&user, digest)).await;
                     assert!(added.expect("an answer"));
                 }
             });

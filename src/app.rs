@@ -24,7 +24,7 @@ use axum::http::HeaderValue;
 use axum::http::header::VARY;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -44,9 +44,12 @@ mod response;
 /// Handlers decide nothing. Those named `…_page` and `…_form` answer people: a page is shown, a form was
 /// posted. After a form has done its work, the answer is a redirect.
 mod routes {
+    pub mod account;
     pub mod home;
+    pub mod password;
     pub mod profile;
     pub mod reset_password;
+    pub mod session_list;
     pub mod sessions;
     pub mod users;
 }
@@ -58,7 +61,7 @@ use middleware::{access_log, request_check, security_headers};
 use pages::View;
 use refusal::represent;
 use request::accept;
-use routes::{home, profile, reset_password, sessions, users};
+use routes::{account, home, password, profile, reset_password, session_list, sessions, users};
 use state::AppState;
 
 pub use error::MAX_BODY_BYTES;
@@ -113,20 +116,49 @@ fn route_table() -> Vec<Route> {
         ("/", get(home::greet), get(home::home_page)),
         (
             "/users",
-            post(users::sign_up),
-            get(users::sign_up_page).post(users::sign_up_form),
+            post(users::sign_up).delete(account::delete),
+            get(users::sign_up_page)
+                .post(users::sign_up_form)
+                .delete(account::delete_form),
+        ),
+        (
+            "/users/me",
+            get(account::account),
+            get(account::delete_page),
         ),
         (
             "/sessions",
-            post(sessions::log_in).delete(sessions::log_out),
-            get(sessions::log_in_page)
+            get(session_list::sessions)
+                .post(sessions::log_in)
+                .delete(sessions::log_out),
+            get(session_list::sessions_page)
                 .post(sessions::log_in_form)
                 .delete(sessions::log_out_form),
+        ),
+        (
+            "/sessions/others",
+            delete(session_list::end_others),
+            delete(session_list::end_others_form),
+        ),
+        (
+            "/sessions/{id}",
+            delete(session_list::end),
+            delete(session_list::end_form),
         ),
         (
             "/profile",
             get(profile::profile),
             get(profile::profile_page),
+        ),
+        (
+            "/profile/password",
+            put(password::change),
+            get(password::change_page).put(password::change_form),
+        ),
+        (
+            password::WELL_KNOWN,
+            get(password::to_change),
+            get(password::to_change),
         ),
         (
             "/reset_password",

@@ -2,7 +2,8 @@
 //!
 //! They are the same for all clients; nothing here knows of HTTP.
 //!
-//! - `registration`, `login`, `session`, `password_reset`: what one may ask for.
+//! - `registration`, `login`, `session`, `password_reset`: what one may ask for; `own_sessions`,
+//!   `password_change` and `account`, what one may by a session of one's own.
 //! - `rate_limit`: how often.
 //! - `outbox`: the worker that sends mails; `mail_setup`: what it takes to send them; `mail_counts`: how
 //!   many were; `reset_link`: the link in one.
@@ -14,13 +15,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::db::Db;
 use crate::email::Email;
 use crate::mail::{Mailer, Site};
 use crate::password::{Password, PasswordRule, Passwords};
 use crate::token::TokenSource;
 
+mod account;
 pub mod administration;
 mod audit;
 mod error;
@@ -28,6 +30,8 @@ mod login;
 mod mail_counts;
 mod mail_setup;
 mod outbox;
+mod own_sessions;
+mod password_change;
 mod password_reset;
 pub mod rate_limit;
 mod registration;
@@ -40,6 +44,8 @@ pub use audit::AUDIT_TARGET;
 pub use error::Error;
 pub use mail_counts::MailCounts;
 pub use outbox::MAIL_PAUSE;
+pub use own_sessions::ListedSession;
+pub use password_change::ChangePassword;
 pub use password_reset::Reset;
 pub use reset_link::reset_link;
 pub use session::MAX_SESSIONS_PER_USER;
@@ -57,6 +63,8 @@ pub struct Lifetimes {
     pub session_idle: Duration,
     /// A session ends this long after the login, used or not.
     pub session: Duration,
+    /// What cannot be undone takes a session that began within this time.
+    pub fresh_login: Duration,
     /// A reset token can be used for this long.
     pub reset_token: Duration,
 }
@@ -106,6 +114,11 @@ impl Auth {
             password_rule: Some(rule),
             ..self
         }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
     }
 
     /// How long things last.

@@ -5,7 +5,7 @@
 //!   systemd is told of that.
 //! - `users`, `groups`, `sessions`: what those who run the service do with these, beside it or without it;
 //!   `import` and `export` are commands on users. `administration` opens the database for them and has
-//!   their exit codes; `output` prints rows, `rfc3339` writes and reads moments, `confirm` asks first,
+//!   their exit codes; `output` prints rows, `confirm` asks first,
 //!   `password_input` reads passwords, `operator` says who runs them.
 //! - `backup`: the whole database into one file, and back.
 //! - `doctor`: looks at all that the service would meet with its settings; `warnings`: what these weaken.
@@ -42,7 +42,6 @@ mod options;
 mod output;
 mod password_input;
 mod print;
-mod rfc3339;
 mod serve;
 mod service_manager;
 mod sessions;

@@ -59,8 +59,11 @@ pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
-pub use sessions::of_user::SessionTimes;
+pub use sessions::acting::ActingSession;
+pub use sessions::insert::NewSession;
+pub use sessions::of_user::SessionOfUser;
 pub use users::accounts::{AccountFilter, AccountPage};
+pub use users::by_session::OwnPasswordChange;
 pub use users::export::FullAccount;
 pub use users::import::{ImportedAccounts, NewAccount};
 pub use users::{PasswordChange, Users};
@@ -111,6 +114,11 @@ const MIGRATIONS: &[MigrationText] = &[
         8,
         "locks, groups",
         include_str!("../migrations/0008_locks_groups.sql"),
+    ),
+    (
+        9,
+        "sessions listed",
+        include_str!("../migrations/0009_sessions_listed.sql"),
     ),
 ];
 
@@ -362,6 +370,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
         users::STATEMENTS.to_vec(),
         users::accounts::STATEMENTS.to_vec(),
+        users::by_session::STATEMENTS.to_vec(),
         users::changes::STATEMENTS.to_vec(),
         users::export::STATEMENTS.to_vec(),
         users::import::STATEMENTS.to_vec(),
@@ -369,6 +378,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         named("users::import::FIND", users::import::FIND.texts()),
         groups::STATEMENTS.to_vec(),
         sessions::STATEMENTS.to_vec(),
+        sessions::acting::STATEMENTS.to_vec(),
         sessions::of_user::STATEMENTS.to_vec(),
         sessions::insert::STATEMENTS.to_vec(),
         named("sessions::insert::ADD", &sessions::insert::ADD),

@@ -52,10 +52,10 @@
 //!   at once, on threads of its own; also against the hashes of other programs (`hashing/stored`).
 //! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.
 //! - [`user`], [`email`], [`token`]: a user, an address in its one spelling, the secrets that users hold
-//!   and the digests that are stored. [`source`]: where a request comes from. [`public_url`]: where the
-//!   service is reached. [`language`]: texts in each language.
+//!   and the digests that are stored. [`source`]: where a request comes from, and [`client`] what it is sent
+//!   by. [`public_url`]: where the service is reached. [`language`]: texts in each language.
 //! - [`metrics`]: numbers that rooms count and `operations` tells.
-//! - [`clock`] tells the time, [`wait_budget`] how long a request may still wait for the database, and
+//! - [`clock`] tells the time, [`rfc3339`] writes and reads moments, [`wait_budget`] how long a request may still wait for the database, and
 //!   [`error_chain`] an error with its causes.
 //!
 //! Where numbers and texts stand:
@@ -77,6 +77,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod db;
 pub mod email;
@@ -87,6 +88,7 @@ pub mod metrics;
 pub mod operations;
 pub mod password;
 pub mod public_url;
+pub mod rfc3339;
 pub mod server;
 pub mod source;
 pub mod token;

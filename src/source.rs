@@ -25,6 +25,26 @@ impl From<IpAddr> for Source {
 }
 
 impl Source {
+    /// What is stored: the four bytes of an IPv4 address, or the first eight of an IPv6 address.
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self.0 {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(prefix) => prefix.octets()[..8].to_vec(),
+        }
+    }
+
+    /// The source that was stored as these bytes; `None` if none is.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+            return Some(IpAddr::from(octets).into());
+        }
+        let prefix: [u8; 8] = bytes.try_into().ok()?;
+        let mut octets = [0; 16];
+        octets[..8].copy_from_slice(&prefix);
+        // Not taken for an IPv4 address, whatever the bytes are.
+        Some(Self(IpAddr::V6(octets.into())))
+    }
+
     /// The wider network that this source is in.
     pub fn network(self) -> Network {
         Network(match self.0 {
@@ -90,6 +110,27 @@ mod tests {
 
     fn source(text: &str) -> Source {
         text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        for text in [
+            "192.0.2.7",
+            "0.0.0.0",
+            "2001:db8:1:2::1",
+            "::1",
+            "::ffff:192.0.2.1",
+        ] {
+            let source = source(text);
+            assert_eq!(
+                Source::from_bytes(&source.to_bytes()),
+                Some(source),
+                "{text}"
+            );
+        }
+        for length in [0, 1, 5, 7, 9, 16] {
+            assert_eq!(Source::from_bytes(&vec![1; length]), None);
+        }
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub enum Reset {}
 pub type SessionId = Token<Session>;
 /// What is stored of a [`SessionId`].
 pub type SessionDigest = TokenDigest<Session>;
+/// By which a session is named in a list of sessions: 16 hexadecimal digits. Who has it can present no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedSessionId([u8; 8]);
+
 /// What allows its holder to choose a new password, once.
 pub type ResetToken = Token<Reset>;
 /// What is stored of a [`ResetToken`].
@@ -109,6 +113,44 @@ impl<Kind> TokenDigest<Kind> {
     }
 }
 
+impl SessionDigest {
+    /// The digest that was stored as these bytes; `None` if none is.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            bytes: bytes.try_into().ok()?,
+            kind: PhantomData,
+        })
+    }
+
+    /// By which the session is named in a list: the first 64 bits of a SHA-256 of the digest.
+    pub fn listed_id(&self) -> ListedSessionId {
+        let mut digest = Sha256::new();
+        digest.update("session list\0");
+        digest.update(self.bytes);
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest.finalize()[..8]);
+        ListedSessionId(first)
+    }
+}
+
+impl ListedSessionId {
+    /// Reads what [`Display`](fmt::Display) writes; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 16 || !text.bytes().all(is_digit) {
+            return None;
+        }
+        let number = u64::from_str_radix(text, 16).ok()?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for ListedSessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
 impl<Kind> fmt::Debug for TokenDigest<Kind> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("TokenDigest(redacted)")
@@ -144,6 +186,29 @@ mod tests {
             "a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44 ",
         ] {
             assert!(SessionId::parse(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_listed_by_an_id_of_its_own_that_is_read_back() {
+        let session = SessionId::parse("a4d19e2f-88f1-4bc4-89f7-7d39b98a3d44").unwrap();
+        let id = session.digest().listed_id();
+        let mut hashed = b"session list\0".to_vec();
+        hashed.extend(session.digest().as_bytes());
+        let first: [u8; 8] = Sha256::digest(hashed)[..8].try_into().unwrap();
+        let expected = format!("{:016x}", u64::from_be_bytes(first));
+        assert_eq!(id.to_string(), expected);
+        assert_eq!(ListedSessionId::parse(&expected), Some(id));
+        let stored = SessionDigest::from_bytes(session.digest().as_bytes());
+        assert_eq!(stored.unwrap().listed_id(), id);
+        for text in [
+            "",
+            "0",
+            &expected.to_uppercase(),
+            &format!("{expected}0"),
+            "+123456789abcdef",
+        ] {
+            assert_eq!(ListedSessionId::parse(text), None, "{text}");
         }
     }
 

@@ -123,6 +123,8 @@ pub struct SessionUser {
     pub id: UserId,
     /// The address that the user logs in with.
     pub email: Email,
+    /// When the session began: when its user last proved who they are.
+    pub began_at: UnixTime,
     /// When use of the session was last written down.
     pub last_seen_at: UnixTime,
 }

@@ -207,6 +207,7 @@ pub fn serve_bare(database_url: &str) {
         let lifetimes = Lifetimes {
             session_idle: Duration::from_hours(1),
             session: Duration::from_hours(1),
+            fresh_login: Duration::from_hours(1),
             reset_token: Duration::from_hours(1),
         };
         let auth = Auth::new(
@@ -284,19 +285,23 @@ pub fn grown(users: u32, known: u32, options: &[&str]) -> Grown {
         // All in one transaction: there are too many for one each.
         connection.execute("BEGIN").await.expect("a transaction");
         for (session, number) in sessions.iter().zip(1_i64..) {
-            sqlx::query("INSERT INTO sessions VALUES ($1, $2, 1, unixepoch(), unixepoch())")
-                .bind(session.digest().as_bytes().to_vec())
-                // Spread over all users.
-                .bind(number * i64::from(users / known))
-                .execute(&mut connection)
-                .await
-                .expect("a session");
+            sqlx::query(
+                "INSERT INTO sessions
+                 VALUES ($1, $2, 1, unixepoch(), unixepoch(), 'Chrome on Android', randomblob(8))",
+            )
+            .bind(session.digest().as_bytes().to_vec())
+            // Spread over all users.
+            .bind(number * i64::from(users / known))
+            .execute(&mut connection)
+            .await
+            .expect("a session");
         }
         connection.execute("COMMIT").await.expect("a commit");
         let others = users - known;
         let add_sessions = format!(
             "INSERT INTO sessions {numbers}
-             SELECT randomblob(32), n, 1, unixepoch(), unixepoch() FROM numbers LIMIT {others}"
+             SELECT randomblob(32), n, 1, unixepoch(), unixepoch(), 'Chrome on Android', randomblob(8)
+             FROM numbers LIMIT {others}"
         );
         connection
             .execute(trusted(add_sessions))

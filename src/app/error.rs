@@ -210,9 +210,13 @@ impl Error {
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Auth(error) => match error {
                 auth::Error::EmailTaken | auth::Error::WeakPassword(_) => StatusCode::BAD_REQUEST,
-                auth::Error::BadCredentials => StatusCode::UNAUTHORIZED,
+                auth::Error::BadCredentials | auth::Error::WrongPassword => {
+                    StatusCode::UNAUTHORIZED
+                }
+                auth::Error::UnknownSession => StatusCode::NOT_FOUND,
                 auth::Error::Locked
                 | auth::Error::NoSession
+                | auth::Error::NotFresh
                 | auth::Error::UnknownEmail
                 | auth::Error::BadResetToken => StatusCode::FORBIDDEN,
                 auth::Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -229,7 +233,7 @@ impl Error {
             return;
         };
         match error {
-            auth::Error::BadCredentials => {
+            auth::Error::BadCredentials | auth::Error::WrongPassword => {
                 headers.insert(WWW_AUTHENTICATE, CHALLENGE);
             }
             auth::Error::Busy { retry_after } | auth::Error::Throttled { retry_after } => {

@@ -3,12 +3,14 @@
 //! - [`accept`]: JSON or pages, and in which language.
 //! - [`body`]: read whole, within bounds; [`fields`]: what is in it.
 //! - [`session`]: the session cookie, and whose session it is.
-//! - [`client_address`]: where a request comes from, also through trusted proxies.
+//! - [`client_address`]: where a request comes from, also through trusted proxies; [`client_name`]: what
+//!   sends it.
 //! - [`host`]: which host it is for; [`trace_id`]: which trace it belongs to.
 
 pub mod accept;
 pub mod body;
 pub mod client_address;
+pub mod client_name;
 pub mod fields;
 pub mod host;
 pub mod query;

@@ -27,17 +27,23 @@ pub(super) enum Event {
     FailedLogin,
     LockedLogin,
     Logout,
+    SessionEnded,
+    PasswordChanged,
+    UserDeleted,
     ResetAsked,
     ResetDone,
 }
 
 impl Event {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::SignUp,
         Self::Login,
         Self::FailedLogin,
         Self::LockedLogin,
         Self::Logout,
+        Self::SessionEnded,
+        Self::PasswordChanged,
+        Self::UserDeleted,
         Self::ResetAsked,
         Self::ResetDone,
     ];
@@ -49,6 +55,9 @@ impl Event {
             Self::FailedLogin => "failed_login",
             Self::LockedLogin => "locked_login",
             Self::Logout => "logout",
+            Self::SessionEnded => "session_ended",
+            Self::PasswordChanged => "password_changed",
+            Self::UserDeleted => "user_deleted",
             Self::ResetAsked => "reset_asked",
             Self::ResetDone => "reset_done",
         }
@@ -82,6 +91,13 @@ impl Audit {
         let user = user.map(|id| id.0);
         self.events.add(event.name());
         info!(target: AUDIT_TARGET, event = event.name(), %source, user);
+    }
+
+    /// Writes down that a user has ended so many of their sessions by another one, or by itself.
+    pub(super) fn log_sessions_ended(&self, source: Source, user: UserId, sessions: u64) {
+        let (event, user) = (Event::SessionEnded.name(), user.0);
+        self.events.add(event);
+        info!(target: AUDIT_TARGET, event, %source, user, sessions);
     }
 
     /// Writes down that a request was refused because of a limit, and returns the refusal.

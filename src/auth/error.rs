@@ -26,6 +26,16 @@ pub enum Error {
     /// The session never was, was logged out, expired, or fell to a password change.
     #[error("not logged in")]
     NoSession,
+    /// The session is valid, but began too long ago for what was asked: its user must prove again who they
+    /// are.
+    #[error("log in again")]
+    NotFresh,
+    /// The user of the session has no session with this id.
+    #[error("not found")]
+    UnknownSession,
+    /// This is not the password of the user of the session.
+    #[error("wrong password")]
+    WrongPassword,
     /// A reset was asked for an address that is not registered.
     #[error("email not registered")]
     UnknownEmail,

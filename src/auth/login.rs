@@ -5,6 +5,7 @@ use tracing::error;
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
+use crate::client::ClientName;
 use crate::email::Email;
 use crate::password::{Asker, Password, Verdict};
 use crate::source::Source;
@@ -13,7 +14,7 @@ use crate::user::User;
 
 impl Auth {
     /// Begins a session of the user whose address and password these are. Their other sessions go on;
-    /// one that it replaces, of any user, ends. The address is `None` if what was given is not one, and
+    /// one that it replaces, of any user, ends. The client is kept with the session. The address is `None` if what was given is not one, and
     /// so is no user's.
     ///
     /// Takes three commits, each shared with all logins that wait for it: the attempt is counted before
@@ -31,11 +32,12 @@ impl Auth {
         email: Option<&Email>,
         password: &Password,
         replaced: Option<SessionId>,
+        client: Option<ClientName>,
         source: Source,
     ) -> Result<(User, SessionId)> {
         let user = self.valid_login(email, password, source).await?;
-        let session_id = self.create_session(&user, replaced, source).await?;
-        Ok((user, session_id))
+        let begun = self.create_session(&user, replaced, client, source);
+        Ok((user.clone(), begun.await?))
     }
 
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is

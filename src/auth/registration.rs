@@ -6,6 +6,7 @@ use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
 use super::writes::uninterrupted;
+use crate::client::ClientName;
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::password::Password;
@@ -60,10 +61,11 @@ impl Auth {
         email: &Email,
         password: &Password,
         replaced: Option<SessionId>,
+        client: Option<ClientName>,
         source: Source,
     ) -> Result<Option<SessionId>> {
         let user = self.add_user(email, password, source).await?;
-        let session_id = self.create_session(&user, replaced, source).await;
+        let session_id = self.create_session(&user, replaced, client, source).await;
         Ok(session_id
             .inspect_err(|error| warn!(error = %ErrorChain(error), "no session after a sign-up"))
             .ok())

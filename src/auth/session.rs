@@ -6,8 +6,9 @@ use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
 use super::writes::{briefly, uninterrupted};
+use crate::client::ClientName;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
-use crate::db::{Found, Period, SessionCutoffs};
+use crate::db::{Found, NewSession, Period, SessionCutoffs};
 use crate::source::Source;
 use crate::token::{SessionDigest, SessionId};
 use crate::user::{SessionUser, User};
@@ -32,20 +33,17 @@ impl Auth {
         &self,
         user: &User,
         replaced: Option<SessionId>,
+        client: Option<ClientName>,
         source: Source,
     ) -> Result<SessionId> {
-        let (auth, user) = (self.clone(), user.clone());
+        let session_id = SessionId::new(&*self.tokens);
+        let session = self.new_session(user, &session_id, client, source);
+        let (auth, user) = (self.clone(), user.id);
         uninterrupted(async move {
-            let session_id = SessionId::new(&*auth.tokens);
-            let (digest, now) = (session_id.digest(), auth.clock.now());
-            let begun = auth
-                .db
-                .sessions
-                .add(&user, digest, now, MAX_SESSIONS_PER_USER);
-            if !begun.await? {
+            if !auth.db.sessions.add(session).await? {
                 return Err(Error::BadCredentials);
             }
-            auth.audit.log(Event::Login, source, Some(user.id));
+            auth.audit.log(Event::Login, source, Some(user));
             if let Some(replaced) = replaced {
                 match auth.destroy_session(&replaced, source).await {
                     Ok(()) | Err(Error::NoSession) => {}
@@ -55,6 +53,25 @@ impl Auth {
             Ok(session_id)
         })
         .await
+    }
+
+    /// A session that begins now.
+    pub(super) fn new_session(
+        &self,
+        user: &User,
+        session_id: &SessionId,
+        client: Option<ClientName>,
+        source: Source,
+    ) -> NewSession {
+        NewSession {
+            digest: session_id.digest(),
+            user: user.id,
+            password_version: user.password_version,
+            client,
+            source,
+            now: self.clock.now(),
+            max_sessions: MAX_SESSIONS_PER_USER,
+        }
     }
 
     /// Finds the user whose session this is, and notes that it is in use.

@@ -134,6 +134,18 @@ pub struct ServeOptions {
     )]
     session_lifetime: Duration,
 
+    /// What cannot be undone, such as deleting the account, takes a login within this time, from 1m to 1h
+    ///
+    /// Who logged in longer ago logs in again for it. Changing the password takes the old one instead.
+    #[arg(
+        long,
+        env = "BIENVENUE_FRESH_LOGIN",
+        value_name = "TIME",
+        default_value = "10m",
+        value_parser = parse_fresh_login
+    )]
+    fresh_login: Duration,
+
     /// A reset token works for this long; at most 24h
     #[arg(
         long,
@@ -215,6 +227,7 @@ impl ServeOptions {
         Lifetimes {
             session_idle: session_idle.min(self.session_lifetime),
             session: self.session_lifetime,
+            fresh_login: self.fresh_login,
             reset_token: self.reset_token_lifetime,
         }
     }
@@ -326,6 +339,15 @@ fn is_internal(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
+    }
+}
+
+/// Long enough for what follows on a login, and short enough that a browser that is left alone gives no
+/// account away.
+fn parse_fresh_login(text: &str) -> Result<Duration, String> {
+    match parse_time(text)? {
+        time if (Duration::from_mins(1)..=Duration::from_hours(1)).contains(&time) => Ok(time),
+        _ => Err("give a time from 1m to 1h".to_owned()),
     }
 }
 

@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 use serde_json::Value;
 
-use super::rfc3339;
 use crate::clock::UnixTime;
+use crate::rfc3339;
 
 /// What stands in a row.
 #[derive(Clone, Debug)]

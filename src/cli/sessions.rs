@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::administration::{self, CommandOptions};
 use super::confirm::confirm;
 use super::output::Rows;
-use crate::db::SessionTimes;
+use crate::db::SessionOfUser;
 use crate::user::UserKey;
 
 /// What can be done with sessions.
@@ -26,7 +26,7 @@ pub struct ListSessions {
     /// The address or the number of the user
     user: UserKey,
 
-    /// Print a JSON object for each session, with the keys created_at and last_seen_at
+    /// Print a JSON object for each session, with the keys created_at, last_seen_at, client and source
     #[arg(long)]
     json: bool,
 
@@ -67,10 +67,16 @@ pub fn run(command: &SessionsCommand) -> ExitCode {
             json,
             options,
         }) => administration::run(options, "sessions list", async |context| {
-            let mut rows = Rows::new(["created_at", "last_seen_at"], *json);
+            let mut rows = Rows::new(["created_at", "last_seen_at", "client", "source"], *json);
             let sessions = context.administration.sessions(user).await?;
-            let cells =
-                |session: SessionTimes| [session.created_at.into(), session.last_seen_at.into()];
+            let cells = |session: SessionOfUser| {
+                [
+                    session.created_at.into(),
+                    session.last_seen_at.into(),
+                    session.client.map(|client| client.to_string()).into(),
+                    session.source.map(|source| source.to_string()).into(),
+                ]
+            };
             rows.write(sessions.into_iter().map(cells))?;
             Ok(rows.finish()?)
         }),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::batch::Batcher;
 use super::connection::Connections;
@@ -11,8 +11,9 @@ use super::statement::statements;
 use super::validity::{Found, SessionCutoffs};
 use crate::clock::UnixTime;
 use crate::token::SessionDigest;
-use crate::user::{SessionUser, User, UserId};
+use crate::user::{SessionUser, UserId};
 
+pub(super) mod acting;
 pub(super) mod cache;
 pub(super) mod insert;
 pub(super) mod look_up;
@@ -33,6 +34,10 @@ statements! {
     DELETE = "
         DELETE FROM sessions
         WHERE digest = $1 AND last_seen_at > $2 AND created_at > $3 AND created_at <= $4";
+
+    /// `$1` digest.
+    DELETE_ANY = "
+        DELETE FROM sessions WHERE digest = $1";
 
     /// `$1` digest; only if last seen at `$2` or before, or begun at `$3` or before.
     DELETE_EXPIRED = "
@@ -77,26 +82,13 @@ impl Sessions {
         self.inserts.close().await;
     }
 
-    /// Adds a session of this user, as of the password that was read, and ends the oldest ones
-    /// beyond `max_sessions`, except such as began in this very second. False if the user is gone.
+    /// Adds a session, and ends the oldest ones of its user beyond the most that there may be, except such
+    /// as began in this very second. False if the user is gone.
     ///
     /// # Errors
     ///
     /// Also if the digest is not new.
-    pub async fn add(
-        &self,
-        user: &User,
-        digest: SessionDigest,
-        now: UnixTime,
-        max_sessions: u32,
-    ) -> Result<bool> {
-        let session = NewSession {
-            digest,
-            user: user.id,
-            password_version: user.password_version,
-            now,
-            max_sessions,
-        };
+    pub async fn add(&self, session: NewSession) -> Result<bool> {
         self.inserts.ask(session).await?
     }
 
@@ -186,4 +178,14 @@ impl Sessions {
             .purge(touched, PURGE, [seen_before.0])
             .await
     }
+}
+
+/// Deletes a session in a transaction, valid or not.
+pub(super) async fn delete(
+    connection: &mut AnyConnection,
+    digest: SessionDigest,
+) -> sqlx::Result<()> {
+    let delete = sqlx::query(DELETE_ANY).bind(digest.as_bytes());
+    delete.execute(connection).await?;
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! Users: their addresses and password hashes.
 //!
-//! What requests ask for is here; `accounts` finds and lists users for an administrator, and `changes` is
-//! what an administrator changes. `import` adds many at once, and `export` reads all.
+//! What requests ask for is here, but for what users change by a session of theirs, which is in
+//! `by_session`; `accounts` finds and lists users for an administrator, and `changes` is what an
+//! administrator changes. `import` adds many at once, and `export` reads all.
 
 use sqlx::{AnyConnection, Connection, Row};
 
@@ -20,6 +21,7 @@ use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, User, UserId};
 
 pub(super) mod accounts;
+pub(super) mod by_session;
 pub(super) mod changes;
 pub(super) mod export;
 pub(super) mod import;

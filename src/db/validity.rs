@@ -45,12 +45,7 @@ pub struct SessionCutoffs {
 
 impl SessionCutoffs {
     /// What a session that was last seen and began at these moments is worth.
-    pub(super) fn judge<T>(
-        self,
-        last_seen_at: UnixTime,
-        created_at: UnixTime,
-        value: T,
-    ) -> Found<T> {
+    pub fn judge<T>(self, last_seen_at: UnixTime, created_at: UnixTime, value: T) -> Found<T> {
         if last_seen_at <= self.last_seen_after {
             Found::Expired
         } else {

@@ -71,13 +71,13 @@ const CHANGED_SUBJECT: Translated<fn(&str) -> String> = Translated {
 const CHANGED: Translated<fn(&Email, &str, &str) -> String> = Translated {
     en: |user, site, moment| {
         format!(
-            "The password of {user} at {site} was changed on {moment}. All devices were logged out."
+            "The password of {user} at {site} was changed on {moment}. All other devices were logged out."
         )
     },
     fr: |user, site, moment| {
         format!(
-            "Le mot de passe de {user} sur {site} a été changé le {moment}. Tous les appareils ont été \
-             déconnectés."
+            "Le mot de passe de {user} sur {site} a été changé le {moment}. Tous les autres appareils \
+             ont été déconnectés."
         )
     },
 };

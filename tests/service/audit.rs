@@ -21,6 +21,19 @@ async fn do_everything(server: &Server) -> Vec<(&'static str, Option<i64>, Reply
     let session = logged_in.session_id().unwrap();
     let failed = server.log_in(EMAIL, "wrong").send().await;
     let unknown = server.log_in("nobody@example.org", "wrong").send().await;
+    let elsewhere = server.log_in(EMAIL, "b4l0u").send().await;
+    let id = server.id_of(&elsewhere.session_id().unwrap()).await;
+    let ended = server.end_session(&session, &id).send().await;
+    let changed = server
+        .change_password(&session, "b4l0u", "n3w")
+        .send()
+        .await;
+    let session = changed.session_id().unwrap();
+    let back = server
+        .change_password(&session, "n3w", "b4l0u")
+        .send()
+        .await;
+    let session = back.session_id().unwrap();
     let logged_out = server.log_out(&session).send().await;
     let asked = server.ask_reset(EMAIL).send().await;
     let token = asked.json()["reset_token"].as_str().unwrap().to_owned();
@@ -28,7 +41,13 @@ async fn do_everything(server: &Server) -> Vec<(&'static str, Option<i64>, Reply
     let done = server.reset(EMAIL, &token, "t4rt1fl3tt3").send().await;
     let failed_again = server.log_in(EMAIL, "b4l0u").send().await;
     let throttled = server.log_in(EMAIL, "b4l0u").send().await;
+    // Another user, whose number is known too.
+    let another = server.register("eve@example.org", "b4l0u").send().await;
+    let eve = server.log_in("eve@example.org", "b4l0u").send().await;
+    let session = eve.session_id().unwrap();
+    let deleted = server.delete_user(&session).send().await;
     // These are no events.
+    server.end_others(&session).send().await;
     server.register(EMAIL, "b4l0u").send().await;
     server.log_out(&session).send().await;
     server.reset(EMAIL, &token, "t4rt1fl3tt3").send().await;
@@ -37,12 +56,19 @@ async fn do_everything(server: &Server) -> Vec<(&'static str, Option<i64>, Reply
         ("login", Some(1), logged_in),
         ("failed_login", Some(1), failed),
         ("failed_login", None, unknown),
+        ("login", Some(1), elsewhere),
+        ("session_ended", Some(1), ended),
+        ("password_changed", Some(1), changed),
+        ("password_changed", Some(1), back),
         ("logout", Some(1), logged_out),
         ("reset_asked", Some(1), asked),
         ("reset_asked", None, asked_unknown),
         ("reset_done", Some(1), done),
         ("failed_login", Some(1), failed_again),
         ("throttled", None, throttled),
+        ("sign_up", Some(2), another),
+        ("login", Some(2), eve),
+        ("user_deleted", Some(2), deleted),
     ]
 }
 

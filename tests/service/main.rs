@@ -4,6 +4,7 @@
 
 mod support;
 
+mod account;
 mod administration;
 mod architecture;
 mod audit;

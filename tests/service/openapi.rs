@@ -15,35 +15,63 @@ use crate::on_each_engine;
 use crate::support::client::{Call, Client, FORM, JSON, Reply};
 use crate::support::openapi::{DOCUMENT, Refusal};
 use crate::support::server::Server;
-use crate::support::{NO_LIMITS, TestApp};
+use crate::support::{LIFETIMES, NO_LIMITS, TestApp};
 
 const EMAIL: &str = "bob@example.org";
 const PASSWORD: &str = "b4l0u";
 const NO_TOKEN: &str = "8eabf6e7-e0de-4e90-9627-1dcb41989bae";
 
+/// What takes fields and a session.
+const CHANGE_PASSWORD: &str = "/profile/password";
+
+/// What takes a session that began lately.
+const OF_FRESH: [(&str, &str); 3] = [
+    ("DELETE", "/users"),
+    ("DELETE", "/sessions/others"),
+    ("DELETE", "/sessions/{id}"),
+];
+
 type Fields = Vec<(&'static str, &'static str)>;
 
 /// Every operation that takes fields, with good ones.
-fn operations_with_fields() -> [(&'static str, &'static str, Fields); 4] {
+fn operations_with_fields() -> [(&'static str, &'static str, Fields); 5] {
     let user = vec![("email", EMAIL), ("password", PASSWORD)];
     let update = vec![
         ("email", EMAIL),
         ("reset_token", NO_TOKEN),
         ("new_password", PASSWORD),
     ];
+    let change = vec![("password", "wrong"), ("new_password", PASSWORD)];
     [
         ("POST", "/users", user.clone()),
         ("POST", "/sessions", user),
         ("POST", "/reset_password", vec![("email", EMAIL)]),
         ("PUT", "/reset_password", update),
+        ("PUT", CHANGE_PASSWORD, change),
     ]
 }
 
-/// The refusals that were got.
-#[derive(Default)]
-struct Got(BTreeSet<Refusal>);
+/// The refusals that were got, by whom this session is of.
+struct Got {
+    refusals: BTreeSet<Refusal>,
+    session: String,
+}
 
 impl Got {
+    fn by(session: String) -> Self {
+        Self {
+            refusals: BTreeSet::new(),
+            session,
+        }
+    }
+
+    /// Asks with the session.
+    async fn add_of_user(&mut self, client: &Client, method: &str, path: &str) {
+        let session = self.session.clone();
+        self.add(client, method, path, |call| call.session(&session))
+            .await;
+    }
+
     async fn add(
         &mut self,
         client: &Client,
@@ -51,7 +79,13 @@ impl Got {
         path: &str,
         ask: impl FnOnce(Call) -> Call,
     ) {
-        let reply = ask(client.request(method, path)).send().await;
+        let call = client.request(method, path);
+        let call = if path == CHANGE_PASSWORD {
+            call.session(&self.session)
+        } else {
+            call
+        };
+        let reply = ask(call).send().await;
         assert!(reply.status.as_u16() >= 400, "{method} {path}: {reply:?}");
         self.note(method, path, &reply);
     }
@@ -61,7 +95,8 @@ impl Got {
         let status = reply.status.as_u16();
         if status >= 400 {
             let message = reply.json()["message"].as_str().unwrap().to_owned();
-            self.0.insert((format!("{method} {path}"), status, message));
+            self.refusals
+                .insert((format!("{method} {path}"), status, message));
         }
     }
 
@@ -157,8 +192,12 @@ on_each_engine! {
     async fn the_service_gives_each_refusal_of_the_document(database: Database) {
         let app = TestApp::with_limits(database, NO_LIMITS, &[]).await;
         app.registered(EMAIL, PASSWORD).await;
+        let stale = app.logged_in(EMAIL, PASSWORD).await;
+        app.clock.turn(LIFETIMES.fresh_login);
+        // Notes that it is in use.
+        assert!(app.is_logged_in(&stale).await);
+        let mut got = Got::by(app.logged_in(EMAIL, PASSWORD).await);
         let before = app.inside.all_rows().await;
-        let mut got = Got::default();
         for path in DOCUMENT.paths() {
             for (method, operation) in DOCUMENT.methods(path) {
                 if *method != Method::HEAD {
@@ -178,11 +217,25 @@ on_each_engine! {
             ("POST", "/sessions", &[("email", EMAIL), ("password", "wrong")]),
             ("POST", "/reset_password", &[("email", "eve@example.org")]),
             ("PUT", "/reset_password", &operations_with_fields()[3].2),
+            ("PUT", CHANGE_PASSWORD, &operations_with_fields()[4].2),
         ] {
             got.add(&app, method, path, |call| call.form(fields)).await;
         }
-        for (method, path) in [("GET", "/profile"), ("DELETE", "/sessions")] {
+        let with_session = [
+            ("GET", "/profile"),
+            ("GET", "/users/me"),
+            ("GET", "/sessions"),
+            ("DELETE", "/sessions"),
+        ];
+        for (method, path) in with_session.into_iter().chain(OF_FRESH) {
             got.add(&app, method, path, |call| call).await;
+        }
+        let reply = app.request("PUT", CHANGE_PASSWORD).send().await;
+        got.note("PUT", CHANGE_PASSWORD, &reply);
+        got.add_of_user(&app, "DELETE", "/sessions/{id}").await;
+        got.session = stale;
+        for (method, path) in OF_FRESH {
+            got.add_of_user(&app, method, path).await;
         }
 
         let token = app.reset_token(EMAIL).await;
@@ -193,6 +246,8 @@ on_each_engine! {
             got.add(&app, "POST", "/users", |call| call.form(&fields)).await;
             let fields = [("email", EMAIL), ("reset_token", &*token), ("new_password", password)];
             got.add(&app, "PUT", "/reset_password", |call| call.form(&fields)).await;
+            let fields = [("password", PASSWORD), ("new_password", password)];
+            got.add(&app, "PUT", CHANGE_PASSWORD, |call| call.form(&fields)).await;
         }
         let mut after = app.inside.all_rows().await;
         after.retain(|row| !row.starts_with("reset_tokens"));
@@ -211,7 +266,7 @@ on_each_engine! {
             let needs_more = [408, 429, 500, 503].contains(status) || message == "body is incomplete";
             !needs_more
         });
-        missing.retain(|refusal| !got.0.contains(refusal));
+        missing.retain(|refusal| !got.refusals.contains(refusal));
         assert_eq!(missing, BTreeSet::new());
     }
 
@@ -224,17 +279,19 @@ on_each_engine! {
             ..NO_LIMITS
         };
         let app = TestApp::with_limits(database, limits, &[]).await;
-        let mut got = Got::default();
+        let mut got = Got::by(String::new());
         for (method, path, fields) in operations_with_fields() {
             for _ in 0..3 {
-                let reply = app.request(method, path).form(&fields).send().await;
+                let call = app.request(method, path).form(&fields);
+                let reply = call.session(&got.session).send().await;
+                got.session = reply.session_id().unwrap_or(got.session);
                 got.note(method, path, &reply);
             }
         }
         let mut described = DOCUMENT.refusals();
         described.retain(|(_, status, _)| *status == 429);
-        got.0.retain(|(_, status, _)| *status == 429);
-        assert_eq!(got.0, described);
+        got.refusals.retain(|(_, status, _)| *status == 429);
+        assert_eq!(got.refusals, described);
     }
 
     async fn the_answers_in_the_readme_are_those_of_the_service(database: Database) {

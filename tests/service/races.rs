@@ -222,7 +222,7 @@ on_each_engine! {
         let mut logins = JoinSet::new();
         for user in users {
             let auth = app.auth.clone();
-            logins.spawn(async move { (user.id, auth.create_session(&user, None, home()).await) });
+            logins.spawn(async move { (user.id, auth.create_session(&user, None, None, home()).await) });
         }
         for (id, session) in logins.join_all().await {
             match session {
@@ -249,7 +249,7 @@ on_each_engine! {
             let (auth, user, log_in) = (app.auth.clone(), Arc::clone(&user), app.log_in(EMAIL, "old"));
             logins.spawn(async move {
                 if number % 2 == 0 {
-                    let session = auth.create_session(&user, None, home()).await;
+                    let session = auth.create_session(&user, None, None, home()).await;
                     Some(session.unwrap().reveal())
                 } else {
                     log_in.send().await.session_id()

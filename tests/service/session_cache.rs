@@ -5,11 +5,14 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use bienvenue::clock::UnixTime;
-use bienvenue::db::{Db, Found, PasswordChange, Period, SessionCutoffs};
+use bienvenue::db::{
+    ActingSession, Db, Found, NewSession, OwnPasswordChange, PasswordChange, Period, SessionCutoffs,
+};
 use bienvenue::token::{OsRandom, ResetToken, SessionDigest, SessionId};
 use bienvenue::user::{HashedPassword, SessionUser, User, UserId};
 use sqlx::{AnyConnection, Connection, Row};
 
+use crate::support::home;
 use crate::support::report::skipped;
 
 /// How many steps are taken. More of them, and from another start, by the environment.
@@ -150,6 +153,7 @@ impl SharedDatabase {
         let user = SessionUser {
             id: UserId(row.get(0)),
             email: row.get::<&str, _>(1).parse().unwrap(),
+            began_at: UnixTime(created_at),
             last_seen_at: UnixTime(last_seen_at),
         };
         if last_seen_at <= self.now - IDLE || created_at <= self.now - LIFETIME {
@@ -205,8 +209,20 @@ impl SharedDatabase {
         let digest = SessionId::new(&OsRandom).digest();
         let at = self.now - self.numbers.of(&[0, 0, 0, LIFETIME - 3, -20]);
         self.note(format!("add {} at {at}", hex(digest)));
-        let added = service.sessions.add(&user, digest, UnixTime(at), 12).await;
-        assert!(added.unwrap());
+        let session = NewSession {
+            digest,
+            user: user.id,
+            password_version: user.password_version,
+            client: None,
+            source: home(),
+            now: UnixTime(at),
+            max_sessions: 12,
+        };
+        assert!(service.sessions.add(session).await.unwrap());
+        self.remember(digest);
+    }
+
+    fn remember(&mut self, digest: SessionDigest) {
         let place = self.numbers.below(SESSIONS);
         if self.sessions.len() < SESSIONS {
             self.sessions.push(digest);
@@ -234,11 +250,62 @@ impl SharedDatabase {
         assert!(service.users.set_password(&user, &change).await.unwrap());
     }
 
+    /// What a user does by a session of theirs, if that is valid.
+    async fn act(&mut self) {
+        let (digest, other, service) = (self.session(), self.session(), self.service());
+        let row = sqlx::query(
+            "SELECT u.id, u.email FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+             WHERE s.digest = $1",
+        );
+        let row = row.bind(digest.as_bytes()).fetch_optional(&mut self.plain);
+        let Some(row) = row.await.unwrap() else {
+            return;
+        };
+        let acting = ActingSession {
+            digest,
+            user: UserId(row.get(0)),
+            cutoffs: self.cutoffs(),
+        };
+        let what = self.numbers.below(4);
+        self.note(format!("{} does {what}, to {}", hex(digest), hex(other)));
+        match what {
+            0 => drop(service.sessions.end(acting, other).await.unwrap()),
+            1 => drop(service.sessions.end_others(acting).await.unwrap()),
+            2 => drop(service.users.delete_by(acting).await.unwrap()),
+            _ => {
+                let email = row.get::<&str, _>(1).parse().unwrap();
+                let user = service.users.find_by_email(&email).await;
+                let user = user.unwrap().unwrap();
+                let session = NewSession {
+                    digest: SessionId::new(&OsRandom).digest(),
+                    user: user.id,
+                    password_version: user.password_version + 1,
+                    client: None,
+                    source: home(),
+                    now: UnixTime(self.now),
+                    max_sessions: 12,
+                };
+                let begun = session.digest;
+                let change = OwnPasswordChange {
+                    acting,
+                    user,
+                    hashed_password: HashedPassword::new("z".to_owned()),
+                    session,
+                    told_by_mail: None,
+                    proof: None,
+                };
+                if service.users.change_password(&change).await.unwrap() {
+                    self.remember(begun);
+                }
+            }
+        }
+    }
+
     /// A write of a service.
     async fn write(&mut self) {
         let (service, digest) = (self.service(), self.session());
         let (now, cutoffs) = (UnixTime(self.now), self.cutoffs());
-        match self.numbers.below(8) {
+        match self.numbers.below(9) {
             0..=2 => self.add_session().await,
             3 => {
                 self.note(format!("delete {}", hex(digest)));
@@ -262,6 +329,7 @@ impl SharedDatabase {
                 self.note(format!("purge until {until:?}"));
                 service.sessions.purge(until).await.unwrap();
             }
+            7 => self.act().await,
             _ => self.set_password().await,
         }
     }
@@ -279,7 +347,7 @@ impl SharedDatabase {
             4 => format!("UPDATE users SET email = 'x' || random() || '@example.org' {one_user}"),
             5 => format!("DELETE FROM users {one_user}"),
             6 => format!(
-                "INSERT OR IGNORE INTO sessions SELECT x'{digest}', max(id), 1, {now}, {now} FROM users",
+                "INSERT OR IGNORE INTO sessions SELECT x'{digest}', max(id), 1, {now}, {now}, NULL, NULL FROM users",
                 now = self.now
             ),
             7 => "VACUUM".to_owned(),

@@ -11,6 +11,7 @@ use crate::language::{Text, Translated, text};
 
 pub const EMAIL: Text = text("Email address", "Adresse e-mail");
 pub const PASSWORD: Text = text("Password", "Mot de passe");
+const CURRENT_PASSWORD: Text = text("Current password", "Mot de passe actuel");
 /// Stands before the title of a page whose form was refused.
 const ERROR: Text = text("Error", "Erreur");
 const PASSWORD_HINT: Translated<fn(usize) -> String> = Translated {
@@ -32,6 +33,13 @@ pub fn titled(view: &View, heading: Text, messages: Option<&Messages>, content: 
     match messages {
         Some(_) => view.page(&format!("{} – {heading}", view.text(ERROR)), &content),
         None => view.page(heading, &content),
+    }
+}
+
+/// That something was done, which is read out when the page comes.
+pub fn done(view: &View, text: Text) -> Markup {
+    html! {
+        p.success.notice role="status" { (view.text(text)) }
     }
 }
 
@@ -64,6 +72,8 @@ pub enum Button {
     Primary(Text),
     /// What they can also do.
     Secondary(Text),
+    /// What cannot be undone.
+    Danger(Text),
 }
 
 impl Form<'_> {
@@ -88,6 +98,7 @@ impl Form<'_> {
                 @match self.button {
                     Button::Primary(text) => button { (view.text(text)) },
                     Button::Secondary(text) => button.secondary { (view.text(text)) },
+                    Button::Danger(text) => button.danger { (view.text(text)) },
                 }
             }
         }
@@ -138,6 +149,14 @@ impl<'a> Field<'a> {
             value: "",
             is_read_only: false,
             hint: None,
+        }
+    }
+
+    /// The password that a user has now, beside a new one.
+    pub fn current_password() -> Self {
+        Self {
+            label: CURRENT_PASSWORD,
+            ..Self::password()
         }
     }
 

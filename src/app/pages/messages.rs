@@ -28,10 +28,13 @@ impl Messages {
         let (title, general) = match error {
             Error::BadFields(errors) => return Self::about_fields(errors.iter(), view),
             Error::Auth(auth::Error::EmailTaken) => {
-                return Self::about_email(texts::EMAIL_TAKEN, view);
+                return Self::about_field("email", texts::EMAIL_TAKEN, view);
             }
             Error::Auth(auth::Error::UnknownEmail) => {
-                return Self::about_email(texts::EMAIL_UNKNOWN, view);
+                return Self::about_field("email", texts::EMAIL_UNKNOWN, view);
+            }
+            Error::Auth(auth::Error::WrongPassword) => {
+                return Self::about_field("password", texts::WRONG_PASSWORD, view);
             }
             Error::Auth(error) => of_auth(error, view),
             Error::NotFound => said(view, texts::NOT_FOUND_TITLE, texts::NOT_FOUND),
@@ -53,11 +56,11 @@ impl Messages {
         }
     }
 
-    fn about_email(text: Text, view: &View) -> Self {
+    fn about_field(name: &'static str, text: Text, view: &View) -> Self {
         Self {
             title: view.text(texts::BAD_REQUEST_TITLE),
             general: None,
-            fields: vec![("email", view.text(text).into())],
+            fields: vec![(name, view.text(text).into())],
         }
     }
 
@@ -136,6 +139,9 @@ fn of_auth(error: &auth::Error, view: &View) -> Said {
         auth::Error::BadCredentials => said(view, texts::REFUSED_TITLE, texts::BAD_CREDENTIALS),
         auth::Error::Locked => said(view, texts::REFUSED_TITLE, texts::LOCKED),
         auth::Error::NoSession => said(view, texts::REFUSED_TITLE, texts::NO_SESSION),
+        auth::Error::NotFresh => said(view, texts::REFUSED_TITLE, texts::NOT_FRESH),
+        auth::Error::UnknownSession => said(view, texts::NOT_FOUND_TITLE, texts::UNKNOWN_SESSION),
+        auth::Error::WrongPassword => said(view, texts::REFUSED_TITLE, texts::WRONG_PASSWORD),
         auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
         auth::Error::Unavailable(_) => said(view, texts::UNAVAILABLE_TITLE, texts::UNAVAILABLE),
         auth::Error::Busy { retry_after } => {
@@ -238,6 +244,9 @@ mod tests {
             auth::Error::BadCredentials.into(),
             auth::Error::Locked.into(),
             auth::Error::NoSession.into(),
+            auth::Error::NotFresh.into(),
+            auth::Error::UnknownSession.into(),
+            auth::Error::WrongPassword.into(),
             auth::Error::UnknownEmail.into(),
             auth::Error::BadResetToken.into(),
             auth::Error::Internal("on fire".into()).into(),

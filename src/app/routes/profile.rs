@@ -1,28 +1,43 @@
-//! `/profile`: whose session it is.
+//! `/profile`: whose session it is, and for people what they can do with their account.
 
 use axum::response::IntoResponse;
 use maud::html;
 use serde_json::json;
 
 use super::sessions::{self, LoggedIn};
-use crate::app::pages::form::{EMAIL, links, titled};
+use super::{account, password, session_list};
+use crate::app::pages::form::{EMAIL, done, links, titled};
 use crate::app::pages::{Page, TO_HOME, View};
+use crate::app::request::query::Query;
 use crate::app::request::session::CurrentUser;
 use crate::app::response::Json;
 use crate::language::{Text, text};
 
-pub const TITLE: Text = text("Your profile", "Votre profil");
+pub const TITLE: Text = text("Your account", "Votre compte");
+const PASSWORD_UPDATED: Text = text(
+    "Your password has been changed. You are logged out everywhere else.",
+    "Votre mot de passe a été changé. Vous êtes déconnecté partout ailleurs.",
+);
 
 pub async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
     Json(json!({ "email": user.email.as_str() }))
 }
 
-pub async fn profile_page(view: View, LoggedIn(user): LoggedIn) -> Page {
+pub async fn profile_page(view: View, LoggedIn(user): LoggedIn, query: Query) -> Page {
     let content = html! {
+        @if query.text("password") == Some("updated") {
+            (done(&view, PASSWORD_UPDATED))
+        }
         dl {
             dt { (view.text(EMAIL)) }
             dd { (user.email.as_str()) }
         }
+        // One for each thing that can be changed.
+        (links(&view, &[
+            (password::PATH, password::TITLE),
+            (session_list::PATH, session_list::TITLE),
+            (account::DELETE_PATH, account::DELETE_TITLE),
+        ]))
         (sessions::log_out_button(&view))
         (links(&view, &[("/", TO_HOME)]))
     };

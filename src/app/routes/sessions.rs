@@ -1,4 +1,4 @@
-//! `/sessions`: logging in and out.
+//! `/sessions`: logging in and out. What else one can do with sessions is in `session_list`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use crate::app::error::{Error, both};
-use crate::app::pages::form::{self, Button, Field, links, titled};
+use crate::app::pages::form::{self, Button, Field, done, links, titled};
 use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, ReturnPath, View};
 use crate::app::refusal::FormRefusal;
@@ -23,6 +23,7 @@ use crate::app::response::{Json, see_other};
 use crate::app::settings::Settings;
 use crate::app::state::AppState;
 use crate::auth;
+use crate::client::ClientName;
 use crate::email::Email;
 use crate::language::{Text, text};
 use crate::password::Password;
@@ -40,6 +41,14 @@ const TO_RESET: Text = text("Forgot your password?", "Mot de passe oublié\u{202
 const LOG_OUT: Text = text("Log out", "Se déconnecter");
 const REMEMBER: Text = text("Stay logged in", "Rester connecté");
 const LOG_IN_FIRST: Text = text("Log in to continue.", "Connectez‑vous pour continuer.");
+const LOG_IN_AGAIN: Text = text(
+    "Enter your password again to continue.",
+    "Saisissez de nouveau votre mot de passe pour continuer.",
+);
+const ACCOUNT_DELETED: Text = text(
+    "Your account has been deleted.",
+    "Votre compte a été supprimé.",
+);
 const PASSWORD_UPDATED: Text = text(
     "Your password has been changed. Log in with the new one.",
     "Votre mot de passe a été changé. Connectez‑vous avec le nouveau.",
@@ -50,51 +59,56 @@ struct LogIn {
     /// `None` if it is an address that no user can have.
     email: Option<Email>,
     password: Password,
-    /// Whether the browser keeps the session when it is closed.
-    remember: bool,
 }
 
 impl LogIn {
     fn read(fields: &Fields, malformed: Malformed) -> Result<Self, Error> {
         let (email, password) = both(fields.address(malformed), fields.parse("password"))?;
-        Ok(Self {
-            email,
-            password,
-            remember: is_remembered(fields),
-        })
+        Ok(Self { email, password })
     }
 
     /// Begins a session in place of the one that is presented.
     async fn begin_session(
         self,
         state: &AppState,
+        client: Option<ClientName>,
         source: Source,
-        replaced: Option<PresentedSession>,
+        replaced: Option<SessionId>,
     ) -> Result<(User, SessionId), auth::Error> {
-        let replaced = replaced.map(|session| session.0);
-        state
-            .auth
-            .log_in(self.email.as_ref(), &self.password, replaced, source)
-            .await
+        let (email, password) = (self.email.as_ref(), &self.password);
+        let begun = state.auth.log_in(email, password, replaced, client, source);
+        begun.await
     }
 }
 
 /// A ticked box is sent as `on`, one that is not ticked is not sent.
-fn is_remembered(fields: &Fields) -> bool {
+pub fn is_remembered(fields: &Fields) -> bool {
     fields.text("remember") == Ok("on")
+}
+
+/// How long a browser is to keep the session that these fields ask for.
+pub fn kept_for(state: &AppState, fields: &Fields) -> Option<Duration> {
+    is_remembered(fields).then(|| state.auth.lifetimes().session)
+}
+
+/// The box that asks to keep the session when the browser is closed.
+pub fn remember_box<'a>(is_remembered: bool) -> Field<'a> {
+    Field::checkbox("remember", REMEMBER, is_remembered)
 }
 
 pub async fn log_in(
     State(state): State<Arc<AppState>>,
     source: Source,
+    client: Option<ClientName>,
     replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Error> {
     let log_in = LogIn::read(&fields, Malformed::IsUnknown)?;
-    let kept_for = log_in.remember.then(|| state.auth.lifetimes().session);
-    let (user, session_id) = log_in.begin_session(&state, source, replaced).await?;
+    let replaced = replaced.map(|session| session.0);
+    let begun = log_in.begin_session(&state, client, source, replaced);
+    let (user, session_id) = begun.await?;
     Ok((
-        set_session(&state.settings, &session_id, kept_for),
+        set_session(&state.settings, &session_id, kept_for(&state, &fields)),
         Json(json!({
             "email": user.email.as_str(),
             "message": "logged in",
@@ -118,45 +132,60 @@ pub async fn log_out(
     ))
 }
 
-/// Who is logged in sees who they are instead.
-pub async fn log_in_page(view: View, user: Option<CurrentUser>, query: Query) -> Response {
-    if user.is_some() {
-        return see_other("/").into_response();
-    }
+/// The page to log in on; for who is logged in, to prove again who they are.
+pub fn log_in_page(view: &View, user: Option<&SessionUser>, query: &Query) -> Page {
     let form = Form {
-        email: query.email(),
+        email: user.map_or_else(|| query.email(), |user| user.email.to_string()),
+        is_again: user.is_some(),
         next: query.next(),
         is_remembered: false,
     };
-    let is_updated = query.text("password") == Some("updated");
-    form.page(&view, is_updated.then_some(Notice::PasswordUpdated), None)
-        .into_response()
+    let notice = if form.is_again {
+        Some(Notice::LogInAgain)
+    } else if query.text("password") == Some("updated") {
+        Some(Notice::PasswordUpdated)
+    } else if query.text("account") == Some("deleted") {
+        Some(Notice::AccountDeleted)
+    } else {
+        None
+    };
+    form.page(view, notice, None)
 }
 
 pub async fn log_in_form(
     State(state): State<Arc<AppState>>,
     view: View,
     source: Source,
+    client: Option<ClientName>,
     replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<impl IntoResponse, FormRefusal> {
-    let form = Form {
+    let mut form = Form {
         email: fields.shown("email"),
+        is_again: false,
         next: ReturnPath::parse(&fields.shown("next")),
         is_remembered: is_remembered(&fields),
     };
-    let kept_for = (form.is_remembered).then(|| state.auth.lifetimes().session);
+    let replaced = replaced.map(|session| session.0);
     let begun = async {
         let log_in = LogIn::read(&fields, Malformed::IsRefused)?;
-        Ok(log_in.begin_session(&state, source, replaced).await?)
+        let begun = log_in.begin_session(&state, client, source, replaced.clone());
+        Ok(begun.await?)
     };
-    let (_, session_id) = begun.await.map_err(|error| {
-        FormRefusal::new(error, &view, |messages| {
-            form.page(&view, None, Some(messages))
-        })
-    })?;
+    let session_id = match begun.await {
+        Ok((_, session_id)) => session_id,
+        Err(error) => {
+            if let Some(session_id) = &replaced {
+                let user = state.auth.get_user_from_session_id(session_id).await;
+                form.is_again = user.is_ok_and(|user| user.email.as_str() == form.email);
+            }
+            return Err(FormRefusal::new(error, &view, |messages| {
+                form.page(&view, None, Some(messages))
+            }));
+        }
+    };
     Ok((
-        set_session(&state.settings, &session_id, kept_for),
+        set_session(&state.settings, &session_id, kept_for(&state, &fields)),
         see_other(form.next.as_str()),
     ))
 }
@@ -212,6 +241,8 @@ pub fn clear_session(settings: &Settings) -> impl IntoResponseParts + use<> {
 #[derive(Default)]
 pub struct Form {
     email: String,
+    /// Whether it is the address of who is logged in, who proves again who they are.
+    is_again: bool,
     next: ReturnPath,
     is_remembered: bool,
 }
@@ -220,7 +251,9 @@ pub struct Form {
 #[derive(Clone, Copy)]
 enum Notice {
     LogInFirst,
+    LogInAgain,
     PasswordUpdated,
+    AccountDeleted,
 }
 
 impl Form {
@@ -230,23 +263,27 @@ impl Form {
     }
 
     fn with_focus(&self, view: &View, has_focus: bool, messages: Option<&Messages>) -> Markup {
+        let sign_up = self.next.after("/users");
+        let mut more = vec![("/reset_password", TO_RESET), (&*sign_up, TO_SIGN_UP)];
+        more.truncate(if self.is_again { 1 } else { 2 });
         let form = form::Form {
             action: "/sessions",
             hidden: &hidden_next(&self.next),
             fields: &[
-                Field::email(&self.email),
+                if self.is_again {
+                    Field::fixed_email(&self.email)
+                } else {
+                    Field::email(&self.email)
+                },
                 Field::password(),
-                Field::checkbox("remember", REMEMBER, self.is_remembered),
+                remember_box(self.is_remembered),
             ],
             has_focus,
             button: Button::Primary(LOG_IN),
         };
         html! {
             (form.markup(view, messages))
-            (links(view, &[
-                ("/reset_password", TO_RESET),
-                (&self.next.after("/users"), TO_SIGN_UP),
-            ]))
+            (links(view, &more))
         }
     }
 
@@ -254,9 +291,9 @@ impl Form {
         let content = html! {
             @match notice {
                 Some(Notice::LogInFirst) => p.notice role="status" { (view.text(LOG_IN_FIRST)) },
-                Some(Notice::PasswordUpdated) => {
-                    p.success.notice role="status" { (view.text(PASSWORD_UPDATED)) }
-                },
+                Some(Notice::LogInAgain) => p.notice role="status" { (view.text(LOG_IN_AGAIN)) },
+                Some(Notice::PasswordUpdated) => (done(view, PASSWORD_UPDATED)),
+                Some(Notice::AccountDeleted) => (done(view, ACCOUNT_DELETED)),
                 None => {},
             }
             (self.with_focus(view, notice.is_some(), messages))
@@ -304,6 +341,27 @@ impl FromRequestParts<Arc<AppState>> for LoggedIn {
             }
             (Err(error), _) => Err(error.into()),
         }
+    }
+}
+
+/// The session that a person presents and its user, if they are logged in.
+pub async fn presented(
+    state: &AppState,
+    session: Option<PresentedSession>,
+) -> Result<(SessionUser, SessionId), auth::Error> {
+    let PresentedSession(session_id) = session.ok_or(auth::Error::NoSession)?;
+    let user = state.auth.get_user_from_session_id(&session_id).await?;
+    Ok((user, session_id))
+}
+
+/// What a person gets who must log in to go on to this path: the form. Who must log in again is led to it.
+/// Every other refusal is the page of its own.
+pub fn to_log_in(error: auth::Error, view: &View, next: &str) -> Response {
+    let next = ReturnPath::parse(next);
+    match error {
+        auth::Error::NoSession => log_in_first(error.into(), view, next).into_response(),
+        auth::Error::NotFresh => see_other(&next.after("/sessions")).into_response(),
+        error => FormRefusal::from(error).into_response(),
     }
 }
 

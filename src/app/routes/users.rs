@@ -18,6 +18,7 @@ use crate::app::request::query::Query;
 use crate::app::request::session::{CurrentUser, PresentedSession};
 use crate::app::response::{Json, see_other};
 use crate::app::state::AppState;
+use crate::client::ClientName;
 use crate::email::Email;
 use crate::language::{Text, text};
 use crate::password::Password;
@@ -75,6 +76,7 @@ pub async fn sign_up_form(
     State(state): State<Arc<AppState>>,
     view: View,
     source: Source,
+    client: Option<ClientName>,
     replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<Response, FormRefusal> {
@@ -84,7 +86,7 @@ pub async fn sign_up_form(
         let replaced = replaced.map(|session| session.0);
         let registered = state
             .auth
-            .register_and_log_in(&email, &password, replaced, source);
+            .register_and_log_in(&email, &password, replaced, client, source);
         registered.await.map_err(Error::of_new_password("password"))
     };
     let session_id = signed_up.await.map_err(|error| {

@@ -1,7 +1,7 @@
 //! Sessions: which a user has, and ending them.
 
 use super::{Administration, Result};
-use crate::db::SessionTimes;
+use crate::db::SessionOfUser;
 use crate::user::UserKey;
 
 impl Administration {
@@ -10,7 +10,7 @@ impl Administration {
     /// # Errors
     ///
     /// [`NoSuchUser`](super::Error::NoSuchUser).
-    pub async fn sessions(&self, user: &UserKey) -> Result<Vec<SessionTimes>> {
+    pub async fn sessions(&self, user: &UserKey) -> Result<Vec<SessionOfUser>> {
         let id = self.find(user).await?.id;
         Ok(self.db.sessions.of_user(id).await?)
     }

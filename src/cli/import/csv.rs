@@ -7,8 +7,8 @@ use csv_core::{ReadRecordResult, Reader};
 use super::error::ImportError;
 use super::line::{Line, MAX_BYTES, MOMENT, Problem};
 use crate::auth::administration::ImportedUser;
-use crate::cli::rfc3339;
 use crate::clock::UnixTime;
+use crate::rfc3339;
 
 /// The most columns of a file. Others than those below are ignored.
 const MAX_COLUMNS: usize = 256;

@@ -8,8 +8,8 @@ use super::elements::Elements;
 use super::error::ImportError;
 use super::line::{Line, MAX_BYTES, MAX_GROUPS, MOMENT, Problem};
 use crate::auth::administration::ImportedUser;
-use crate::cli::rfc3339;
 use crate::clock::UnixTime;
+use crate::rfc3339;
 use crate::user::GroupName;
 
 const EMAIL: &str = "email";

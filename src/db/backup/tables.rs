@@ -61,6 +61,8 @@ pub const TABLES: &[Table] = &[
             ("password_version", Kind::Number),
             ("created_at", Kind::Number),
             ("last_seen_at", Kind::Number),
+            ("client", Kind::Text),
+            ("source", Kind::Bytes),
         ],
         counts_ids: false,
         is_of_user: true,

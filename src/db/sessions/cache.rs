@@ -61,10 +61,8 @@ const MAX_ADDRESS_BYTES: usize = 64;
 /// What the rows of a session and its user say.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
-    /// The user, and when the session was last in use.
+    /// The user, when the session began, and when it was last in use.
     pub user: SessionUser,
-    /// When it began.
-    pub created_at: UnixTime,
     /// Whether the password was changed since it began.
     pub is_void: bool,
 }
@@ -72,7 +70,7 @@ pub struct StoredSession {
 impl StoredSession {
     /// What the session is worth by these cutoffs.
     pub fn judge(self, cutoffs: SessionCutoffs) -> Found<SessionUser> {
-        match cutoffs.judge(self.user.last_seen_at, self.created_at, self.user) {
+        match cutoffs.judge(self.user.last_seen_at, self.user.began_at, self.user) {
             Found::Valid(user) if self.is_void => Found::Void(user),
             found => found,
         }

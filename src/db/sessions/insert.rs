@@ -2,16 +2,20 @@
 
 use std::sync::LazyLock;
 
-use sqlx::Row;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, Row};
 use tracing::warn;
 
 use super::cache::Touched;
+use crate::client::ClientName;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::batch::{MAX_BATCH, Worker};
 use crate::db::connection::Connections;
 use crate::db::error::Result;
 use crate::db::statement::{Widths, statements};
 use crate::error_chain::ErrorChain;
+use crate::source::Source;
 use crate::token::SessionDigest;
 use crate::user::UserId;
 
@@ -28,17 +32,19 @@ statements! {
 }
 
 /// The texts that add 1, 2, 3, … sessions: for each its digest, its user, the user's password version,
-/// now.
+/// now, its client and its source.
 pub static ADD: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let texts = (1..=MAX_BATCH).map(|count| {
         let rows: Vec<String> = (0..count)
             .map(|row| {
-                let [digest, user, version, now] = [1, 2, 3, 4].map(|column| 4 * row + column);
-                format!("(${digest}, ${user}, ${version}, ${now}, ${now})")
+                let [digest, user, version, now, client, source] =
+                    [1, 2, 3, 4, 5, 6].map(|column| 6 * row + column);
+                format!("(${digest}, ${user}, ${version}, ${now}, ${now}, ${client}, ${source})")
             })
             .collect();
         let text = format!(
-            "INSERT INTO sessions (digest, user_id, password_version, created_at, last_seen_at)
+            "INSERT INTO sessions (digest, user_id, password_version, created_at, last_seen_at, client,
+                 source)
              VALUES {}",
             rows.join(", ")
         );
@@ -58,12 +64,58 @@ pub static FIND_CROWDED_USERS: LazyLock<Widths> = LazyLock::new(|| {
 });
 
 /// A session to begin.
+#[derive(Clone, Debug)]
 pub struct NewSession {
+    /// What is stored of its id.
     pub digest: SessionDigest,
+    /// Whose it is.
     pub user: UserId,
+    /// The version of the password that was proved: under another the session is void from the start.
     pub password_version: i64,
+    /// What begins it; `None` if that does not say.
+    pub client: Option<ClientName>,
+    /// From where.
+    pub source: Source,
+    /// When it begins.
     pub now: UnixTime,
+    /// How many the user may have.
     pub max_sessions: u32,
+}
+
+impl NewSession {
+    /// Adds the session in a transaction that has the row of its user, and ends the oldest ones beyond the
+    /// most that there may be.
+    pub async fn add(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        let add = add(std::slice::from_ref(self));
+        add.execute(&mut *connection).await?;
+        delete_oldest(self).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// Adds at most [`MAX_BATCH`] sessions.
+fn add(sessions: &[NewSession]) -> Query<'static, Any, AnyArguments> {
+    let mut add = sqlx::query(ADD[sessions.len() - 1]);
+    for session in sessions {
+        let client = session.client.as_ref().map(ToString::to_string);
+        add = add
+            .bind(session.digest.as_bytes().to_vec())
+            .bind(session.user.0)
+            .bind(session.password_version)
+            .bind(session.now.0)
+            .bind(client)
+            .bind(session.source.to_bytes());
+    }
+    add
+}
+
+/// Ends the oldest sessions of the user for whom this one has just begun.
+fn delete_oldest(newest: &NewSession) -> Query<'static, Any, AnyArguments> {
+    sqlx::query(DELETE_OLDEST)
+        .bind(newest.user.0)
+        .bind(newest.now.0)
+        .bind(i64::from(newest.max_sessions))
+        .bind(newest.now.after(CLOCK_TOLERANCE).0)
 }
 
 /// Begins all sessions that are asked for in one durable commit.
@@ -78,15 +130,9 @@ impl SessionInserter {
 
     /// Adds these sessions, all or none.
     async fn add(&self, sessions: &[NewSession]) -> Result<()> {
-        let mut add = sqlx::query(ADD[sessions.len() - 1]);
-        for session in sessions {
-            add = add
-                .bind(session.digest.as_bytes())
-                .bind(session.user.0)
-                .bind(session.password_version)
-                .bind(session.now.0);
-        }
-        self.connections.execute(Touched::None, add).await?;
+        self.connections
+            .execute(Touched::None, add(sessions))
+            .await?;
         Ok(())
     }
 
@@ -121,12 +167,8 @@ impl SessionInserter {
             let newest = begun.iter().filter(|session| session.user.0 == user);
             let newest = newest.max_by_key(|session| session.now.0);
             let Some(newest) = newest else { continue };
-            let delete = sqlx::query(DELETE_OLDEST)
-                .bind(user)
-                .bind(newest.now.0)
-                .bind(i64::from(newest.max_sessions))
-                .bind(newest.now.after(CLOCK_TOLERANCE).0);
             let touched = Touched::SessionsOf(newest.user);
+            let delete = delete_oldest(newest);
             self.connections.execute(touched, delete).await?;
         }
         Ok(())

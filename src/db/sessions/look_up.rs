@@ -144,9 +144,9 @@ fn session_in(row: &AnyRow) -> sqlx::Result<StoredSession> {
         user: SessionUser {
             id: UserId(row.try_get("id")?),
             email: email_in(row)?,
+            began_at: UnixTime(row.try_get("created_at")?),
             last_seen_at: UnixTime(row.try_get("last_seen_at")?),
         },
-        created_at: UnixTime(row.try_get("created_at")?),
         is_void: begun_under != version,
     })
 }

@@ -87,7 +87,7 @@ on_each_engine! {
             let (auth, passwords) = (app.auth.clone(), PASSWORD.parse().unwrap());
             let login = tokio::spawn(async move {
                 let email = EMAIL.parse().unwrap();
-                auth.log_in(Some(&email), &passwords, None, home()).await
+                auth.log_in(Some(&email), &passwords, None, None, home()).await
             });
             // Sooner in some rounds, later in others.
             for _ in 0..round * 4 {

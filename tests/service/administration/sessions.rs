@@ -21,6 +21,7 @@ on_each_engine! {
             for key in ["created_at", "last_seen_at"] {
                 assert!(session[key].as_str().unwrap().ends_with('Z'), "{session}");
             }
+            assert_eq!((&session["client"], &session["source"]), (&Value::Null, &"127.0.0.1".into()));
         }
         let revoked = run(&database, &["sessions", "revoke", EMAIL]).done();
         let audit = revoked.audit();
@@ -33,7 +34,7 @@ on_each_engine! {
         }
         assert_eq!(are_in, [false, false, true]);
         let listed = run(&database, &["sessions", "list", EMAIL]).done();
-        assert_eq!(listed.stdout, "CREATED_AT  LAST_SEEN_AT\n");
+        assert_eq!(listed.stdout, "CREATED_AT  LAST_SEEN_AT  CLIENT  SOURCE\n");
         // Who was logged out can log in again.
         assert!(server.can_log_in(EMAIL, PASSWORD).await);
     }

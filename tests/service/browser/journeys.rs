@@ -54,7 +54,7 @@ async fn sign_up(browser: &Browser, server: &Server) {
 
 /// Sees who they are, logs out, and logs in at the second attempt, to where they wanted to go.
 async fn log_out_and_in(browser: &Browser, server: &Server) {
-    browser.follow("Your profile").await;
+    browser.follow("Your account").await;
     assert_eq!(browser.text_of("dd").await, EMAIL);
     browser.click("button").await;
     assert_eq!(browser.path().await, "/");
@@ -113,6 +113,59 @@ async fn choose_another_password(browser: &Browser, server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_looks_after_their_account() {
+    let Some(browser) = Browser::start(PERSON).await else {
+        return;
+    };
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+    server.registered(EMAIL, "b4l0u").await;
+    let elsewhere = server.logged_in(EMAIL, "b4l0u").await;
+    browser.open(&format!("{}/profile", server.url)).await;
+    browser.fill("#email", EMAIL).await;
+    browser.fill("#password", "b4l0u").await;
+    browser.click("button").await;
+    browser.follow("Where you are logged in").await;
+    let sessions = browser.text().await;
+    assert!(sessions.contains("Chrome on Linux") && sessions.contains("This session"));
+    browser.click("li button").await;
+    let status = browser.text_of("[role=status]").await;
+    assert_eq!(status, "The session has ended.");
+    assert!(!server.is_logged_in(&elsewhere).await);
+
+    let elsewhere = server.logged_in(EMAIL, "b4l0u").await;
+    browser.follow("Change your password").await;
+    assert_eq!(browser.value_of("#email").await, EMAIL);
+    browser.fill("#password", "forgotten").await;
+    browser.fill("#new_password", "t4rt1fl3tt3").await;
+    browser.click("button").await;
+    let problem = browser.text_of("#password-problem").await;
+    assert_eq!(problem, "This is not your current password.");
+    browser.fill("#password", "b4l0u").await;
+    browser.fill("#new_password", "t4rt1fl3tt3").await;
+    browser.click("button").await;
+    assert_eq!(browser.path().await, "/profile?password=updated");
+    assert!(!server.is_logged_in(&elsewhere).await);
+
+    // The login was too long ago.
+    let inside = database.look_inside().await;
+    let earlier = "UPDATE sessions SET created_at = created_at - 600";
+    inside.execute(earlier).await;
+    browser.follow("Delete your account").await;
+    assert_eq!(browser.path().await, "/sessions?next=%2Fusers%2Fme");
+    assert_eq!(browser.focus().await, "password");
+    browser.fill("#password", "t4rt1fl3tt3").await;
+    browser.click("button").await;
+    assert_eq!(browser.path().await, "/users/me");
+    browser.click("button").await;
+    let status = browser.text_of("[role=status]").await;
+    assert_eq!(status, "Your account has been deleted.");
+    assert_eq!(inside.count("users").await, 0);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_needs_nothing_but_the_keyboard() {
     let Some(browser) = Browser::start(PERSON).await else {
         return;
@@ -148,9 +201,16 @@ async fn a_person_needs_nothing_but_the_keyboard() {
     browser.press("b4l0u").await;
     browser.press_enter().await;
     assert!(browser.text().await.contains("You are logged in as"));
-    walk(&["Bienvenue", "Log out", "Your profile"]).await;
+    walk(&["Bienvenue", "Log out", "Your account"]).await;
     browser.press_enter().await;
-    walk(&["Bienvenue", "Log out"]).await;
+    walk(&[
+        "Bienvenue",
+        "Change your password",
+        "Where you are logged in",
+        "Delete your account",
+        "Log out",
+    ])
+    .await;
     browser.press_enter().await;
 
     assert_eq!(browser.path().await, "/");

@@ -102,7 +102,7 @@ with_mail! {
         assert_eq!(call.header("accept-language", "en").send().await.status, 200);
         app.deliver().await;
         let mail = only(server.take());
-        assert!(mail.text.contains("All devices were logged out"), "{}", mail.text);
+        assert!(mail.text.contains("All other devices were logged out"), "{}", mail.text);
     }
 
     async fn known_and_unknown_addresses_get_the_same_answer(app: TestApp, server: SmtpServer) {

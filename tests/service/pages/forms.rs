@@ -31,6 +31,7 @@ on_each_engine! {
         let password = "password: password current-password -";
         let remember = "remember: checkbox - -";
         app.registered(EMAIL, PASSWORD).await;
+        let session = app.logged_in(EMAIL, PASSWORD).await;
         let token = app.reset_token(EMAIL).await;
         let link = format!("/reset_password?email={EMAIL}&reset_token={token}");
         for (path, kinds) in [
@@ -39,11 +40,22 @@ on_each_engine! {
             ("/users", vec![email, "password: password new-password -"]),
             ("/reset_password", vec![email]),
             (
+                "/profile/password",
+                vec![
+                    email,
+                    password,
+                    "new_password: password new-password -",
+                    remember,
+                ],
+            ),
+            (
                 &link,
                 vec!["email: email username email", "new_password: password new-password -"],
             ),
         ] {
-            let page = app.get(path).by_browser().send().await.assert_page(200);
+            let call = app.get(path).by_browser();
+            let call = if path.starts_with("/profile") { call.session(&session) } else { call };
+            let page = call.send().await.assert_page(200);
             assert_eq!(kinds_of(&page), kinds, "{path}");
             assert_eq!(page.all("[aria-invalid], [role=alert], [autofocus]").len(), 0, "{path}");
         }

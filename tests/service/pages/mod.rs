@@ -7,6 +7,8 @@ mod look;
 mod negotiation;
 mod safety;
 
+use std::time::Duration;
+
 use bienvenue::app::Settings;
 use scraper::{ElementRef, Html, Selector};
 
@@ -140,7 +142,11 @@ fn visits(app: &TestApp, session: &str, token: &str) -> Vec<(&'static str, u16, 
             200,
             app.get("/sessions?password=updated"),
         ),
-        ("profile", 200, app.get("/profile").session(session)),
+        (
+            "log in, account deleted",
+            200,
+            app.get("/sessions?account=deleted"),
+        ),
         ("ask for a reset", 200, app.get("/reset_password")),
         ("link sent", 200, app.get("/reset_password?link=sent")),
         ("new password", 200, app.get(&link)),
@@ -210,10 +216,85 @@ fn visits(app: &TestApp, session: &str, token: &str) -> Vec<(&'static str, u16, 
     ]
 }
 
+/// The pages of an account.
+fn visits_of_account(app: &TestApp, session: &str) -> Vec<(&'static str, u16, Call)> {
+    let change_password = |password: &str, new_password: &str| {
+        let form = [
+            ("_method", "PUT"),
+            ("password", password),
+            ("new_password", new_password),
+        ];
+        app.post("/profile/password", &form)
+    };
+    vec![
+        (
+            "log in again",
+            200,
+            app.get("/sessions?next=/users/me").session(session),
+        ),
+        ("profile", 200, app.get("/profile").session(session)),
+        (
+            "profile, password updated",
+            200,
+            app.get("/profile?password=updated").session(session),
+        ),
+        (
+            "change the password",
+            200,
+            app.get("/profile/password").session(session),
+        ),
+        ("sessions", 200, app.get("/sessions").session(session)),
+        (
+            "sessions, one ended",
+            200,
+            app.get("/sessions?ended=session").session(session),
+        ),
+        (
+            "sessions, others ended",
+            200,
+            app.get("/sessions?ended=others").session(session),
+        ),
+        (
+            "delete the account",
+            200,
+            app.get("/users/me").session(session),
+        ),
+        (
+            "change the password, nothing",
+            400,
+            change_password("", "").session(session),
+        ),
+        (
+            "change the password, wrong",
+            401,
+            change_password("wrong", "new").session(session),
+        ),
+        (
+            "change the password, not logged in",
+            403,
+            change_password(PASSWORD, "new"),
+        ),
+        (
+            "end a session, none",
+            404,
+            app.post("/sessions/0123456789abcdef", &[("_method", "DELETE")])
+                .session(session),
+        ),
+    ]
+}
+
 /// Every page there is, in a language.
 pub async fn every_page(database: Database, settings: Settings, language: &str) -> Vec<Seen> {
     let app = TestApp::new(database).await.with_settings(settings);
     app.registered(EMAIL, PASSWORD).await;
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
+    let elsewhere = app
+        .log_in(EMAIL, PASSWORD)
+        .header("user-agent", firefox)
+        .send()
+        .await;
+    assert_eq!(elsewhere.status, 200);
+    app.clock.turn(Duration::from_mins(5));
     let session = app.logged_in(EMAIL, PASSWORD).await;
     let token = app.reset_token(EMAIL).await;
     let mut seen = Vec::new();
@@ -225,7 +306,9 @@ pub async fn every_page(database: Database, settings: Settings, language: &str) 
             reply,
         });
     };
-    for (name, status, call) in visits(&app, &session, &token) {
+    let visits = visits(&app, &session, &token);
+    let of_account = visits_of_account(&app, &session);
+    for (name, status, call) in visits.into_iter().chain(of_account) {
         see(name, status, call).await;
     }
     let profile = app.get("/profile").session(&session);

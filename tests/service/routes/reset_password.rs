@@ -170,7 +170,7 @@ on_each_engine! {
         let new_password = "new".parse().unwrap();
         let change = app.auth.update_password(&email, &token, &new_password, Language::English, home());
         change.await.unwrap();
-        let session_id = app.auth.create_session(&user, None, home()).await.unwrap();
+        let session_id = app.auth.create_session(&user, None, None, home()).await.unwrap();
 
         let call = app.profile(&session_id.reveal());
         app.assert_refused(call, 403, "not logged in").await;

@@ -58,6 +58,7 @@ pub const NO_LIMITS: RateLimits = RateLimits {
 pub const LIFETIMES: Lifetimes = Lifetimes {
     session_idle: Duration::from_hours(14 * 24),
     session: Duration::from_hours(30 * 24),
+    fresh_login: Duration::from_mins(10),
     reset_token: Duration::from_mins(30),
 };
 

@@ -132,6 +132,10 @@ const OTHER_TABLES: &[(&str, &str)] = &[
         "users",
         "id, coalesce(locked_at, -1), coalesce(email_confirmed_at, -1)",
     ),
+    (
+        "sessions",
+        "digest, coalesce(client, 'unknown'), coalesce(length(source), -1)",
+    ),
     ("user_groups", "name || ' ' || user_id"),
     (
         "outbox",
@@ -278,9 +282,14 @@ impl Inside {
         connection.backend_name().to_owned()
     }
 
+    /// A connection of one's own.
+    pub async fn connection(&self) -> AnyConnection {
+        self.0.acquire().await.unwrap().detach()
+    }
+
     /// Keeps everybody else from writing until the result is dropped.
     pub async fn lock_out_writers(&self) -> AnyConnection {
-        let mut connection = self.0.acquire().await.unwrap().detach();
+        let mut connection = self.connection().await;
         let lock = match connection.backend_name() {
             "SQLite" => "BEGIN IMMEDIATE",
             _ => {

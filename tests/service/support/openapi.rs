@@ -118,7 +118,22 @@ impl Document {
         panic!("not as the OpenAPI document says: {problems:?}\n{reply:?}");
     }
 
+    /// The path of the document that a path is one of.
+    fn described<'a>(&'a self, path: &'a str) -> &'a str {
+        let parts: Vec<&str> = path.split('/').collect();
+        let is_of = |described: &&str| {
+            let described: Vec<&str> = described.split('/').collect();
+            let is_same = |(part, other): (&&str, &&str)| part == other || part.starts_with('{');
+            described.len() == parts.len() && described.iter().zip(&parts).all(is_same)
+        };
+        let paths = self.paths();
+        let is_exact = paths.contains(path);
+        let path_of = paths.into_iter().find(is_of).filter(|_| !is_exact);
+        path_of.unwrap_or(path)
+    }
+
     fn check(&self, method: &Method, path: &str, reply: &Reply) -> Result<(), String> {
+        let path = self.described(path);
         let of = |method: Method| self.0.get(&(path.to_owned(), method));
         let known = of(method.clone());
         let Some(operation) = known.or_else(|| of(Method::GET).filter(|_| method == Method::HEAD))

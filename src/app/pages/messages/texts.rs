@@ -80,6 +80,18 @@ pub const LOCKED: Text = text(
     "Ce compte est bloqué. Adressez‑vous aux responsables de ce site.",
 );
 pub const NO_SESSION: Text = text("You are not logged in.", "Vous n’êtes pas connecté.");
+pub const NOT_FRESH: Text = text(
+    "Log in again to do this.",
+    "Connectez‑vous de nouveau pour faire cela.",
+);
+pub const UNKNOWN_SESSION: Text = text(
+    "This session has ended already.",
+    "Cette session est déjà terminée.",
+);
+pub const WRONG_PASSWORD: Text = text(
+    "This is not your current password.",
+    "Ce n’est pas votre mot de passe actuel.",
+);
 pub const BAD_RESET_TOKEN: Text = text(
     "This link no longer works: it can be used once, and not for long. Ask for a new one here.",
     "Ce lien n’est plus valable\u{A0}: il sert une seule fois et expire vite. Demandez‑en un autre \

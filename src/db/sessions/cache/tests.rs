@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::time::Instant;
 
 use sqlx::{Connection, Executor};
@@ -5,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::UnixTime;
-use crate::db::{Db, Period};
+use crate::db::{Db, NewSession, Period};
 use crate::token::{OsRandom, SessionId};
 use crate::user::{HashedPassword, User};
 use crate::wait_budget;
@@ -52,9 +53,21 @@ impl TestDatabase {
     }
 
     async fn add_session(&self) -> SessionDigest {
+        self.add_session_of(&self.user).await
+    }
+
+    async fn add_session_of(&self, user: &User) -> SessionDigest {
         let digest = SessionId::new(&OsRandom).digest();
-        let added = self.db.sessions.add(&self.user, digest, NOW, 50).await;
-        assert!(added.unwrap());
+        let session = NewSession {
+            digest,
+            user: user.id,
+            password_version: user.password_version,
+            client: None,
+            source: IpAddr::from([127, 0, 0, 1]).into(),
+            now: NOW,
+            max_sessions: 50,
+        };
+        assert!(self.db.sessions.add(session).await.unwrap());
         digest
     }
 
@@ -81,9 +94,9 @@ impl TestDatabase {
             user: SessionUser {
                 id: self.user.id,
                 email: self.user.email.clone(),
+                began_at: NOW,
                 last_seen_at: NOW,
             },
-            created_at: NOW,
             is_void: false,
         };
         [(digest, session)]
@@ -366,16 +379,7 @@ async fn a_session_of_a_long_address_is_not_remembered() {
         .users
         .add(&email.unwrap(), &hash, NOW, None)
         .await;
-    let digest = SessionId::new(&OsRandom).digest();
-    let user = user.unwrap().unwrap();
-    assert!(
-        database
-            .db
-            .sessions
-            .add(&user, digest, NOW, 50)
-            .await
-            .unwrap()
-    );
+    let digest = database.add_session_of(&user.unwrap().unwrap()).await;
     assert!(matches!(database.check(digest).await, Found::Valid(_)));
     assert!(!database.is_remembered(digest));
 }

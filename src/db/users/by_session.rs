@@ -1,0 +1,128 @@
+//! What users change of themselves, each by a session of theirs that must be valid when it is done.
+
+use sqlx::{AnyConnection, Connection};
+
+use super::Users;
+use crate::clock::UnixTime;
+use crate::db::error::Result;
+use crate::db::rate_limits::Proof;
+use crate::db::sessions::acting::{ActingSession, is_session_valid};
+use crate::db::sessions::cache::Touched;
+use crate::db::sessions::insert::NewSession;
+use crate::db::statement::statements;
+use crate::db::{outbox, rate_limits, reset_tokens, sessions};
+use crate::language::Language;
+use crate::user::{HashedPassword, User};
+
+statements! {
+    /// `$5` hash, `$6` the version of the password that was proved, for the user `$2` by the session `$1`.
+    CHANGE_PASSWORD = concat!("
+        UPDATE users SET hashed_password = $5, password_version = password_version + 1
+        WHERE id = $2 AND password_version = $6 AND ", is_session_valid!());
+
+    /// The user `$2` by the session `$1`. The rows that refer to it go with it.
+    DELETE = concat!("
+        DELETE FROM users WHERE id = $2 AND ", is_session_valid!());
+}
+
+/// A new password, chosen by who has proved the old one.
+#[derive(Clone, Debug)]
+pub struct OwnPasswordChange {
+    /// The session that asks for it.
+    pub acting: ActingSession,
+    /// The user as they were when the old password was proved.
+    pub user: User,
+    /// The new hash.
+    pub hashed_password: HashedPassword,
+    /// The session that takes the place of the one that asks. It is of the version that the change sets.
+    pub session: NewSession,
+    /// In which language the user is to be told by mail, if so. The change and the mail are recorded
+    /// together or not at all.
+    pub told_by_mail: Option<Language>,
+    /// The source of the change, which is then the only familiar source of the user.
+    pub proof: Option<Proof>,
+}
+
+impl Users {
+    /// Sets a new password, and begins a session in place of the one that asks for it. Voids every other
+    /// session, every reset token and every familiar source of the user. False, with nothing changed, if
+    /// the session is not valid, or the password was changed since it was proved.
+    pub async fn change_password(&self, change: &OwnPasswordChange) -> Result<bool> {
+        let touched = Touched::SessionsOf(change.user.id);
+        let work = async |connection: &mut AnyConnection| change_password(connection, change).await;
+        self.connections.write(touched, work).await
+    }
+
+    /// Deletes the user of this session with all that is theirs, and the mails to their address. False,
+    /// with nothing changed, if the session is not valid.
+    pub async fn delete_by(&self, acting: ActingSession) -> Result<bool> {
+        let touched = Touched::SessionsOf(acting.user);
+        let work = async |connection: &mut AnyConnection| delete(connection, acting).await;
+        self.connections.write(touched, work).await
+    }
+}
+
+/// Deletes a user in one transaction with all that is theirs; false if the session is not valid.
+async fn delete(connection: &mut AnyConnection, acting: ActingSession) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin().await?;
+    // First: the worker that sends mails locks the rows in this order too.
+    outbox::delete_of_user(&mut transaction, acting.user).await?;
+    if acting.hold(&mut transaction).await? {
+        let delete = acting.bound(DELETE).execute(&mut *transaction).await?;
+        if delete.rows_affected() > 0 {
+            transaction.commit().await?;
+            return Ok(true);
+        }
+    }
+    transaction.rollback().await?;
+    Ok(false)
+}
+
+/// Changes a password in one transaction with all that goes with it; false if the session is not valid.
+async fn change_password(
+    connection: &mut AnyConnection,
+    change: &OwnPasswordChange,
+) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin().await?;
+    if !set_password(&mut transaction, change).await? {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn set_password(
+    connection: &mut AnyConnection,
+    change: &OwnPasswordChange,
+) -> sqlx::Result<bool> {
+    let OwnPasswordChange { acting, user, .. } = change;
+    if !acting.hold(connection).await? {
+        return Ok(false);
+    }
+    let set = acting
+        .bound(CHANGE_PASSWORD)
+        .bind(change.hashed_password.as_str())
+        .bind(user.password_version);
+    if set.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let now: UnixTime = change.session.now;
+    // Before the tokens: the worker that sends mails locks the rows in this order too.
+    if let Some(language) = change.told_by_mail {
+        outbox::add_password_changed(connection, &user.email, language, now).await?;
+    }
+    reset_tokens::delete_of_user(connection, user.id).await?;
+    rate_limits::delete_familiar_sources(connection, user.id).await?;
+    if let Some(proof) = change.proof {
+        let user = User {
+            password_version: change.session.password_version,
+            ..user.clone()
+        };
+        rate_limits::add_familiar_source(connection, &user, proof).await?;
+    }
+    // The others are void by the new version. They stay until they expire or are logged out of.
+    sessions::delete(connection, acting.digest).await?;
+    change.session.add(connection).await?;
+    Ok(true)
+}
