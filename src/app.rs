@@ -116,9 +116,12 @@ fn route_table() -> Vec<Route> {
         ("/", get(home::greet), get(home::home_page)),
         (
             "/users",
-            post(users::sign_up).delete(account::delete),
+            post(users::sign_up)
+                .put(users::finish_sign_up)
+                .delete(account::delete),
             get(users::sign_up_page)
                 .post(users::sign_up_form)
+                .put(users::finish_sign_up_form)
                 .delete(account::delete_form),
         ),
         (
@@ -225,7 +228,8 @@ async fn negotiate(
     let method = request.method().clone();
     if accept::prefers_html(request.headers()) {
         let language = accept::language(request.headers());
-        let view = View::new(language, Arc::clone(&state.theme));
+        let offers_sign_up = state.auth.ensure_sign_up_is_open().is_ok();
+        let view = View::new(language, Arc::clone(&state.theme), offers_sign_up);
         request.extensions_mut().insert(view.clone());
         // Boxed, so that the futures of programs' requests have no room for it.
         let response = Box::pin(log_and_check(&state, route, request, next)).await;

@@ -2,11 +2,11 @@
 //!
 //! They are the same for all clients; nothing here knows of HTTP.
 //!
-//! - `registration`, `login`, `session`, `password_reset`: what one may ask for; `own_sessions`,
+//! - `registration`, `sign_up`, `login`, `session`, `password_reset`: what one may ask for; `own_sessions`,
 //!   `password_change` and `account`, what one may by a session of one's own.
 //! - `rate_limit`: how often.
-//! - `outbox`: the worker that sends mails; `mail_setup`: what it takes to send them; `mail_counts`: how
-//!   many were; `reset_link`: the link in one.
+//! - `mail_request`: asking for a mail; `outbox`: the worker that sends them; `mail_setup`: what that takes;
+//!   `mail_counts`: how many were; `links`: the links in them.
 //! - `administration`: what those may ask for who run the service, by its commands.
 //! - `audit`: what is logged for who looks into a break-in, and counted.
 //! - `status`: what operators ask, such as how many users there are.
@@ -26,8 +26,10 @@ mod account;
 pub mod administration;
 mod audit;
 mod error;
+mod links;
 mod login;
 mod mail_counts;
+mod mail_request;
 mod mail_setup;
 mod outbox;
 mod own_sessions;
@@ -35,20 +37,21 @@ mod password_change;
 mod password_reset;
 pub mod rate_limit;
 mod registration;
-mod reset_link;
 mod session;
+mod sign_up;
 mod status;
 mod writes;
 
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
+pub use links::reset_link;
 pub use mail_counts::MailCounts;
 pub use outbox::MAIL_PAUSE;
 pub use own_sessions::ListedSession;
 pub use password_change::ChangePassword;
 pub use password_reset::Reset;
-pub use reset_link::reset_link;
 pub use session::MAX_SESSIONS_PER_USER;
+pub use sign_up::{SIGN_UP_TOKEN_LIFETIME, SignUpAsked, SignUpMode};
 pub use status::{AccountCounts, WaitingMails};
 
 use audit::Audit;
@@ -79,6 +82,7 @@ pub struct Auth {
     clock: Arc<dyn Clock>,
     tokens: Arc<dyn TokenSource>,
     password_rule: Option<PasswordRule>,
+    sign_up_mode: SignUpMode,
     mails: Option<Arc<MailSetup>>,
     mail_counts: Arc<MailCounts>,
     audit: Arc<Audit>,
@@ -102,6 +106,7 @@ impl Auth {
             clock,
             tokens,
             password_rule: None,
+            sign_up_mode: SignUpMode::Unverified,
             mails: None,
             mail_counts: Arc::new(mail_counts::no_mails()),
             audit: Arc::new(Audit::new()),
@@ -121,6 +126,14 @@ impl Auth {
         self.clock.now()
     }
 
+    /// Lets people sign up in this way. Without this, they do at once.
+    pub fn with_sign_up(self, sign_up_mode: SignUpMode) -> Self {
+        Self {
+            sign_up_mode,
+            ..self
+        }
+    }
+
     /// How long things last.
     pub fn lifetimes(&self) -> &Lifetimes {
         &self.lifetimes
@@ -131,7 +144,7 @@ impl Auth {
         self.password_rule.as_ref()
     }
 
-    /// Gives reset tokens only to the owner of the address, by mail, and tells owners when their
+    /// Gives reset tokens and sign-up tokens only to the owner of the address, by mail, and tells owners when their
     /// password was changed. Links in mails begin with the site's public URL, whatever a request says.
     /// Without this, who asks gets the token, and owners are not told.
     ///
@@ -150,8 +163,8 @@ impl Auth {
         }
     }
 
-    /// Deletes sessions, reset tokens, notes of mails and counts of attempts that have expired, and
-    /// says how many.
+    /// Deletes sessions, reset tokens, sign-up tokens, notes of mails and counts of attempts that have
+    /// expired, and says how many.
     ///
     /// # Errors
     ///
@@ -164,7 +177,9 @@ impl Auth {
         let issued_before = now.before(self.lifetimes.reset_token);
         let sessions = self.db.sessions.purge(seen_before).await?;
         let tokens = self.db.reset_tokens.purge(issued_before).await?;
+        let asked_before = now.before(SIGN_UP_TOKEN_LIFETIME);
+        let sign_ups = self.db.sign_ups.purge(asked_before).await?;
         let mails = self.purge_mails().await?;
-        Ok(sessions + tokens + mails + self.rate_limiter.purge().await?)
+        Ok(sessions + tokens + sign_ups + mails + self.rate_limiter.purge().await?)
     }
 }

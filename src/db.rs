@@ -3,7 +3,7 @@
 //! The same statements run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
 //! conditions of the statements, so that no two requests, and no two processes, can both be told yes.
 //!
-//! - `users`, `groups`, `sessions`, `reset_tokens`, `rate_limits`, `outbox`: each has the statements of
+//! - `users`, `groups`, `sessions`, `reset_tokens`, `sign_ups`, `rate_limits`, `outbox`: each has the statements of
 //!   its tables, what they are used for, and the worker that runs many of them at once.
 //!   `sessions::cache` remembers sessions; every write says which ones it touches.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
@@ -39,6 +39,7 @@ mod reset_tokens;
 mod row;
 mod schema;
 mod sessions;
+mod sign_ups;
 mod statement;
 mod users;
 mod validity;
@@ -54,7 +55,7 @@ pub use error::{Error, LostDatabase};
 pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
 pub use inspection::{Contents, Files, Integrity, Server, inspect_files};
-pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, Settlement};
+pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, MailContent, Settlement};
 pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
@@ -62,10 +63,12 @@ pub use sessions::Sessions;
 pub use sessions::acting::ActingSession;
 pub use sessions::insert::NewSession;
 pub use sessions::of_user::SessionOfUser;
+pub use sign_ups::{SignUp, SignUps};
 pub use users::accounts::{AccountFilter, AccountPage};
 pub use users::by_session::OwnPasswordChange;
 pub use users::export::FullAccount;
 pub use users::import::{ImportedAccounts, NewAccount};
+pub use users::sign_up::{SignUpOutcome, SignedUp};
 pub use users::{PasswordChange, Users};
 pub use validity::{Found, Period, SessionCutoffs};
 
@@ -120,6 +123,11 @@ const MIGRATIONS: &[MigrationText] = &[
         "sessions listed",
         include_str!("../migrations/0009_sessions_listed.sql"),
     ),
+    (
+        10,
+        "sign-ups",
+        include_str!("../migrations/0010_sign_ups.sql"),
+    ),
 ];
 
 /// The database, table by table. Clones share their connections.
@@ -133,6 +141,8 @@ pub struct Db {
     pub sessions: Sessions,
     /// Reset tokens.
     pub reset_tokens: ResetTokens,
+    /// Sign-up tokens.
+    pub sign_ups: SignUps,
     /// What rate limits count.
     pub rate_limits: RateLimitCounts,
     /// Mails to be sent.
@@ -211,6 +221,7 @@ impl Db {
             groups: Groups::new(connections.clone()),
             sessions: Sessions::new(connections.clone()),
             reset_tokens: ResetTokens::new(connections.clone()),
+            sign_ups: SignUps::new(connections.clone()),
             rate_limits: RateLimitCounts::new(connections.clone()),
             outbox: Outbox::new(connections.clone()),
             connections,
@@ -391,6 +402,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
             sessions::look_up::FIND_USERS.texts(),
         ),
         reset_tokens::STATEMENTS.to_vec(),
+        sign_ups::STATEMENTS.to_vec(),
         rate_limits::buckets::STATEMENTS.to_vec(),
         named(
             "rate_limits::buckets::FIND",

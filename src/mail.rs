@@ -1,6 +1,6 @@
 //! Mail: what is written to users, and how it is handed over.
 //!
-//! - `message`: what mails say.
+//! - `message`: what mails say; `message::sign_up` to who signs up.
 //! - `sender`: from whom they come.
 //! - `smtp`, `folder`: to a mail server, or into a folder.
 //! - `check`: whether a mail server would take mails.

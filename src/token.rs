@@ -1,4 +1,4 @@
-//! Session ids and reset tokens: random UUIDs that their owner sees once, and the digests of them
+//! Session ids, reset tokens and sign-up tokens: random UUIDs that their owner sees once, and the digests of them
 //! that are stored.
 //!
 //! Two types for each, so that a plain token cannot reach the database and a digest cannot reach a
@@ -18,6 +18,10 @@ pub enum Session {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reset {}
 
+/// Marks tokens that allow one sign-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignUp {}
+
 /// What a logged-in client presents in its cookie.
 pub type SessionId = Token<Session>;
 /// What is stored of a [`SessionId`].
@@ -30,6 +34,10 @@ pub struct ListedSessionId([u8; 8]);
 pub type ResetToken = Token<Reset>;
 /// What is stored of a [`ResetToken`].
 pub type ResetTokenDigest = TokenDigest<Reset>;
+/// What allows its holder to sign up with an address, once.
+pub type SignUpToken = Token<SignUp>;
+/// What is stored of a [`SignUpToken`].
+pub type SignUpTokenDigest = TokenDigest<SignUp>;
 
 /// Where tokens come from; from outside, so that tests can repeat themselves.
 pub trait TokenSource: Send + Sync {

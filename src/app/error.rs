@@ -214,7 +214,9 @@ impl Error {
                     StatusCode::UNAUTHORIZED
                 }
                 auth::Error::UnknownSession => StatusCode::NOT_FOUND,
-                auth::Error::Locked
+                auth::Error::SignUpClosed
+                | auth::Error::BadSignUpToken
+                | auth::Error::Locked
                 | auth::Error::NoSession
                 | auth::Error::NotFresh
                 | auth::Error::UnknownEmail

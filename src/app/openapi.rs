@@ -62,6 +62,8 @@ mod tests {
     fn auth_refusals() -> Vec<Error> {
         let retry_after = Duration::from_secs(1);
         let errors = of_each_variant! {
+            auth::Error::SignUpClosed => [auth::Error::SignUpClosed],
+            auth::Error::BadSignUpToken => [auth::Error::BadSignUpToken],
             auth::Error::EmailTaken => [auth::Error::EmailTaken],
             // Refused by the name of its field.
             auth::Error::WeakPassword(_) => [],
@@ -121,7 +123,13 @@ mod tests {
             FieldProblem::Missing
             | FieldProblem::Empty
             | FieldProblem::Repeated
-            | FieldProblem::NotText => &["email", "password", "reset_token", "new_password"],
+            | FieldProblem::NotText => &[
+                "email",
+                "password",
+                "sign_up_token",
+                "reset_token",
+                "new_password",
+            ],
             FieldProblem::Email(_) => &["email"],
             FieldProblem::Password(_) | FieldProblem::Weak(_) => &["password", "new_password"],
             // Of forms that people send.

@@ -22,6 +22,7 @@ pub const AUDIT_TARGET: &str = "bienvenue::audit";
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
+    SignUpAsked,
     SignUp,
     Login,
     FailedLogin,
@@ -35,7 +36,8 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
+        Self::SignUpAsked,
         Self::SignUp,
         Self::Login,
         Self::FailedLogin,
@@ -50,6 +52,7 @@ impl Event {
 
     fn name(self) -> &'static str {
         match self {
+            Self::SignUpAsked => "sign_up_asked",
             Self::SignUp => "sign_up",
             Self::Login => "login",
             Self::FailedLogin => "failed_login",

@@ -10,6 +10,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why the answer is no. The texts of the refusals are what clients read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// People cannot sign up, or not in this way.
+    #[error("sign-up is closed")]
+    SignUpClosed,
+    /// The sign-up token is unknown, used, superseded, expired, or another address's.
+    #[error("invalid sign-up token")]
+    BadSignUpToken,
     /// A user with this address exists.
     #[error("email already registered")]
     EmailTaken,

@@ -1,9 +1,9 @@
 //! The worker that sends what is to be mailed.
 //!
 //! It claims mails in turns of the networks that asked for them, sends a few at a time, and writes down
-//! later what became of them. Mails to unknown addresses go the same way, but for the sending: claimed
-//! in one transaction with the known ones and settled in one with them, so that how often the database
-//! waits for its disk does not tell which addresses are known.
+//! later what became of them. Mails that are not sent, such as a reset link to an unknown address, go the
+//! same way, but for the sending: claimed in one transaction with the others and settled in one with them,
+//! so that how often the database waits for its disk does not tell which addresses are known.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,19 +15,18 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::Auth;
 use super::error::Result;
+use super::links::{reset_link, sign_up_link};
 use super::mail_counts::{GIVEN_UP, POSTPONED, REFUSED, SENT};
 use super::mail_setup::MailSetup;
-use super::reset_link::reset_link;
+use super::{Auth, SIGN_UP_TOKEN_LIFETIME};
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
-use crate::db::{ClaimedMail, MailClaim, Settlement};
+use crate::db::{ClaimedMail, MailClaim, MailContent, Settlement};
 use crate::error_chain::ErrorChain;
-use crate::mail::{self, Message};
-use crate::token::ResetToken;
+use crate::mail::{self, Message, Site};
 
-/// At most one reset link in this time goes to an address, however often it is asked for, so that the
-/// service cannot be used to flood a mailbox.
+/// At most one reset link and one mail to sign up in this time go to an address, however often they are
+/// asked for, so that the service cannot be used to flood a mailbox.
 pub const MAIL_PAUSE: Duration = Duration::from_mins(5);
 
 /// How long a worker may take for a mail that it claims. When the worker dies, another takes the
@@ -179,22 +178,32 @@ impl Auth {
     }
 
     async fn send(&self, mails: &MailSetup, claimed: &ClaimedMail) -> Result<(), mail::Error> {
+        let now = self.clock.now();
+        let message = self.message(&mails.site, claimed, now);
+        mails.mailer.send(&claimed.email, &message, now).await
+    }
+
+    /// What a mail says that is sent now, when the token in it was issued.
+    fn message(&self, site: &Site, claimed: &ClaimedMail, now: UnixTime) -> Message {
         let ClaimedMail {
             email, language, ..
         } = claimed;
-        let message = match &claimed.token {
-            Some(token) => self.reset_link(mails, claimed, token),
-            None => Message::password_changed(&mails.site, *language, email, claimed.asked_at),
-        };
-        let now = self.clock.now();
-        mails.mailer.send(email, &message, now).await
-    }
-
-    fn reset_link(&self, mails: &MailSetup, claimed: &ClaimedMail, token: &ResetToken) -> Message {
-        let email = &claimed.email;
-        let link = reset_link(Some(&mails.site.public_url), email, token);
-        let ends_at = self.clock.now().after(self.lifetimes.reset_token);
-        Message::reset_link(&mails.site, claimed.language, email, link, ends_at)
+        match &claimed.content {
+            MailContent::ResetLink(token) => {
+                let link = reset_link(Some(&site.public_url), email, token);
+                let ends_at = now.after(self.lifetimes.reset_token);
+                Message::reset_link(site, *language, email, link, ends_at)
+            }
+            MailContent::PasswordChanged => {
+                Message::password_changed(site, *language, email, claimed.asked_at)
+            }
+            MailContent::SignUpLink(token) => {
+                let link = sign_up_link(&site.public_url, email, token);
+                let ends_at = now.after(SIGN_UP_TOKEN_LIFETIME);
+                Message::sign_up_link(site, *language, email, link, ends_at)
+            }
+            MailContent::AccountExists => Message::account_exists(site, *language, email),
+        }
     }
 }
 
@@ -241,11 +250,10 @@ impl<'a> Delivery<'a> {
             latest_due: now.after(LAST_RETRY + CLOCK_TOLERANCE),
             latest_asked: now.after(CLOCK_TOLERANCE),
             rows: MOST_ROWS,
-            known: places,
-            known_of_any_turn: places.saturating_sub(RESERVED_PLACES),
+            sent: places,
+            sent_of_any_turn: places.saturating_sub(RESERVED_PLACES),
         };
-        let new_token = || ResetToken::new(tokens);
-        let claimed = db.outbox.claim(claim, &self.settlements, new_token).await?;
+        let claimed = db.outbox.claim(claim, &self.settlements, tokens).await?;
         if claimed.count == 0 {
             if self.settle_at.is_some_and(|at| at <= Instant::now()) {
                 self.settle().await?;
@@ -257,13 +265,13 @@ impl<'a> Delivery<'a> {
         // Written down with the claim.
         self.settlements.clear();
         self.settle_at = Some(Instant::now() + SETTLE_AFTER);
-        let unknown = claimed.count - claimed.known.len() as u64;
-        if unknown > 0 {
-            debug!(mails = unknown, "no mails: no user has the addresses");
+        let unsent = claimed.count - claimed.sent.len() as u64;
+        if unsent > 0 {
+            debug!(mails = unsent, "no mails: no user has the addresses");
             self.settlements
-                .push(claimed.unknown_done(now.after(MAIL_PAUSE)));
+                .push(claimed.unsent_done(now.after(MAIL_PAUSE)));
         }
-        for mail in claimed.known {
+        for mail in claimed.sent {
             let (auth, mails) = (self.auth.clone(), Arc::clone(self.mails));
             self.under_way
                 .spawn(async move { auth.run(&mails, &mail).await });
@@ -273,7 +281,7 @@ impl<'a> Delivery<'a> {
 
     /// Waits until there may be something to look for.
     async fn wait(&mut self) {
-        // Mails to known addresses may have been left where they were, for want of a place.
+        // Mails to be sent may have been left where they were, for want of a place.
         let lacks_places = self.places_taken() >= PLACES - RESERVED_PLACES;
         let settle_at = self.settle_at;
         let time_to_settle = async {

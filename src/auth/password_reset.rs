@@ -1,29 +1,16 @@
 //! Resetting a forgotten password.
 
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
 use super::Auth;
-use super::audit::{Event, MAILS_IN_ALL, MAILS_OF_NETWORK};
+use super::audit::Event;
 use super::error::{Error, Result};
-use super::outbox::{CLAIM, MAIL_PAUSE};
 use super::writes::{briefly, uninterrupted};
-use crate::clock::CLOCK_TOLERANCE;
-use crate::db::{Found, MailKind, MailRequest, MailRequestOutcome, PasswordChange, Period};
+use crate::db::{Found, MailKind, PasswordChange, Period};
 use crate::email::Email;
 use crate::language::Language;
 use crate::password::{Asker, Password};
 use crate::source::Source;
 use crate::token::{ResetToken, ResetTokenDigest};
 use crate::user::User;
-
-/// When to ask again if too many mails wait. What keeps them is seldom over sooner.
-const FULL_RETRY_AFTER: Duration = Duration::from_secs(10);
-
-/// How many mails may wait that were asked for from one network, to known and unknown addresses. More
-/// than a large company asks for before a worker has taken them up, which is a matter of seconds unless
-/// the mail server is away.
-const MOST_OF_NETWORK: u32 = 1_000;
 
 /// The answer to a request for a password reset.
 #[derive(Debug)]
@@ -55,30 +42,9 @@ impl Auth {
             let token = self.get_reset_password_token(email, source).await?;
             return Ok(Reset::Token(token));
         };
-        // A mail that is promised is sent, so what cannot be recorded is refused and not promised.
-        if mails.is_full.load(Ordering::Relaxed) {
-            return Err(self.audit.throttled(source, MAILS_IN_ALL, FULL_RETRY_AFTER));
-        }
-        if let Some(email) = email {
-            let now = self.clock.now();
-            let request = MailRequest {
-                kind: MailKind::ResetLink,
-                email,
-                language,
-                network: source.network(),
-                now,
-                quiet_until: now.after(MAIL_PAUSE),
-                latest_quiet_until: self.latest_quiet_until(),
-                latest_claim: now.after(CLAIM + CLOCK_TOLERANCE),
-                most_of_network: MOST_OF_NETWORK,
-            };
-            if self.db.outbox.ask(request).await? == MailRequestOutcome::TooManyWait {
-                return Err(self
-                    .audit
-                    .throttled(source, MAILS_OF_NETWORK, FULL_RETRY_AFTER));
-            }
-            mails.asked.notify_one();
-        }
+        let kind = MailKind::ResetLink;
+        self.ask_for_mail(mails, kind, email, language, source)
+            .await?;
         self.audit.log(Event::ResetAsked, source, None);
         Ok(Reset::ByMail)
     }
@@ -110,8 +76,8 @@ impl Auth {
         }
     }
 
-    /// Sets a new password, and ends every session and every reset token of the user. From here, and
-    /// from nowhere else, they can log in even while others flood the account.
+    /// Sets a new password, and ends every session and every reset token of the user. A token that was
+    /// mailed also establishes that the address is the user's. From here, and from nowhere else, they can log in even while others flood the account.
     ///
     /// # Errors
     ///
@@ -141,7 +107,8 @@ impl Auth {
             hashed_password,
             reset_token: digest,
             issued,
-            told_by_mail: self.tells_owners().then(|| (self.clock.now(), language)),
+            now: self.clock.now(),
+            told_by_mail: self.tells_owners().then_some(language),
             proof: self.rate_limiter.proof(email, source),
         };
         let auth = self.clone();

@@ -26,6 +26,9 @@
 //!   tokens of its own, and if strangers have used up the reset requests of the address, then the
 //!   newest mail that they caused is in the owner's hands. The reset makes the source familiar.
 //!
+//! Nor can they keep anyone from signing up: if they have used up the requests for the address, then the
+//! newest mail that they caused is in its owner's hands.
+//!
 //! Only those who share a source with the one who floods may have to wait with them, and those who
 //! share a network unless their source is familiar. A familiar source takes no token of wrong guesses
 //! or of reset requests from its network.
@@ -163,6 +166,18 @@ impl RateLimiter {
         let buckets = [
             self.bucket_of_source(Limit::SignUpsPerSource, source),
             self.bucket_of_network(Limit::SignUpsPerNetwork, source),
+        ];
+        self.take(buckets.into_iter().flatten().collect()).await?;
+        self.whole.sign_ups.count(self.clock.now());
+        Ok(())
+    }
+
+    /// Takes the tokens of a request to sign up by a token, which may be a mail.
+    pub async fn ask_sign_up(&self, email: &Email, source: Source) -> Result<(), Error> {
+        let buckets = [
+            self.bucket_of_source(Limit::SignUpsPerSource, source),
+            self.bucket_of_network(Limit::SignUpsPerNetwork, source),
+            self.bucket_of_address(Limit::SignUpsPerAddress, Some(email), source, false),
         ];
         self.take(buckets.into_iter().flatten().collect()).await?;
         self.whole.sign_ups.count(self.clock.now());

@@ -1,11 +1,11 @@
-//! Signing up.
+//! Signing up at once, with a password and an address that is not confirmed.
 
 use tracing::warn;
 
-use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
 use super::writes::uninterrupted;
+use super::{Auth, SignUpMode};
 use crate::client::ClientName;
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
@@ -19,7 +19,8 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`].
+    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`]; [`Error::SignUpClosed`] unless
+    /// people sign up so.
     pub async fn register_user(
         &self,
         email: &Email,
@@ -32,6 +33,9 @@ impl Auth {
 
     /// Adds a user and writes it down. From here they can log in even while others flood the account.
     async fn add_user(&self, email: &Email, password: &Password, source: Source) -> Result<User> {
+        if self.sign_up_mode != SignUpMode::Unverified {
+            return Err(Error::SignUpClosed);
+        }
         self.check_new_password(password, email)?;
         self.passwords.ensure_room(source)?;
         let allowed = self.rate_limiter.sign_up(source).await;
@@ -55,7 +59,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::WeakPassword`], [`Error::EmailTaken`], [`Error::Throttled`].
+    /// Those of [`register_user`](Self::register_user).
     pub async fn register_and_log_in(
         &self,
         email: &Email,
@@ -65,9 +69,20 @@ impl Auth {
         source: Source,
     ) -> Result<Option<SessionId>> {
         let user = self.add_user(email, password, source).await?;
-        let session_id = self.create_session(&user, replaced, client, source).await;
-        Ok(session_id
+        Ok(self.first_session(&user, replaced, client, source).await)
+    }
+
+    /// Begins the first session of a user who was just added; `None` if it could not begin.
+    pub(super) async fn first_session(
+        &self,
+        user: &User,
+        replaced: Option<SessionId>,
+        client: Option<ClientName>,
+        source: Source,
+    ) -> Option<SessionId> {
+        let session_id = self.create_session(user, replaced, client, source).await;
+        session_id
             .inspect_err(|error| warn!(error = %ErrorChain(error), "no session after a sign-up"))
-            .ok())
+            .ok()
     }
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 use clap::{Args, Command};
 
 use crate::app::{Brand, SessionCookie, Settings};
-use crate::auth::Lifetimes;
 use crate::auth::rate_limit::RateLimits;
+use crate::auth::{Lifetimes, SignUpMode};
 use crate::server::{ConnectionLimits, ListenAddress};
 
 mod accounts;
@@ -236,9 +236,11 @@ impl ServeOptions {
     pub fn derived_defaults(&self) -> Vec<(&'static str, String)> {
         let idle = humantime::format_duration(self.lifetimes().session_idle).to_string();
         let cookie = self.exposure.cookie_kind(self.accounts.is_https());
+        let sign_up = self.exposure.sign_up_name(self.sends_mails());
         let mut defaults = vec![
             ("session-idle-timeout", idle.replace(' ', "")),
             ("session-cookie", cookie.to_owned()),
+            ("sign-up", sign_up.to_owned()),
             ("password-min", self.accounts.effective_password_min()),
         ];
         defaults.extend(rate_limits::by_option(&self.limits()));
@@ -271,6 +273,15 @@ impl ServeOptions {
         self.exposure.session_cookie(self.accounts.is_https())
     }
 
+    /// How people sign up.
+    pub fn sign_up_mode(&self) -> SignUpMode {
+        self.exposure.sign_up_mode(self.sends_mails())
+    }
+
+    fn sends_mails(&self) -> bool {
+        self.mail.transport().is_some()
+    }
+
     /// How often one may try: as suits the exposure, but for what is set.
     pub fn limits(&self) -> RateLimits {
         self.rate_limits.limits(match self.accounts.public_url {
@@ -296,8 +307,7 @@ impl ServeOptions {
     fn check_exposure(&self) -> Result<(), String> {
         let is_public = self.accounts.public_url.is_some();
         let gives_tokens = self.exposure.give_reset_tokens_to_anyone;
-        let sends_mails = self.mail.transport().is_some();
-        let reason = match (is_public, gives_tokens, sends_mails) {
+        let reason = match (is_public, gives_tokens, self.sends_mails()) {
             (false, _, _) if !self.listen.is_local() => {
                 return Err(format!(
                     "--listen {}: other machines can reach it, and the answer to a password reset \

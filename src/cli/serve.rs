@@ -147,6 +147,7 @@ async fn serve_until_stopped(
         };
         auth = auth.with_mail(mailer, site);
     }
+    auth = auth.with_sign_up(options.sign_up_mode());
 
     for warning in warnings::of(options) {
         warn!("{warning}");

@@ -70,7 +70,7 @@ statements! {
     /// `$1` user. The kinds are named because the index begins with them.
     DELETE_OF_USER = "
         DELETE FROM outbox
-        WHERE kind IN ('reset_link', 'password_changed')
+        WHERE kind IN ('reset_link', 'password_changed', 'sign_up')
           AND email = (SELECT email FROM users WHERE id = $1)";
 
     /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
@@ -90,17 +90,20 @@ pub enum MailKind {
     ResetLink,
     /// The news that the password was changed.
     PasswordChanged,
+    /// A link to sign up by or, if the address has an account, the notice of a try to.
+    SignUp,
 }
 
 impl MailKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::ResetLink, Self::PasswordChanged];
+    pub const ALL: [Self; 3] = [Self::ResetLink, Self::PasswordChanged, Self::SignUp];
 
     /// The name under which it is stored and logged.
     pub fn name(self) -> &'static str {
         match self {
             Self::ResetLink => "reset_link",
             Self::PasswordChanged => "password_changed",
+            Self::SignUp => "sign_up",
         }
     }
 }

@@ -13,14 +13,16 @@ use crate::token::ResetTokenDigest;
 use crate::user::{User, UserId};
 
 statements! {
-    /// `$1` user, `$2` digest, `$3` password version, `$4` now. Takes the place of an older token.
+    /// `$1` user, `$2` digest, `$3` password version, `$4` now, `$5` 1 if the token goes by mail, else 0.
+    /// Takes the place of an older token.
     SET = "
-        INSERT INTO reset_tokens (user_id, digest, password_version, created_at)
-        VALUES ($1, $2, $3, $4)
+        INSERT INTO reset_tokens (user_id, digest, password_version, created_at, mailed)
+        VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (user_id) DO UPDATE SET
             digest = excluded.digest,
             password_version = excluded.password_version,
-            created_at = excluded.created_at";
+            created_at = excluded.created_at,
+            mailed = excluded.mailed";
 
     /// `$1` digest. Finds an expired token too.
     FIND_USER = "
@@ -54,11 +56,12 @@ impl ResetTokens {
         Self { connections }
     }
 
-    /// Stores a token of this user, as of the password that was read, in place of an older one. False
-    /// if the user is gone.
+    /// Stores a token of this user that is not mailed, as of the password that was read, in place of an
+    /// older one. False if the user is gone.
     pub async fn set(&self, user: &User, digest: ResetTokenDigest, now: UnixTime) -> Result<bool> {
         let set = self.connections.write(Touched::None, async |connection| {
-            set(connection, user.id, user.password_version, digest, now).await
+            let version = user.password_version;
+            set(connection, user.id, version, digest, now, false).await
         });
         match set.await {
             Err(error) if error.is_foreign_key_violation() => Ok(false),
@@ -101,19 +104,21 @@ impl ResetTokens {
     }
 }
 
-/// Stores a token of a user of this password version, in place of an older one.
+/// Stores a token of a user of this password version, which is mailed or not, in place of an older one.
 pub async fn set(
     connection: &mut AnyConnection,
     user: UserId,
     password_version: i64,
     digest: ResetTokenDigest,
     now: UnixTime,
+    is_mailed: bool,
 ) -> sqlx::Result<()> {
     let set = sqlx::query(SET)
         .bind(user.0)
         .bind(digest.as_bytes())
         .bind(password_version)
-        .bind(now.0);
+        .bind(now.0)
+        .bind(i64::from(is_mailed));
     set.execute(connection).await?;
     Ok(())
 }

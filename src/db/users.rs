@@ -2,7 +2,8 @@
 //!
 //! What requests ask for is here, but for what users change by a session of theirs, which is in
 //! `by_session`; `accounts` finds and lists users for an administrator, and `changes` is what an
-//! administrator changes. `import` adds many at once, and `export` reads all.
+//! administrator changes. `sign_up` adds a user by a token, `import` adds many at once, and `export` reads
+//! all.
 
 use sqlx::{AnyConnection, Connection, Row};
 
@@ -25,12 +26,14 @@ pub(super) mod by_session;
 pub(super) mod changes;
 pub(super) mod export;
 pub(super) mod import;
+pub(super) mod sign_up;
 
 statements! {
-    /// `$1` address, `$2` hash, `$3` now. No row if the address is taken.
+    /// `$1` address, `$2` hash, `$3` now, `$4` when it was established that the address is the user's. No row
+    /// if the address is taken.
     ADD = "
-        INSERT INTO users (email, hashed_password, password_version, created_at)
-        VALUES ($1, $2, 1, $3)
+        INSERT INTO users (email, hashed_password, password_version, created_at, email_confirmed_at)
+        VALUES ($1, $2, 1, $3, $4)
         ON CONFLICT (email) DO NOTHING";
 
     /// `$1` address.
@@ -49,12 +52,19 @@ statements! {
         UPDATE users SET hashed_password = $3
         WHERE id = $1 AND hashed_password = $2";
 
-    /// `$1` user, `$2` hash, `$3` digest of a reset token issued after `$4` and not after `$5`.
+    /// `$1` user, `$2` hash, `$3` digest of a reset token issued after `$4` and not after `$5`, `$6` now. Who
+    /// has a token that was mailed reads the mail of the address.
     ///
     /// Decides a race for one token: the version that it sets voids the token, and the database
     /// lets only one request at a time change the row.
     SET_PASSWORD = "
-        UPDATE users SET hashed_password = $2, password_version = password_version + 1
+        UPDATE users SET
+            hashed_password = $2,
+            password_version = password_version + 1,
+            email_confirmed_at = CASE
+                WHEN EXISTS (SELECT 1 FROM reset_tokens AS t WHERE t.digest = $3 AND t.mailed = 1)
+                    THEN coalesce(email_confirmed_at, $6)
+                ELSE email_confirmed_at END
         WHERE id = $1 AND EXISTS (
             SELECT 1 FROM reset_tokens AS t
             WHERE t.user_id = users.id AND t.digest = $3
@@ -71,9 +81,11 @@ pub struct PasswordChange {
     pub reset_token: ResetTokenDigest,
     /// When the token must have been issued.
     pub issued: Period,
-    /// The moment of the change if the user is to be told by mail, and in which language. The change and
-    /// the mail are recorded together or not at all.
-    pub told_by_mail: Option<(UnixTime, Language)>,
+    /// The moment of the change.
+    pub now: UnixTime,
+    /// In which language the user is to be told by mail; `None` for not at all. The change and the mail are
+    /// recorded together or not at all.
+    pub told_by_mail: Option<Language>,
     /// The source of the change, which is then the only familiar source of the user.
     pub proof: Option<Proof>,
 }
@@ -163,7 +175,7 @@ async fn add(
     proof: Option<Proof>,
 ) -> sqlx::Result<Option<User>> {
     let mut transaction = connection.begin().await?;
-    let Some(user) = insert(&mut transaction, email, hashed_password, now).await? else {
+    let Some(user) = insert(&mut transaction, email, hashed_password, now, None).await? else {
         transaction.rollback().await?;
         return Ok(None);
     };
@@ -174,17 +186,19 @@ async fn add(
     Ok(Some(user))
 }
 
-/// Adds a user; `None` if the address is taken.
+/// Adds a user, whose address was confirmed at this moment or is not; `None` if the address is taken.
 async fn insert(
     connection: &mut AnyConnection,
     email: &Email,
     hashed_password: &HashedPassword,
     now: UnixTime,
+    email_confirmed_at: Option<UnixTime>,
 ) -> sqlx::Result<Option<User>> {
     let add = sqlx::query(ADD)
         .bind(email.as_str())
         .bind(hashed_password.as_str())
-        .bind(now.0);
+        .bind(now.0)
+        .bind(email_confirmed_at.map(|time| time.0));
     if add.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(None);
     }
@@ -204,14 +218,15 @@ async fn set_password(
         .bind(change.hashed_password.as_str())
         .bind(change.reset_token.as_bytes())
         .bind(change.issued.after.0)
-        .bind(change.issued.until.0);
+        .bind(change.issued.until.0)
+        .bind(change.now.0);
     if set.execute(&mut *transaction).await?.rows_affected() == 0 {
         transaction.rollback().await?;
         return Ok(false);
     }
     // Before the tokens: the worker that sends mails locks the rows in this order too.
-    if let Some((now, language)) = change.told_by_mail {
-        outbox::add_password_changed(&mut transaction, &user.email, language, now).await?;
+    if let Some(language) = change.told_by_mail {
+        outbox::add_password_changed(&mut transaction, &user.email, language, change.now).await?;
     }
     // The new version of the password voids these, and all sessions, which stay until they expire or
     // are logged out of.

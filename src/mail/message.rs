@@ -9,6 +9,8 @@ use crate::email::Email;
 use crate::language::{Language, Text, Translated, text};
 use crate::public_url::PublicUrl;
 
+mod sign_up;
+
 /// Who writes.
 #[derive(Clone, Debug)]
 pub struct Site {

@@ -172,7 +172,8 @@ async fn mails_in_a_folder_are_for_its_owner_alone_whatever_the_umask() {
             ])
             .args(["--listen", "127.0.0.1:0", "--bcrypt-cost", "4"])
             .args(["--database-url", &database.url])
-            .args(["--public-url", "https://auth.example.org", "--mail-dir"])
+            .args(["--public-url", "https://auth.example.org"])
+            .args(["--sign-up", "unverified", "--mail-dir"])
             .arg(&mails);
         Server::spawn(command)
     };

@@ -44,6 +44,7 @@ mod routes;
 mod service_manager;
 mod session_cache;
 mod shutdown;
+mod sign_up;
 mod slow_clients;
 mod unix_socket;
 mod user_ids;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use axum::http::Method;
+use bienvenue::auth::SignUpMode;
 use bienvenue::auth::rate_limit::{Rate, RateLimits};
 use bienvenue::password::PasswordRule;
 use serde_json::json;
@@ -34,8 +35,13 @@ const OF_FRESH: [(&str, &str); 3] = [
 type Fields = Vec<(&'static str, &'static str)>;
 
 /// Every operation that takes fields, with good ones.
-fn operations_with_fields() -> [(&'static str, &'static str, Fields); 5] {
+fn operations_with_fields() -> [(&'static str, &'static str, Fields); 6] {
     let user = vec![("email", EMAIL), ("password", PASSWORD)];
+    let finish = vec![
+        ("email", EMAIL),
+        ("sign_up_token", NO_TOKEN),
+        ("password", PASSWORD),
+    ];
     let update = vec![
         ("email", EMAIL),
         ("reset_token", NO_TOKEN),
@@ -44,6 +50,7 @@ fn operations_with_fields() -> [(&'static str, &'static str, Fields); 5] {
     let change = vec![("password", "wrong"), ("new_password", PASSWORD)];
     [
         ("POST", "/users", user.clone()),
+        ("PUT", "/users", finish),
         ("POST", "/sessions", user),
         ("POST", "/reset_password", vec![("email", EMAIL)]),
         ("PUT", "/reset_password", update),
@@ -141,7 +148,7 @@ impl Got {
             if name.ends_with("password") {
                 texts.extend([vec!["b4l0u\0"], vec![&long]]);
             }
-            if path == "/users" && *name == "email" {
+            if (method, path, *name) == ("POST", "/users", "email") {
                 texts.extend([vec!["bob"], vec!["b\u{F6}b@example.org"], vec![&long]]);
             }
             for texts in texts {
@@ -216,8 +223,9 @@ on_each_engine! {
             ("POST", "/users", &[("email", EMAIL), ("password", PASSWORD)][..]),
             ("POST", "/sessions", &[("email", EMAIL), ("password", "wrong")]),
             ("POST", "/reset_password", &[("email", "eve@example.org")]),
-            ("PUT", "/reset_password", &operations_with_fields()[3].2),
-            ("PUT", CHANGE_PASSWORD, &operations_with_fields()[4].2),
+            ("PUT", "/reset_password", &operations_with_fields()[4].2),
+            ("PUT", "/users", &operations_with_fields()[1].2),
+            ("PUT", CHANGE_PASSWORD, &operations_with_fields()[5].2),
         ] {
             got.add(&app, method, path, |call| call.form(fields)).await;
         }
@@ -244,6 +252,8 @@ on_each_engine! {
         for password in ["short", "password", "bob@example.org", "reblochon"] {
             let fields = [("email", "bob@example.org"), ("password", password)];
             got.add(&app, "POST", "/users", |call| call.form(&fields)).await;
+            let fields = [&fields[..], &[("sign_up_token", NO_TOKEN)]].concat();
+            got.add(&app, "PUT", "/users", |call| call.form(&fields)).await;
             let fields = [("email", EMAIL), ("reset_token", &*token), ("new_password", password)];
             got.add(&app, "PUT", "/reset_password", |call| call.form(&fields)).await;
             let fields = [("password", PASSWORD), ("new_password", password)];
@@ -258,6 +268,18 @@ on_each_engine! {
         for path in ["/sessions", "/reset_password"] {
             got.add(&app, "POST", path, |call| call.form(&fields)).await;
         }
+
+        let verified = app.with_rules(|auth| auth.with_sign_up(SignUpMode::Verified));
+        let new = [("email", "new@example.org"), ("password", "r3bl0ch0n de savoie")];
+        let token = verified.sign_up_token("new@example.org").await;
+        let closed = verified.with_rules(|auth| auth.with_sign_up(SignUpMode::Closed));
+        let finish = [&new[..], &[("sign_up_token", &*token)]].concat();
+        got.add(&closed, "POST", "/users", |call| call.form(&new)).await;
+        got.add(&closed, "PUT", "/users", |call| call.form(&finish)).await;
+        let app = closed.with_rules(|auth| auth.with_sign_up(SignUpMode::Unverified));
+        let reply = app.register("new@example.org", "r3bl0ch0n de savoie").send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        got.add(&app, "PUT", "/users", |call| call.form(&finish)).await;
 
         let mut missing = DOCUMENT.refusals();
         missing.retain(|(_, status, message)| {

@@ -244,6 +244,7 @@ impl SharedDatabase {
                 after: UnixTime(0),
                 until: UnixTime(i64::MAX),
             },
+            now,
             told_by_mail: None,
             proof: None,
         };

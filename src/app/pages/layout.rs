@@ -20,11 +20,16 @@ pub const TO_HOME: Text = text("Go to the home page", "Aller à l’accueil");
 pub struct View {
     language: Language,
     theme: Arc<Theme>,
+    offers_sign_up: bool,
 }
 
 impl View {
-    pub fn new(language: Language, theme: Arc<Theme>) -> Self {
-        Self { language, theme }
+    pub fn new(language: Language, theme: Arc<Theme>, offers_sign_up: bool) -> Self {
+        Self {
+            language,
+            theme,
+            offers_sign_up,
+        }
     }
 
     /// The view that was chosen for a request; `None` if its client reads JSON.
@@ -34,6 +39,11 @@ impl View {
 
     pub fn language(&self) -> Language {
         self.language
+    }
+
+    /// Whether people can sign up, so that pages lead there.
+    pub fn offers_sign_up(&self) -> bool {
+        self.offers_sign_up
     }
 
     /// The text in the language of the page.
@@ -86,7 +96,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// The same page, known to hold a reset token or to have one in its address: no other site must
+    /// The same page, known to hold a token or to have one in its address: no other site must
     /// learn it from a `Referer`.
     pub fn holding_token(self) -> Self {
         Self {

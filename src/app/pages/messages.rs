@@ -143,6 +143,8 @@ fn of_auth(error: &auth::Error, view: &View) -> Said {
         auth::Error::UnknownSession => said(view, texts::NOT_FOUND_TITLE, texts::UNKNOWN_SESSION),
         auth::Error::WrongPassword => said(view, texts::REFUSED_TITLE, texts::WRONG_PASSWORD),
         auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
+        auth::Error::SignUpClosed => said(view, texts::SIGN_UP_CLOSED_TITLE, texts::SIGN_UP_CLOSED),
+        auth::Error::BadSignUpToken => said(view, texts::REFUSED_TITLE, texts::BAD_SIGN_UP_TOKEN),
         auth::Error::Unavailable(_) => said(view, texts::UNAVAILABLE_TITLE, texts::UNAVAILABLE),
         auth::Error::Busy { retry_after } => {
             with_wait(texts::UNAVAILABLE_TITLE, texts::BUSY, *retry_after)
@@ -210,7 +212,7 @@ mod tests {
 
     fn views() -> [View; 2] {
         let theme = Arc::new(Theme::new(&Brand::default()));
-        Language::ALL.map(|language| View::new(language, Arc::clone(&theme)))
+        Language::ALL.map(|language| View::new(language, Arc::clone(&theme), true))
     }
 
     /// One error of each kind that reads differently.
@@ -249,6 +251,8 @@ mod tests {
             auth::Error::WrongPassword.into(),
             auth::Error::UnknownEmail.into(),
             auth::Error::BadResetToken.into(),
+            auth::Error::SignUpClosed.into(),
+            auth::Error::BadSignUpToken.into(),
             auth::Error::Internal("on fire".into()).into(),
             auth::Error::Busy { retry_after }.into(),
             auth::Error::Throttled { retry_after }.into(),

@@ -69,6 +69,20 @@ impl Fields {
         })
     }
 
+    /// The same of a field that need not be there.
+    pub fn parse_if_given<T>(&self, name: &'static str) -> Result<Option<T>, FieldError>
+    where
+        T: FromStr<Err: Into<FieldProblem>>,
+    {
+        match self.parse(name) {
+            Err(FieldError {
+                problem: FieldProblem::Missing,
+                ..
+            }) => Ok(None),
+            parsed => parsed.map(Some),
+        }
+    }
+
     /// The address in the field `email`; `None` for a malformed one where that is an unknown one.
     pub fn address(&self, malformed: Malformed) -> Result<Option<Email>, FieldError> {
         match malformed {

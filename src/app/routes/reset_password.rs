@@ -254,7 +254,9 @@ fn ask_page(view: &View, email: &str, messages: Option<&Messages>) -> Page {
     let content = html! {
         p { (view.text(ASK_TEXT)) }
         (form.markup(view, messages))
-        (links(view, &[("/users", TO_SIGN_UP)]))
+        @if view.offers_sign_up() {
+            (links(view, &[("/users", TO_SIGN_UP)]))
+        }
     };
     titled(view, ASK_TITLE, messages, &content)
 }

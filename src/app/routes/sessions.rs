@@ -263,9 +263,6 @@ impl Form {
     }
 
     fn with_focus(&self, view: &View, has_focus: bool, messages: Option<&Messages>) -> Markup {
-        let sign_up = self.next.after("/users");
-        let mut more = vec![("/reset_password", TO_RESET), (&*sign_up, TO_SIGN_UP)];
-        more.truncate(if self.is_again { 1 } else { 2 });
         let form = form::Form {
             action: "/sessions",
             hidden: &hidden_next(&self.next),
@@ -281,9 +278,14 @@ impl Form {
             has_focus,
             button: Button::Primary(LOG_IN),
         };
+        let sign_up = self.next.after("/users");
+        let mut others = vec![("/reset_password", TO_RESET)];
+        if view.offers_sign_up() && !self.is_again {
+            others.push((&sign_up, TO_SIGN_UP));
+        }
         html! {
             (form.markup(view, messages))
-            (links(view, &more))
+            (links(view, &others))
         }
     }
 

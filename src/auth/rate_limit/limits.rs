@@ -24,6 +24,8 @@ pub struct RateLimits {
     pub successful_logins_per_source: Rate,
     /// Sign-ups from one source, whether or not they succeed.
     pub sign_ups_per_source: Rate,
+    /// Requests to sign up by a mail to one address, registered or not.
+    pub sign_ups_per_address: Rate,
     /// Reset requests for one address, registered or not: by all strangers together, and again by
     /// each familiar source.
     pub resets_per_address: Rate,
@@ -41,6 +43,7 @@ impl RateLimits {
             logins_per_source: Rate::OFF,
             successful_logins_per_source: Rate::OFF,
             sign_ups_per_source: Rate::OFF,
+            sign_ups_per_address: Rate::per_hour(1_000),
             resets_per_address: Rate::per_hour(1_000),
             resets_per_source: Rate::OFF,
         }
@@ -55,7 +58,7 @@ impl RateLimits {
     /// - 1,000 logins an hour that succeed from a source: all of such a school at eight in the morning,
     ///   and no accounts of one's own with which to keep the hashing threads busy without end.
     /// - 30 sign-ups an hour from a source: a school class, and no more hashes than seconds.
-    /// - 5 reset requests an hour for an address: each may be a mail.
+    /// - 5 sign-ups and 5 reset requests an hour for an address: each may be a mail.
     /// - 30 an hour from a source, behind which are fewer who forget than who mistype.
     pub const fn public() -> Self {
         Self {
@@ -63,6 +66,7 @@ impl RateLimits {
             logins_per_source: Rate::per_hour(100),
             successful_logins_per_source: Rate::per_hour(1000),
             sign_ups_per_source: Rate::per_hour(30),
+            sign_ups_per_address: Rate::per_hour(5),
             resets_per_address: Rate::per_hour(5),
             resets_per_source: Rate::per_hour(30),
         }
@@ -83,6 +87,7 @@ impl RateLimits {
             Limit::ResetsPerNetwork => self.resets_per_source.times(NETWORK_MULTIPLE),
             Limit::LoginsPerAccount => self.logins_per_account,
             Limit::ResetsPerAddress => self.resets_per_address,
+            Limit::SignUpsPerAddress => self.sign_ups_per_address,
         }
     }
 
@@ -113,10 +118,11 @@ pub enum Limit {
     ResetsPerNetwork,
     LoginsPerAccount,
     ResetsPerAddress,
+    SignUpsPerAddress,
 }
 
 impl Limit {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LoginsPerSource,
         Self::SuccessfulLoginsPerSource,
         Self::SignUpsPerSource,
@@ -127,6 +133,7 @@ impl Limit {
         Self::ResetsPerNetwork,
         Self::LoginsPerAccount,
         Self::ResetsPerAddress,
+        Self::SignUpsPerAddress,
     ];
 
     /// Part of the stored digests, so never changed.
@@ -142,6 +149,7 @@ impl Limit {
             Self::ResetsPerNetwork => "resets per network",
             Self::LoginsPerAccount => "logins per account",
             Self::ResetsPerAddress => "resets per address",
+            Self::SignUpsPerAddress => "sign-ups per address",
         }
     }
 

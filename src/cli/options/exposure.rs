@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::app::{SessionCookie, TrustedProxy};
+use crate::auth::SignUpMode;
 
 /// How the service faces the world. Without a public URL it serves this machine alone.
 #[derive(Clone, Debug, Args)]
@@ -11,6 +12,13 @@ pub struct ExposureOptions {
     /// Which cookie keeps a session [default: host if the public URL is https, else plain]
     #[arg(long, env = "BIENVENUE_SESSION_COOKIE", value_name = "KIND")]
     session_cookie: Option<CookieKind>,
+
+    /// How people sign up [default: verified where mails are sent, else unverified]
+    ///
+    /// Where no mails are sent, the token of the link for "verified" is in the answer, as reset tokens are.
+    /// "bienvenue users add" adds users in each case.
+    #[arg(long, env = "BIENVENUE_SIGN_UP", value_name = "HOW")]
+    sign_up: Option<SignUpOption>,
 
     /// With a public URL, put reset tokens into answers instead of mails
     ///
@@ -42,7 +50,40 @@ enum CookieKind {
     Host,
 }
 
+/// How people sign up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SignUpOption {
+    /// By a link that is mailed to the address, behind which they choose a password. The answer does not tell
+    /// whether the address has an account.
+    Verified,
+    /// At once, with any address. The answer tells whether it has an account.
+    Unverified,
+    /// Not at all.
+    Closed,
+}
+
 impl ExposureOptions {
+    /// How people sign up, if mails are sent or not.
+    ///
+    /// Without mail the token would be in the answer, and confirm nothing.
+    pub fn sign_up_mode(&self, sends_mails: bool) -> SignUpMode {
+        match self.sign_up {
+            Some(SignUpOption::Verified) => SignUpMode::Verified,
+            None if sends_mails => SignUpMode::Verified,
+            Some(SignUpOption::Unverified) | None => SignUpMode::Unverified,
+            Some(SignUpOption::Closed) => SignUpMode::Closed,
+        }
+    }
+
+    /// The same, by the name that the option has for it.
+    pub fn sign_up_name(&self, sends_mails: bool) -> &'static str {
+        match self.sign_up_mode(sends_mails) {
+            SignUpMode::Verified => "verified",
+            SignUpMode::Unverified => "unverified",
+            SignUpMode::Closed => "closed",
+        }
+    }
+
     /// Which cookie keeps a session, if clients come over TLS or not.
     ///
     /// At `http://localhost` the plain one: some browsers keep a `Secure` cookie from there, some

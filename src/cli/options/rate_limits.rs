@@ -39,6 +39,11 @@ pub struct RateLimitOptions {
     #[arg(long, env = "BIENVENUE_SIGN_UP_RATE_PER_SOURCE", value_name = "RATE")]
     sign_up_rate_per_source: Option<Rate>,
 
+    /// How many mails to sign up by may be asked for one address [default: 5/h with a public URL, else
+    /// 1000/h]
+    #[arg(long, env = "BIENVENUE_SIGN_UP_RATE_PER_ADDRESS", value_name = "RATE")]
+    sign_up_rate_per_address: Option<Rate>,
+
     /// How many password resets may be asked for one address [default: 5/h with a public URL,
     /// else 1000/h]
     #[arg(long, env = "BIENVENUE_RESET_RATE_PER_ADDRESS", value_name = "RATE")]
@@ -66,6 +71,9 @@ impl RateLimitOptions {
             sign_ups_per_source: self
                 .sign_up_rate_per_source
                 .unwrap_or(unless_set.sign_ups_per_source),
+            sign_ups_per_address: self
+                .sign_up_rate_per_address
+                .unwrap_or(unless_set.sign_ups_per_address),
             resets_per_address: self
                 .reset_rate_per_address
                 .unwrap_or(unless_set.resets_per_address),
@@ -77,7 +85,7 @@ impl RateLimitOptions {
 }
 
 /// These limits, by the names of their options.
-pub fn by_option(limits: &RateLimits) -> [(&'static str, String); 6] {
+pub fn by_option(limits: &RateLimits) -> [(&'static str, String); 7] {
     let rates = [
         ("login-rate-per-account", limits.logins_per_account),
         ("login-rate-per-source", limits.logins_per_source),
@@ -86,6 +94,7 @@ pub fn by_option(limits: &RateLimits) -> [(&'static str, String); 6] {
             limits.successful_logins_per_source,
         ),
         ("sign-up-rate-per-source", limits.sign_ups_per_source),
+        ("sign-up-rate-per-address", limits.sign_ups_per_address),
         ("reset-rate-per-address", limits.resets_per_address),
         ("reset-rate-per-source", limits.resets_per_source),
     ];

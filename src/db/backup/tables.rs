@@ -75,9 +75,22 @@ pub const TABLES: &[Table] = &[
             ("digest", Kind::Bytes),
             ("password_version", Kind::Number),
             ("created_at", Kind::Number),
+            ("mailed", Kind::Number),
         ],
         counts_ids: false,
         is_of_user: true,
+    },
+    Table {
+        name: "sign_ups",
+        key: "email",
+        columns: &[
+            ("email", Kind::Text),
+            ("digest", Kind::Bytes),
+            ("mailed", Kind::Number),
+            ("created_at", Kind::Number),
+        ],
+        counts_ids: false,
+        is_of_user: false,
     },
     Table {
         name: "familiar_sources",

@@ -8,76 +8,81 @@ use uuid::Uuid;
 use super::{MailKind, Outbox};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
-use crate::db::reset_tokens;
 use crate::db::row::email_in;
 use crate::db::sessions::cache::Touched;
+use crate::db::sign_ups::SignUp;
 use crate::db::statement::statements;
+use crate::db::{reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::language::Language;
-use crate::token::ResetToken;
+use crate::token::{ResetToken, SignUpToken, TokenSource};
 use crate::user::UserId;
+
+/// Whether a mail is sent: the condition on a row of this name that is joined with the row of `users` that
+/// has its address, if there is one. Not sent is what was asked for an address without an account, unless
+/// it is to sign up, and what was asked for that of a locked user, unless it is the news of a change.
+macro_rules! is_sent {
+    ($mail:literal) => {
+        concat!(
+            "CASE WHEN users.id IS NULL THEN ",
+            $mail,
+            ".kind = 'sign_up'
+                  ELSE users.locked_at IS NULL OR ",
+            $mail,
+            ".kind = 'password_changed' END"
+        )
+    };
+}
 
 statements! {
     /// `$1` claim, `$2` its end, `$3` now, `$4` the latest moment at which a mail can be due, `$5` the
     /// latest at which one can have been asked for, `$6` how many rows to look at; claims as many of
-    /// these as are to unknown addresses, and `$7` to known ones, but only `$8` of a later turn than the
-    /// first.
+    /// these as are not sent, and `$7` that are, but only `$8` of a later turn than the first.
     ///
     /// What is due later than possible, or was asked for later, counts as due or asked for now: a clock
     /// was wrong.
     ///
-    /// SQLite reads tables that are joined by `CROSS JOIN` in this order, so not all users.
-    ///
-    /// A reset link to a locked user goes the way of those to unknown addresses, here and below.
-    ///
     /// The condition stands inside and outside: the inner one chooses, and the outer one is looked at
     /// again when the row is changed, so that of two who choose the same mail one goes without.
-    CLAIM = "
+    CLAIM = concat!("
         WITH
             head AS (
                 SELECT id, kind, email, turn, due_at FROM outbox
                 WHERE turn >= 0 AND due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
                 ORDER BY turn, due_at
                 LIMIT $6),
-            known AS (
+            sent AS (
                 SELECT head.id, head.turn, head.due_at
-                FROM head CROSS JOIN users
-                WHERE users.email = head.email
-                  AND (users.locked_at IS NULL OR head.kind <> 'reset_link')),
+                FROM head LEFT JOIN users ON users.email = head.email
+                WHERE ", is_sent!("head"), "),
             chosen AS (
-                SELECT id FROM head
-                WHERE NOT EXISTS (
-                    SELECT 1 FROM users
-                    WHERE users.email = head.email
-                      AND (users.locked_at IS NULL OR head.kind <> 'reset_link'))
+                SELECT id FROM head WHERE id NOT IN (SELECT id FROM sent)
                 UNION ALL
                 SELECT id FROM (
-                    SELECT id FROM known WHERE turn = 0 ORDER BY due_at LIMIT $7) AS first_of_network
+                    SELECT id FROM sent WHERE turn = 0 ORDER BY due_at LIMIT $7) AS first_of_network
                 UNION ALL
                 SELECT id FROM (
-                    SELECT id FROM known ORDER BY turn, due_at LIMIT $8) AS of_any_turn)
+                    SELECT id FROM sent ORDER BY turn, due_at LIMIT $8) AS of_any_turn)
         UPDATE outbox SET
             claim = $1,
             due_at = $2,
             asked_at = CASE WHEN asked_at > $5 THEN $3 ELSE asked_at END
         WHERE due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
-          AND id IN (SELECT id FROM chosen)";
+          AND id IN (SELECT id FROM chosen)");
 
-    /// `$1` claim. Only those to known addresses.
-    FIND_CLAIMED = "
-        SELECT o.id, o.kind, o.email, o.asked_at, o.attempts, o.language, u.id AS user_id,
-            u.password_version
-        FROM outbox AS o
-        JOIN users AS u ON u.email = o.email AND (u.locked_at IS NULL OR o.kind <> 'reset_link')
-        WHERE o.claim = $1";
+    /// `$1` claim. Only those that are sent.
+    FIND_CLAIMED = concat!("
+        SELECT mail.id, mail.kind, mail.email, mail.asked_at, mail.attempts, mail.language,
+            users.id AS user_id, users.password_version
+        FROM outbox AS mail LEFT JOIN users ON users.email = mail.email
+        WHERE mail.claim = $1 AND ", is_sent!("mail"));
 
-    /// `$1` claim, `$2` the end of the pause. All those to unknown addresses.
-    FINISH_UNKNOWN = "
+    /// `$1` claim, `$2` the end of the pause. All those that are not sent.
+    FINISH_UNSENT = concat!("
         UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
-        WHERE claim = $1 AND NOT EXISTS (
-            SELECT 1 FROM users
-            WHERE users.email = outbox.email
-              AND (users.locked_at IS NULL OR outbox.kind <> 'reset_link'))";
+        WHERE claim = $1 AND id NOT IN (
+            SELECT mail.id FROM outbox AS mail LEFT JOIN users ON users.email = mail.email
+            WHERE mail.claim = $1 AND ", is_sent!("mail"), ")");
 
     /// `$1` claim, `$2` the end of the pause, `$3` mail. Not if the claim has passed to another worker.
     FINISH = "
@@ -105,27 +110,27 @@ pub struct MailClaim {
     pub latest_asked: UnixTime,
     /// How many rows to look at, in the order in which mails leave.
     pub rows: u32,
-    /// How many mails to known addresses to claim at most.
-    pub known: u32,
+    /// How many mails to claim at most that are to be sent.
+    pub sent: u32,
     /// How many of them may have a later turn than the first of their network.
-    pub known_of_any_turn: u32,
+    pub sent_of_any_turn: u32,
 }
 
 /// What one worker has claimed.
 #[derive(Debug)]
 pub struct ClaimedMails {
     claim: Uuid,
-    /// How many mails there are, to known and to unknown addresses.
+    /// How many mails there are, with those that are not sent.
     pub count: u64,
-    /// Those to known addresses.
-    pub known: Vec<ClaimedMail>,
+    /// Those to be sent.
+    pub sent: Vec<ClaimedMail>,
 }
 
 impl ClaimedMails {
-    /// Nothing is left to do for those to unknown addresses.
-    pub fn unknown_done(&self, quiet_until: UnixTime) -> Settlement {
+    /// Nothing is left to do for those that are not sent.
+    pub fn unsent_done(&self, quiet_until: UnixTime) -> Settlement {
         Settlement {
-            statement: FINISH_UNKNOWN,
+            statement: FINISH_UNSENT,
             claim: self.claim,
             moment: quiet_until,
             id: None,
@@ -133,7 +138,20 @@ impl ClaimedMails {
     }
 }
 
-/// A mail to a known address that one worker has claimed.
+/// What a claimed mail says.
+#[derive(Clone, Debug)]
+pub enum MailContent {
+    /// The link to choose a new password by.
+    ResetLink(ResetToken),
+    /// The news that the password was changed.
+    PasswordChanged,
+    /// The link to sign up by.
+    SignUpLink(SignUpToken),
+    /// The notice of a try to sign up with an address that has an account.
+    AccountExists,
+}
+
+/// A mail that one worker has claimed and sends.
 #[derive(Clone, Debug)]
 pub struct ClaimedMail {
     id: i64,
@@ -148,8 +166,8 @@ pub struct ClaimedMail {
     pub asked_at: UnixTime,
     /// How many tries have failed.
     pub attempts: u32,
-    /// The token that was issued for it, if it is a reset link.
-    pub token: Option<ResetToken>,
+    /// What it says, with the token that was issued for it.
+    pub content: MailContent,
 }
 
 impl ClaimedMail {
@@ -179,7 +197,7 @@ pub struct Settlement {
     statement: &'static str,
     claim: Uuid,
     moment: UnixTime,
-    /// `None` for all those to unknown addresses.
+    /// `None` for all those that are not sent.
     id: Option<i64>,
 }
 
@@ -199,9 +217,9 @@ impl Settlement {
 }
 
 impl Outbox {
-    /// Claims mails that are due, and issues a token for each reset link among them. If there are any,
-    /// also writes down what became of earlier ones: all in one transaction, so that mails to known
-    /// and to unknown addresses take the same number of commits.
+    /// Claims mails that are due, and issues a token for each link among them. If there are any, also
+    /// writes down what became of earlier ones: all in one transaction, so that mails that are sent and
+    /// mails that are not take the same number of commits.
     ///
     /// # Errors
     ///
@@ -211,11 +229,11 @@ impl Outbox {
         &self,
         claim: MailClaim,
         earlier: &[Settlement],
-        new_token: impl Fn() -> ResetToken,
+        tokens: &dyn TokenSource,
     ) -> Result<ClaimedMails> {
         self.connections
             .write(Touched::None, async |connection| {
-                claim_mails(connection, claim, earlier, &new_token).await
+                claim_mails(connection, claim, earlier, tokens).await
             })
             .await
     }
@@ -242,7 +260,7 @@ async fn claim_mails(
     connection: &mut AnyConnection,
     claim: MailClaim,
     earlier: &[Settlement],
-    new_token: &impl Fn() -> ResetToken,
+    tokens: &dyn TokenSource,
 ) -> sqlx::Result<ClaimedMails> {
     let id = claim.id.as_bytes().as_slice();
     let mut transaction = connection.begin().await?;
@@ -253,30 +271,20 @@ async fn claim_mails(
         .bind(claim.latest_due.0)
         .bind(claim.latest_asked.0)
         .bind(i64::from(claim.rows))
-        .bind(i64::from(claim.known))
-        .bind(i64::from(claim.known_of_any_turn));
+        .bind(i64::from(claim.sent))
+        .bind(i64::from(claim.sent_of_any_turn));
     let count = update.execute(&mut *transaction).await?.rows_affected();
-    let mut known = Vec::new();
+    let mut sent = Vec::new();
     if count > 0 {
         let find = sqlx::query(FIND_CLAIMED).bind(id);
         for row in find.fetch_all(&mut *transaction).await? {
-            let mut claimed = match claimed_mail_in(&row, claim.id) {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    // Left alone until the claim ends, so that one bad row does not stop the others.
-                    warn!(%error, "a row of the outbox cannot be read");
-                    continue;
+            match claimed_row_in(&row) {
+                Ok(found) => {
+                    sent.extend(issue(&mut transaction, found, claim, tokens).await?);
                 }
-            };
-            if claimed.kind == MailKind::ResetLink {
-                let token = new_token();
-                let user = UserId(row.try_get("user_id")?);
-                let version = row.try_get("password_version")?;
-                let digest = token.digest();
-                reset_tokens::set(&mut transaction, user, version, digest, claim.now).await?;
-                claimed.token = Some(token);
+                // Left alone until the claim ends, so that one bad row does not stop the others.
+                Err(error) => warn!(%error, "a row of the outbox cannot be read"),
             }
-            known.push(claimed);
         }
         for settlement in earlier {
             settlement.write(&mut transaction).await?;
@@ -286,19 +294,31 @@ async fn claim_mails(
     Ok(ClaimedMails {
         claim: claim.id,
         count,
-        known,
+        sent,
     })
 }
 
-/// The mail in a row, without a token.
-fn claimed_mail_in(row: &AnyRow, claim: Uuid) -> sqlx::Result<ClaimedMail> {
+/// A row of the outbox with the user of its address.
+struct ClaimedRow {
+    id: i64,
+    kind: MailKind,
+    email: Email,
+    language: Language,
+    asked_at: UnixTime,
+    attempts: u32,
+    /// The user, and the version of the password.
+    user: Option<(UserId, i64)>,
+}
+
+fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
     let kind: &str = row.try_get("kind")?;
     let kind = MailKind::ALL.into_iter().find(|one| one.name() == kind);
     let attempts: i64 = row.try_get("attempts")?;
     let language: Option<&str> = row.try_get("language")?;
-    Ok(ClaimedMail {
+    let user_id: Option<i64> = row.try_get("user_id")?;
+    let version: Option<i64> = row.try_get("password_version")?;
+    Ok(ClaimedRow {
         id: row.try_get("id")?,
-        claim,
         kind: kind.ok_or_else(|| sqlx::Error::Decode("unknown kind of mail".into()))?,
         email: email_in(row)?,
         language: language
@@ -306,6 +326,45 @@ fn claimed_mail_in(row: &AnyRow, claim: Uuid) -> sqlx::Result<ClaimedMail> {
             .unwrap_or(Language::ALL[0]),
         asked_at: UnixTime(row.try_get("asked_at")?),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-        token: None,
+        user: user_id.map(UserId).zip(version),
     })
+}
+
+/// The mail of a row that is sent; `None` of one that is not. Issues the token of its link, if it has one.
+async fn issue(
+    connection: &mut AnyConnection,
+    row: ClaimedRow,
+    claim: MailClaim,
+    tokens: &dyn TokenSource,
+) -> sqlx::Result<Option<ClaimedMail>> {
+    let content = match (row.kind, row.user) {
+        (MailKind::ResetLink, Some((user, version))) => {
+            let token = ResetToken::new(tokens);
+            let digest = token.digest();
+            reset_tokens::set(connection, user, version, digest, claim.now, true).await?;
+            MailContent::ResetLink(token)
+        }
+        (MailKind::SignUp, None) => {
+            let token = SignUpToken::new(tokens);
+            let sign_up = SignUp {
+                email: row.email.clone(),
+                is_mailed: true,
+            };
+            sign_ups::set(connection, &sign_up, token.digest(), claim.now).await?;
+            MailContent::SignUpLink(token)
+        }
+        (MailKind::SignUp, Some(_)) => MailContent::AccountExists,
+        (MailKind::PasswordChanged, Some(_)) => MailContent::PasswordChanged,
+        (MailKind::ResetLink | MailKind::PasswordChanged, None) => return Ok(None),
+    };
+    Ok(Some(ClaimedMail {
+        id: row.id,
+        claim: claim.id,
+        kind: row.kind,
+        email: row.email,
+        language: row.language,
+        asked_at: row.asked_at,
+        attempts: row.attempts,
+        content,
+    }))
 }

@@ -43,8 +43,8 @@ statements! {
 }
 
 impl Users {
-    /// Adds a user who has no password yet, with a reset token to choose one by; `None` if the address
-    /// is taken.
+    /// Adds a user who has no password yet, with a reset token, which is not mailed, to choose one by;
+    /// `None` if the address is taken.
     pub async fn add_without_password(
         &self,
         email: &Email,
@@ -54,12 +54,12 @@ impl Users {
         let add = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;
             let none = HashedPassword::none();
-            let Some(user) = insert(&mut transaction, email, &none, now).await? else {
+            let Some(user) = insert(&mut transaction, email, &none, now, None).await? else {
                 transaction.rollback().await?;
                 return Ok(None);
             };
             let version = user.password_version;
-            reset_tokens::set(&mut transaction, user.id, version, reset_token, now).await?;
+            reset_tokens::set(&mut transaction, user.id, version, reset_token, now, false).await?;
             transaction.commit().await?;
             Ok(Some(user.id))
         };

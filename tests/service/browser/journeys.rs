@@ -251,7 +251,7 @@ async fn a_person_needs_nothing_but_the_keyboard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_in_public_chooses_a_new_password_by_mail() {
+async fn a_person_in_public_signs_up_and_chooses_a_new_password_by_mail() {
     let Some(smtp) = SmtpServer::start() else {
         return;
     };
@@ -269,23 +269,7 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
     let mail = ["--smtp-url", &smtp_url, "--mail-from", SENDER];
     let server = Server::start_with(&database.url, &[&public[..], &mail].concat());
 
-    // Signs up, and learns what is asked of a password.
-    browser.open(&format!("{}/users", server.url)).await;
-    for (password, problem) in [
-        ("b4l0u", "at least 8 characters"),
-        ("password1", "one of the most common"),
-        (EMAIL, "your email address"),
-    ] {
-        browser.fill("#email", EMAIL).await;
-        browser.fill("#password", password).await;
-        browser.click("button").await;
-        let said = browser.text_of("#password-problem").await;
-        assert!(said.contains(problem), "{said}");
-    }
-    browser.fill("#password", "r3bl0ch0n de savoie").await;
-    browser.click("button").await;
-    assert_eq!(browser.text_of("strong").await, EMAIL);
-    browser.click("button").await;
+    sign_up_by_mail(&browser, &server, &smtp, &database).await;
 
     // Is told the same whether or not the address is known.
     for email in ["nobody@example.org", EMAIL] {
@@ -307,12 +291,9 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
         }
     }
 
-    // Follows the link in the mail, which leads to the public URL.
     let mails = smtp.wait();
     assert_eq!(mails[0].to, [EMAIL]);
-    let link: Url = mails[0].link().parse().unwrap();
-    let link = server.url.clone() + &link[Position::BeforePath..];
-    browser.open(&link).await;
+    open_link(&browser, &server, &mails[0].link()).await;
     browser.fill("#new_password", "b4l0u").await;
     browser.click("button").await;
     let said = browser.text_of("#new_password-problem").await;
@@ -325,6 +306,73 @@ async fn a_person_in_public_chooses_a_new_password_by_mail() {
     assert_eq!(browser.text_of("strong").await, EMAIL);
     assert_eq!(browser.complaints().await, [""; 0]);
     browser.close().await;
+}
+
+/// Opens the link in a mail, which leads to the public URL.
+async fn open_link(browser: &Browser, server: &Server, link: &str) {
+    let link: Url = link.parse().unwrap();
+    let link = server.url.clone() + &link[Position::BeforePath..];
+    browser.open(&link).await;
+}
+
+/// Signs up by the link in a mail, and learns on the way what is asked of a password; tries it once more, and
+/// learns that there is an account. Ends logged out.
+async fn sign_up_by_mail(
+    browser: &Browser,
+    server: &Server,
+    smtp: &SmtpServer,
+    database: &Database,
+) {
+    let ask = async || {
+        browser.open(&server.url).await;
+        browser.follow("No account yet? Sign up").await;
+        browser.fill("#email", EMAIL).await;
+        browser.click("button").await;
+        let path = browser.path().await;
+        assert!(path.starts_with("/users?link=sent&"), "{path}");
+        let told = browser.text().await;
+        assert!(told.contains(EMAIL), "{told}");
+        let mut mails = smtp.wait();
+        assert_eq!(mails.len(), 1, "{mails:?}");
+        (mails.remove(0), told)
+    };
+    let (mail, told) = ask().await;
+    open_link(browser, server, &mail.link()).await;
+    assert_eq!(browser.text_of("h1").await, "Choose a password");
+    assert_eq!(browser.value_of("#email").await, EMAIL);
+    for (password, problem) in [
+        ("b4l0u", "at least 8 characters"),
+        ("password1", "one of the most common"),
+        (EMAIL, "your email address"),
+    ] {
+        browser.fill("#password", password).await;
+        browser.click("button").await;
+        let said = browser.text_of("#password-problem").await;
+        assert!(said.contains(problem), "{said}");
+        assert_eq!(browser.focus().await, "password");
+    }
+    browser.fill("#password", "r3bl0ch0n de savoie").await;
+    browser.press_enter().await;
+    assert_eq!(browser.path().await, "/");
+    assert_eq!(browser.text_of("strong").await, EMAIL);
+    browser.click("button").await;
+
+    // As mails wait for five minutes after another, the mail is forgotten first.
+    let inside = database.look_inside().await;
+    inside.execute("DELETE FROM outbox").await;
+    let (notice, told_again) = ask().await;
+    assert_eq!(told_again, told, "the same as without an account");
+    assert_eq!(
+        notice.header("Subject"),
+        "You already have a Bienvenue account"
+    );
+    open_link(browser, server, &notice.link()).await;
+    assert_eq!(browser.path().await, "/sessions?email=bob%40example.org");
+    assert_eq!(browser.value_of("#email").await, EMAIL);
+    // The link to sign up has done its work.
+    open_link(browser, server, &mail.link()).await;
+    let alert = browser.text_of("[role=alert]").await;
+    assert!(alert.contains("no longer works"), "{alert}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

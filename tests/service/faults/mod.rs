@@ -20,6 +20,7 @@ mod kill;
 mod machine;
 mod outbox;
 mod postgres;
+mod sign_up;
 
 /// How many clients are at work while a fault comes and goes.
 const CLIENTS: usize = 8;

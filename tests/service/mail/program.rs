@@ -17,9 +17,11 @@ const EMAIL: &str = "bob@example.org";
 const PASSWORD: &str = "r3bl0ch0n de savoie";
 const COST: [&str; 2] = ["--bcrypt-cost", "4"];
 
-/// Starts the program in public exposure with these options more.
+/// Starts the program in public exposure with these options more. People sign up at once, as in `sign_up` they
+/// do not.
 fn start(database: &Database, options: &[&str]) -> Server {
-    let public = ["--public-url", "https://auth.example.org"];
+    let url = "https://auth.example.org";
+    let public = ["--public-url", url, "--sign-up", "unverified"];
     Server::start_with(&database.url, &[&COST[..], &public, options].concat())
 }
 

@@ -204,14 +204,21 @@ on_each_engine! {
         let mail_dir = mails.path().to_str().unwrap();
         let public = ["--public-url", "https://auth.example.org", "--password-min", "none"];
         let server = start_with(&database, &[&public[..], &["--mail-dir", mail_dir]].concat());
-        server.registered(EMAIL, PASSWORD).await;
+        let add = "INSERT INTO users (email, hashed_password, password_version, created_at) \
+                   VALUES ('bob@example.org', 'x', 1, 0)";
+        database.look_inside().await.execute(add).await;
+        // To an address without an account a link goes, to another the news.
+        assert_eq!(server.ask_sign_up(EMAIL).send().await.status, 200);
+        assert_eq!(server.ask_sign_up("new@example.org").send().await.status, 200);
         assert_eq!(server.ask_reset(EMAIL).send().await.status, 200);
         // None goes to an address that has no user.
         assert_eq!(server.ask_reset("nobody@example.org").send().await.status, 200);
         let count = |series: &Series, kind, outcome| {
             series[&format!("bienvenue_mails_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}")].clone()
         };
-        let is_sent = |series: &Series| count(series, "reset_link", "sent") != "0";
+        let is_sent = |series: &Series| {
+            count(series, "reset_link", "sent") != "0" && count(series, "sign_up", "sent") == "2"
+        };
         let series = metrics_like(&server.operations(), is_sent).await;
         assert_eq!(count(&series, "reset_link", "sent"), "1");
         for (kind, outcome) in [("reset_link", "postponed"), ("reset_link", "given_up"), ("password_changed", "sent")] {

@@ -10,6 +10,7 @@ mod safety;
 use std::time::Duration;
 
 use bienvenue::app::Settings;
+use bienvenue::auth::SignUpMode;
 use scraper::{ElementRef, Html, Selector};
 
 use crate::support::client::{Call, FORM, Reply};
@@ -283,9 +284,44 @@ fn visits_of_account(app: &TestApp, session: &str) -> Vec<(&'static str, u16, Ca
     ]
 }
 
+/// The same of signing up by a link, and not at all.
+async fn visits_to_sign_up(app: &TestApp, settings: &Settings) -> Vec<(&'static str, u16, Call)> {
+    let client = |mode| app.signing_up_with(mode, settings.clone());
+    let (by_link, closed) = (client(SignUpMode::Verified), client(SignUpMode::Closed));
+    let email = "new@example.org";
+    let token = by_link.sign_up_token(email).await;
+    let finish = |email: &str, token: &str, password: &str| {
+        let form = [
+            ("_method", "PUT"),
+            ("email", email),
+            ("sign_up_token", token),
+            ("password", password),
+        ];
+        by_link.post("/users", &form)
+    };
+    let link = format!("/users?email={email}&sign_up_token={token}");
+    vec![
+        ("ask to sign up", 200, by_link.get("/users")),
+        ("sign up, link sent", 200, by_link.get("/users?link=sent")),
+        ("finish", 200, by_link.get(&link)),
+        (
+            "ask to sign up, no address",
+            400,
+            by_link.ask_sign_up("bob"),
+        ),
+        ("ask to sign up, taken", 400, by_link.ask_sign_up(EMAIL)),
+        ("finish, no password", 400, finish(email, &token, "")),
+        ("finish, no address", 400, finish("bob", &token, "x")),
+        ("finish, no token", 400, finish(email, "", "x")),
+        ("finish, bad token", 403, finish(email, "x", "x")),
+        ("sign up, closed", 403, closed.get("/users")),
+        ("log in, sign-up closed", 200, closed.get("/sessions")),
+    ]
+}
+
 /// Every page there is, in a language.
 pub async fn every_page(database: Database, settings: Settings, language: &str) -> Vec<Seen> {
-    let app = TestApp::new(database).await.with_settings(settings);
+    let app = TestApp::new(database).await.with_settings(settings.clone());
     app.registered(EMAIL, PASSWORD).await;
     let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
     let elsewhere = app
@@ -309,6 +345,9 @@ pub async fn every_page(database: Database, settings: Settings, language: &str) 
     let visits = visits(&app, &session, &token);
     let of_account = visits_of_account(&app, &session);
     for (name, status, call) in visits.into_iter().chain(of_account) {
+        see(name, status, call).await;
+    }
+    for (name, status, call) in visits_to_sign_up(&app, &settings).await {
         see(name, status, call).await;
     }
     let profile = app.get("/profile").session(&session);

@@ -29,6 +29,7 @@ async fn app_and_refused_calls(database: crate::support::Database) -> (TestApp, 
         logins_per_source: rate("9/h"),
         successful_logins_per_source: rate("5/h"),
         sign_ups_per_source: rate("3/h"),
+        sign_ups_per_address: rate("2/h"),
         resets_per_address: rate("2/h"),
         resets_per_source: rate("9/h"),
     };

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bienvenue::app::{Settings, app};
 use bienvenue::auth::rate_limit::{Rate, RateLimits};
-use bienvenue::auth::{Auth, Lifetimes};
+use bienvenue::auth::{Auth, Lifetimes, SignUpMode};
 use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{Db, MailClaim};
 use bienvenue::mail::{Mailer, Site};
 use bienvenue::password::{Cost, Passwords};
 use bienvenue::source::Source;
-use bienvenue::token::{OsRandom, ResetToken, TokenSource};
+use bienvenue::token::{OsRandom, TokenSource};
 use uuid::Uuid;
 
 use super::client::{Call, Client};
@@ -50,6 +50,7 @@ pub const NO_LIMITS: RateLimits = RateLimits {
     logins_per_source: Rate::OFF,
     successful_logins_per_source: Rate::OFF,
     sign_ups_per_source: Rate::OFF,
+    sign_ups_per_address: Rate::OFF,
     resets_per_address: Rate::OFF,
     resets_per_source: Rate::OFF,
 };
@@ -159,8 +160,22 @@ impl TestApp {
 
     /// A service that mails reset links, which begin with [`PUBLIC_URL`].
     pub async fn mailing(database: Database, mailer: Mailer) -> Self {
-        let app = Self::new(database).await;
-        app.with_rules(|auth| auth.with_mail(mailer, site()))
+        Self::new(database).await.with_mail(mailer)
+    }
+
+    /// The same service, which mails links that begin with [`PUBLIC_URL`].
+    pub fn with_mail(self, mailer: Mailer) -> Self {
+        self.with_rules(|auth| auth.with_mail(mailer, site()))
+    }
+
+    /// The same service, where people sign up in this way.
+    pub fn signing_up(&self, mode: SignUpMode) -> Client {
+        self.signing_up_with(mode, Settings::default())
+    }
+
+    /// The same, shown in another way.
+    pub fn signing_up_with(&self, mode: SignUpMode, settings: Settings) -> Client {
+        Client::of_router(app(self.auth.clone().with_sign_up(mode), settings))
     }
 
     /// Another instance of the service over the same database, at the same time of day.
@@ -191,11 +206,10 @@ impl TestApp {
             latest_due: UnixTime(i64::MAX),
             latest_asked: UnixTime(i64::MAX),
             rows: 1000,
-            known: 1000,
-            known_of_any_turn: 1000,
+            sent: 1000,
+            sent_of_any_turn: 1000,
         };
-        let new_token = || ResetToken::new(&*self.tokens);
-        let claimed = self.db.outbox.claim(claim, &[], new_token).await;
+        let claimed = self.db.outbox.claim(claim, &[], &*self.tokens).await;
         claimed.unwrap().count
     }
 

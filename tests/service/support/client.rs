@@ -76,6 +76,21 @@ impl Client {
         self.post("/users", &[("email", email), ("password", password)])
     }
 
+    /// Asks to sign up by a token.
+    pub fn ask_sign_up(&self, email: &str) -> Call {
+        self.post("/users", &[("email", email)])
+    }
+
+    /// Asks to finish a sign-up.
+    pub fn finish_sign_up(&self, email: &str, token: &str, password: &str) -> Call {
+        let form = [
+            ("email", email),
+            ("sign_up_token", token),
+            ("password", password),
+        ];
+        self.put("/users", &form)
+    }
+
     /// Asks to log in.
     pub fn log_in(&self, email: &str, password: &str) -> Call {
         self.post("/sessions", &[("email", email), ("password", password)])
@@ -124,6 +139,13 @@ impl Client {
         let reply = self.ask_reset(email).send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["reset_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks for a sign-up token, which must work, and returns it.
+    pub async fn sign_up_token(&self, email: &str) -> String {
+        let reply = self.ask_sign_up(email).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["sign_up_token"].as_str().unwrap().to_owned()
     }
 
     /// Whether a session is alive.

@@ -136,6 +136,7 @@ const OTHER_TABLES: &[(&str, &str)] = &[
         "sessions",
         "digest, coalesce(client, 'unknown'), coalesce(length(source), -1)",
     ),
+    ("sign_ups", "email, digest, mailed, created_at"),
     ("user_groups", "name || ' ' || user_id"),
     (
         "outbox",
@@ -241,6 +242,8 @@ impl Inside {
              NUMBERS SELECT DIGEST, n, 1, n, n FROM numbers",
             "INSERT INTO reset_tokens (user_id, digest, password_version, created_at)
              NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
+            "INSERT INTO sign_ups (email, digest, mailed, created_at)
+             NUMBERS SELECT 'new' || n || '@example.org', DIGEST, 1, n FROM numbers",
             "INSERT INTO outbox
                  (kind, email, asked_at, due_at, quiet_until, attempts, network, turn)
              NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0,

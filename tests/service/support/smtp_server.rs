@@ -208,18 +208,18 @@ impl Mail {
         link.to_owned()
     }
 
-    /// The reset token in the link.
+    /// The token in the link.
     #[track_caller]
     pub fn token(&self) -> String {
         token_in(&self.link())
     }
 }
 
-/// The reset token in a link.
+/// The token in a link.
 #[track_caller]
 pub fn token_in(link: &str) -> String {
     let link: url::Url = link.parse().unwrap();
-    let token = link.query_pairs().find(|(name, _)| name == "reset_token");
+    let token = (link.query_pairs()).find(|(name, _)| name.ends_with("_token"));
     token.unwrap().1.into_owned()
 }
 

@@ -30,8 +30,8 @@ pub const EMAIL_TAKEN: Text = text(
     "Il existe déjà un compte avec cette adresse. Connectez‑vous ou utilisez une autre adresse.",
 );
 pub const EMAIL_UNKNOWN: Text = text(
-    "There is no account with this address. Check the spelling, or sign up.",
-    "Aucun compte n’a cette adresse. Vérifiez la saisie ou créez un compte.",
+    "There is no account with this address. Check the spelling.",
+    "Aucun compte n’a cette adresse. Vérifiez la saisie.",
 );
 
 pub const PASSWORD_MISSING: Text = text("Enter a password.", "Saisissez un mot de passe.");
@@ -96,6 +96,17 @@ pub const BAD_RESET_TOKEN: Text = text(
     "This link no longer works: it can be used once, and not for long. Ask for a new one here.",
     "Ce lien n’est plus valable\u{A0}: il sert une seule fois et expire vite. Demandez‑en un autre \
          ici.",
+);
+pub const SIGN_UP_CLOSED_TITLE: Text = text("Sign-up is closed", "Inscriptions fermées");
+pub const SIGN_UP_CLOSED: Text = text(
+    "New accounts cannot be created here. If you need one, ask those who run this site.",
+    "On ne peut pas créer de compte ici. S’il vous en faut un, adressez‑vous aux responsables de ce site.",
+);
+pub const BAD_SIGN_UP_TOKEN: Text = text(
+    "This link no longer works: it can be used once, for a day, and a newer one replaces it. Ask for another \
+     here or, if your account is created, log in.",
+    "Ce lien n’est plus valable\u{A0}: il sert une seule fois, pendant un jour, et un plus récent le remplace. \
+     Demandez‑en un autre ici ou, si votre compte est créé, connectez‑vous.",
 );
 pub const BUSY: Text = text(
     "Too many people are logging in right now.",
