@@ -65,6 +65,8 @@ impl Site {
             "4",
             "--public-url",
             "https://auth.example.org",
+            "--sign-up",
+            "unverified",
             "--trusted-proxy",
             "127.0.0.1",
             "--mail-dir",
@@ -276,7 +278,10 @@ async fn nginx_of_the_readme_logs_no_reset_token() {
         ..
     } = site;
     server.kill();
-    for link in [&link, &link.replacen('?', "/?", 1)] {
+    let to_sign_up = link
+        .replace("reset_password", "users")
+        .replace("reset_token", "sign_up_token");
+    for link in [&link, &link.replacen('?', "/?", 1), &to_sign_up] {
         assert_eq!(client.get(link).send().await.status, 502);
     }
     assert_eq!(client.get("/profile").send().await.status, 502);
