@@ -302,9 +302,13 @@ on_each_engine! {
         let app = TestApp::new(database).await;
         for (path, allowed) in [
             ("/", "GET,HEAD"),
-            ("/users", "POST"),
-            ("/sessions", "POST,DELETE"),
+            ("/users", "POST,PUT,DELETE"),
+            ("/users/me", "GET,HEAD"),
+            ("/sessions", "GET,HEAD,POST,DELETE"),
+            ("/sessions/others", "DELETE"),
+            ("/sessions/0123456789abcdef", "DELETE"),
             ("/profile", "GET,HEAD"),
+            ("/profile/password", "PUT"),
             ("/reset_password", "POST,PUT"),
         ] {
             let methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"];

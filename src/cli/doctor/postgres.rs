@@ -14,6 +14,10 @@ const DURABILITY: &str = "durability";
 /// The first version that has all settings that the service makes: `plan_cache_mode` came with it.
 const FIRST_VERSION: i64 = 12_00_00;
 
+/// What a role needs that does not own the tables.
+const GRANT: &str = ": as the role that owns the tables, GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
+     SCHEMA public TO this one; one that migrates must own them";
+
 /// Looks at the server and the database.
 pub async fn check(url: &DatabaseUrl, findings: &mut Findings) {
     let server = match db::inspect_server(url).await {
@@ -56,6 +60,7 @@ fn remedy(error: &OpenError) -> &'static str {
         Some(code) if code.starts_with("53") => {
             ": raise max_connections, or have fewer connections elsewhere"
         }
+        Some("42501") => GRANT,
         Some(_) => ": look into the log of PostgreSQL",
     }
 }
@@ -74,6 +79,12 @@ fn check_server(url: &DatabaseUrl, server: &Server, findings: &mut Findings) {
                 "{url} (PostgreSQL {version}) takes no writes: give the URL of the primary server, not of a \
                  standby, and check default_transaction_read_only"
             ),
+        );
+    } else if !server.unwritable.is_empty() {
+        let tables = &server.unwritable;
+        findings.fail(
+            SERVER,
+            format!("the role of {url} may not both read and change {tables}{GRANT}"),
         );
     } else {
         findings.ok(SERVER, format!("{url} answers: PostgreSQL {version}"));

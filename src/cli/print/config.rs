@@ -19,12 +19,19 @@ pub fn render(
             None => "# Configuration file: none".to_owned(),
         },
     ];
-    for group in settings.chunk_by(|setting, next| setting.heading == next.heading) {
+    let mut headings: Vec<&Option<String>> = Vec::new();
+    for setting in settings {
+        if !headings.contains(&&setting.heading) {
+            headings.push(&setting.heading);
+        }
+    }
+    for heading in headings {
         lines.push(String::new());
-        let heading = group[0].heading.as_ref();
-        lines.extend(heading.map(|heading| format!("# {heading}")));
-        let of_group = group.iter().map(|setting| line(setting, settings, derived));
-        lines.extend(of_group);
+        lines.extend(heading.as_ref().map(|heading| format!("# {heading}")));
+        let of_group = settings
+            .iter()
+            .filter(|setting| setting.heading == *heading);
+        lines.extend(of_group.map(|setting| line(setting, settings, derived)));
     }
     lines.join("\n") + "\n"
 }

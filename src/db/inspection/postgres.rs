@@ -24,6 +24,15 @@ const ASK: &str = "
            current_setting('transaction_read_only') AS read_only,
            (SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted";
 
+/// The tables that the role may not both read and change, but for those of the migrations.
+const FIND_UNWRITABLE: &str = r"
+    SELECT coalesce(string_agg(c.relname::text, ', ' ORDER BY c.relname), '') AS names
+    FROM pg_class AS c
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = to_regnamespace(current_schema()::text)
+      AND c.relname NOT LIKE '\_%'
+      AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+           AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))";
+
 /// What is found of a server.
 #[derive(Debug)]
 pub struct Server {
@@ -43,6 +52,8 @@ pub struct Server {
     pub fsync: bool,
     /// Whether nothing can be written, as on a standby.
     pub is_read_only: bool,
+    /// The names of the tables that the role may not both read and change, one after another; empty for none.
+    pub unwritable: String,
     /// Whether the schema is this program's; `None` where it cannot be asked for.
     pub schema: Option<Result<(), OpenError>>,
 }
@@ -80,6 +91,7 @@ async fn inspect(
             Some(check_schema(Engine::Postgres, url, migrations, connection).await?)
         }
     };
+    let unwritable = connection.fetch_one(FIND_UNWRITABLE).await?;
     let is = |column: &str, word: &str| {
         let value = row.try_get::<Option<String>, _>(column);
         value.map(|value| value.as_deref() == Some(word))
@@ -93,6 +105,7 @@ async fn inspect(
         synchronous_commit: row.try_get("synchronous_commit")?,
         fsync: is("fsync", "on")?,
         is_read_only: is("read_only", "on")?,
+        unwritable: unwritable.try_get("names")?,
         schema,
     })
 }

@@ -95,6 +95,42 @@ async fn a_server_that_does_not_let_us_in_is_told_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_write_or_not_read_is_told_with_what_it_needs() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    assert!(Server::start(&database.url).stop().0.success());
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let execute = async |statement: String| {
+        let statement = sqlx::AssertSqlSafe(statement);
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    };
+    let name = database.url.split(['/', '?']).nth(3).unwrap();
+    let role = format!("reader_of_{name}");
+    execute(format!("CREATE ROLE {role} LOGIN")).await;
+    let url = database
+        .url
+        .replace("user=bienvenue", &format!("user={role}"));
+    doctor(&url, &[]).has("fail", "server", "GRANT SELECT, INSERT, UPDATE, DELETE");
+
+    execute(format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+    ))
+    .await;
+    doctor(&url, &[])
+        .has("fail", "server", "may not both read and change")
+        .has("fail", "server", "sessions");
+    execute(format!(
+        "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    ))
+    .await;
+    doctor(&url, &[]).has("ok", "server", "answers");
+    execute(format!("DROP OWNED BY {role}")).await;
+    execute(format!("DROP ROLE {role}")).await;
+    pool.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_differs_is_told_at_the_start_and_by_doctor() {
     let (Some(library), Some(database)) = (libfaketime(), Database::postgres().await) else {
         return;
