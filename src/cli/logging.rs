@@ -38,6 +38,9 @@ pub enum LogFormat {
 /// The target of the line that tells how many lines were dropped.
 const DROPPED: &str = "bienvenue::logging::dropped";
 
+/// The target in which `sqlx` repeats a parameter of a URL that it does not know: it may be a password.
+const URL_PARAMETERS: &str = "sqlx_postgres::options";
+
 /// How long the end of the process waits for lines to be written. With all else that is waited for at
 /// the end it is less than the 10 seconds after which a process that was told to stop is killed.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(400);
@@ -64,9 +67,12 @@ pub fn start(filter: Targets, format: LogFormat) -> Log {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let filter = filter
+        .with_target(DROPPED, LevelFilter::WARN)
+        .with_target(URL_PARAMETERS, LevelFilter::OFF);
     tracing_subscriber::registry()
         .with(lines)
-        .with(filter.with_target(DROPPED, LevelFilter::WARN))
+        .with(filter)
         .init();
 
     panic::set_hook(Box::new(|panic| {

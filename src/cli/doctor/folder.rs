@@ -1,4 +1,4 @@
-//! Whether files can be put into a folder.
+//! Whether files can be put into a folder, or written to.
 
 use std::io;
 use std::path::Path;
@@ -16,6 +16,12 @@ pub fn check_writable(folder: &Path) -> io::Result<()> {
     }
     let access = Access::WRITE_OK | Access::EXEC_OK;
     Ok(accessat(CWD, folder, access, AtFlags::EACCESS)?)
+}
+
+/// Checks that the user who runs this program can read and write a file, which does not change it.
+pub fn check_file_writable(file: &Path) -> io::Result<()> {
+    let access = Access::READ_OK | Access::WRITE_OK;
+    Ok(accessat(CWD, file, access, AtFlags::EACCESS)?)
 }
 
 /// The folder that a file or a folder of this name is in.

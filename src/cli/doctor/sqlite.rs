@@ -16,7 +16,7 @@ const INTEGRITY: &str = "integrity";
 pub async fn check(url: &DatabaseUrl, file: &Path, findings: &mut Findings) {
     match db::inspect_files(url) {
         Ok(Some(files)) => {
-            let is_ours = check_files(url, &files, findings);
+            let is_ours = check_files(url, file, &files, findings);
             check_disk(&files, findings);
             if is_ours {
                 check_contents(url, findings).await;
@@ -49,7 +49,7 @@ fn check_folder(url: &DatabaseUrl, folder: &Path, findings: &mut Findings) {
 }
 
 /// Whether all files are the user's who runs this.
-fn check_files(url: &DatabaseUrl, files: &Files, findings: &mut Findings) -> bool {
+fn check_files(url: &DatabaseUrl, file: &Path, files: &Files, findings: &mut Findings) -> bool {
     if let Some((_, owner)) = files.of_others.first() {
         let names = names(files.of_others.iter().map(|(name, _)| name));
         findings.fail(
@@ -61,7 +61,19 @@ fn check_files(url: &DatabaseUrl, files: &Files, findings: &mut Findings) -> boo
         );
         return false;
     }
-    if files.open_to_others.is_empty() {
+    // SQLite also puts files beside it.
+    let folder = folder::parent(file);
+    let is_writable = folder::check_file_writable(file);
+    if let Err(error) = is_writable.and_then(|()| folder::check_writable(folder)) {
+        findings.fail(
+            FILES,
+            format!(
+                "{url} cannot be written to ({error}): let the user who runs the service write to the file \
+                 and to {}, on a file system that is mounted for writing",
+                folder.display()
+            ),
+        );
+    } else if files.open_to_others.is_empty() {
         findings.ok(FILES, format!("{url} is there, for its owner alone"));
     } else {
         let names = names(&files.open_to_others);

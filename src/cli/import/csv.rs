@@ -68,6 +68,12 @@ impl<R: BufRead> CsvUsers<R> {
             return Ok(None);
         };
         let user = self.records.fields();
+        // A quote that closes where another field begins has other lines between.
+        if self.records.lines > 1
+            && (user.as_ref()).is_ok_and(|fields| fields.len() != self.columns.count)
+        {
+            return Err(ImportError::OpenQuote(position));
+        }
         let user = user.and_then(|fields| user_of(position, &fields, &self.columns, self.now));
         Ok(Some(Line { position, user }))
     }
@@ -105,6 +111,8 @@ struct Records<R> {
     text: Vec<u8>,
     ends: Vec<usize>,
     count: usize,
+    /// How many ends of lines the record has, with its own.
+    lines: i64,
     is_too_long: bool,
 }
 
@@ -117,6 +125,7 @@ impl<R: BufRead> Records<R> {
             text: vec![0; MAX_BYTES],
             ends: vec![0; MAX_COLUMNS],
             count: 0,
+            lines: 0,
             is_too_long: false,
         }
     }
@@ -144,9 +153,14 @@ impl<R: BufRead> Records<R> {
                 }
                 ReadRecordResult::Record => {
                     self.count = count;
+                    self.lines = self.line - first_line;
                     return Ok(Some(first_line));
                 }
                 ReadRecordResult::End => return Ok(None),
+            }
+            // Only between quotes does a record go on in the next line.
+            if self.is_too_long && self.line > first_line {
+                return Err(ImportError::OpenQuote(first_line));
             }
         }
     }
@@ -168,7 +182,7 @@ impl<R: BufRead> Records<R> {
     /// The fields of the record that was read.
     fn fields(&self) -> Result<Vec<&str>, Problem> {
         if self.is_too_long {
-            return Err(Problem::TooLongOrOpen);
+            return Err(Problem::TooLong);
         }
         let mut start = 0;
         let fields = self.ends[..self.count].iter().map(|end| {

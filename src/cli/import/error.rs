@@ -24,6 +24,11 @@ pub enum ImportError {
     Header(i64, &'static str),
     #[error("line {0}: {1}: the file must be one JSON array of objects")]
     Array(i64, &'static str),
+    #[error(
+        "line {0}: a quote is not closed, so the lines behind it cannot be told apart and were not read: \
+         mend it, and import the file again for what is missing"
+    )]
+    OpenQuote(i64),
     #[error("interrupted: import the file again for what is missing")]
     Interrupted,
     #[error("{0} of the users were not usable, for the reasons above")]

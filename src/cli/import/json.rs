@@ -84,10 +84,7 @@ impl<R: BufRead> JsonLinesUsers<R> {
     }
 
     fn user_of(&self, object: &Map<String, Value>) -> Result<ImportedUser, Problem> {
-        let hash = match object.get(PASSWORD_HASH) {
-            Some(Value::Null) => None,
-            _ => Some(text(object, PASSWORD_HASH)?),
-        };
+        let hash = hash_in(object)?;
         let email = text(object, EMAIL)?;
         let mut user = ImportedUser::parse(self.number, email, hash, self.now)?;
         let account = &mut user.account;
@@ -132,8 +129,8 @@ fn auth0_user_of(
     object: &Map<String, Value>,
     now: UnixTime,
 ) -> Result<ImportedUser, Problem> {
-    let (email, hash) = (text(object, EMAIL)?, text(object, PASSWORD_HASH)?);
-    let mut user = ImportedUser::parse(position, email, Some(hash), now)?;
+    let (email, hash) = (text(object, EMAIL)?, hash_in(object)?);
+    let mut user = ImportedUser::parse(position, email, hash, now)?;
     let account = &mut user.account;
     if let Some(moment) = moment(object, CREATED_AT)? {
         account.created_at = moment;
@@ -147,6 +144,14 @@ fn object_in(text: &[u8]) -> Result<Map<String, Value>, Problem> {
     let text = str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
     // Refuses what is nested deeply.
     serde_json::from_str(text).map_err(|error| Problem::NotJson(error.column()))
+}
+
+/// The hash of a password; `None` for a user without one. One that is missing may have been forgotten.
+fn hash_in(object: &Map<String, Value>) -> Result<Option<&str>, Problem> {
+    match object.get(PASSWORD_HASH) {
+        Some(Value::Null) => Ok(None),
+        _ => text(object, PASSWORD_HASH).map(Some),
+    }
 }
 
 fn text<'a>(object: &'a Map<String, Value>, key: &'static str) -> Result<&'a str, Problem> {

@@ -21,8 +21,6 @@ pub struct Line {
 pub enum Problem {
     #[error("is longer than {MAX_BYTES} bytes")]
     TooLong,
-    #[error("is not closed by a quote, or longer than {MAX_BYTES} bytes")]
-    TooLongOrOpen,
     #[error("an address or a hash is longer than any that is usable")]
     ValueTooLong,
     #[error("is not UTF-8")]

@@ -2,19 +2,26 @@
 //! number.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, SqlSafeStr};
 
+use tokio::time::timeout;
+
 use super::error::BackupError;
 use super::tables::{Kind, TABLES, Table};
-use crate::db::engine::Engine;
+use crate::db::engine::{Engine, timed_out};
 
 /// How many rows one statement adds. With it they take at most a sixth of the 32,766 placeholders that
 /// SQLite allows.
 const BATCH: usize = 500;
+
+/// How long a database may take for the next rows, or for counting those of a table: a lock that another
+/// program holds, or a network that is silent, ends what would else wait for ever.
+const ROWS_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How many rows each table has.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +109,8 @@ async fn copy_rows(
     let mut batches = rows.try_chunks(BATCH);
     let mut copied = 0;
     loop {
-        let batch = batches.try_next().await;
+        let batch = timeout(ROWS_TIMEOUT, batches.try_next()).await;
+        let batch = batch.map_err(|_| cannot_read(timed_out()))?;
         let Some(batch) = batch.map_err(|error| cannot_read(error.1))? else {
             return Ok(copied);
         };
@@ -181,7 +189,9 @@ pub async fn count_all(connection: &mut AnyConnection) -> sqlx::Result<Counts> {
 
 async fn count(table: &Table, connection: &mut AnyConnection) -> sqlx::Result<u64> {
     let row = sqlx::query(AssertSqlSafe(table.count())).fetch_one(connection);
-    let rows: i64 = row.await?.try_get("count")?;
+    let row = timeout(ROWS_TIMEOUT, row).await;
+    let row = row.unwrap_or_else(|_| Err(timed_out()))?;
+    let rows: i64 = row.try_get("count")?;
     Ok(u64::try_from(rows).unwrap_or(0))
 }
 

@@ -5,12 +5,13 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use sqlx::Connection;
+use tokio::time::timeout;
 
 use super::migrations::{MigrationText, check_schema};
 use super::open_error::OpenError;
 use super::server::refuse_shared;
 use super::url::{DatabaseUrl, Place};
-use super::{Engine, connect, file};
+use super::{CONNECT_TIMEOUT, Engine, connect, file, timed_out};
 
 /// Checks that a database is there, is ours and has the schema of these migrations.
 pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<(), OpenError> {
@@ -26,7 +27,10 @@ pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<()
     } else {
         refuse_shared(url, &mut connection).await?;
     }
-    let checked = check_schema(engine, url, migrations, &mut connection).await;
+    let checked = check_schema(engine, url, migrations, &mut connection);
+    // Another program may have locked the table of migrations.
+    let checked = timeout(CONNECT_TIMEOUT, checked).await;
+    let checked = checked.unwrap_or_else(|_| Err(timed_out()));
     // It has only read, so nothing is lost if it does not end well.
     let _ = connection.close().await;
     checked.map_err(cannot_connect)?

@@ -99,6 +99,35 @@ async fn files_that_others_can_read_are_told_and_stay() {
 }
 
 #[tokio::test]
+async fn a_file_system_that_takes_no_writes_is_told() {
+    if !is_root() {
+        return;
+    }
+    let database = left().await;
+    let mounted = folder(&database).join("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::copy(database.file(), mounted.join("b.db")).unwrap();
+    let mount = |arguments: &[&str]| {
+        let path = mounted.to_str().unwrap();
+        let mount = Command::new("mount").args(arguments).arg(path).output();
+        mount.is_ok_and(|output| output.status.success())
+    };
+    if !(mount(&["--bind", mounted.to_str().unwrap()]) && mount(&["-o", "remount,bind,ro"])) {
+        return;
+    }
+    let url = format!("sqlite:{}/b.db", mounted.display());
+    let found = doctor(&url, &[]);
+    assert!(
+        Command::new("umount")
+            .arg(&mounted)
+            .status()
+            .unwrap()
+            .success()
+    );
+    found.has("fail", "files", "cannot be written to");
+}
+
+#[tokio::test]
 async fn files_of_another_user_are_told_and_not_opened() {
     if !is_root() {
         // Nobody else can give files away; where the tests decide, root runs them.

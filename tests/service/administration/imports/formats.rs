@@ -74,6 +74,7 @@ on_each_engine! {
         let array = json!([
             {"email": EMAIL, "email_verified": true, "password_hash": hash, "app_metadata": {"a": [{}]}},
             {"email": ALICE, "email_verified": false, "password_hash": hash, "blocked": true},
+            {"email": "carol@example.org", "password_hash": null},
             {"email": "eve@example.org", "name": "}],\\\"{", "custom_password_hash": {"algorithm": "md5"}},
         ]);
         for text in [array.to_string(), serde_json::to_string_pretty(&array).unwrap()] {
@@ -81,6 +82,7 @@ on_each_engine! {
             assert_eq!(imported.code, 1, "{imported:?}");
             assert!(imported.stderr.contains(": has no password_hash\n"), "{imported:?}");
         }
+        shown(&database, "carol@example.org");
         assert!(shown(&database, EMAIL)["email_confirmed_at"].is_string());
         assert!(shown(&database, ALICE)["email_confirmed_at"].is_null());
         assert!(server.can_log_in(EMAIL, "b4l0u").await);
