@@ -259,6 +259,8 @@ async fn nor_does_it_lose_a_mail_or_send_one_twice() {
         "https://auth.example.org",
         "--session-cookie",
         "plain",
+        "--sign-up",
+        "unverified",
     ];
     options.extend(["--mail-dir", folder.path().to_str().unwrap()]);
     for limit in [
