@@ -12,6 +12,7 @@ use super::validity::{Found, Period};
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::token::SignUpTokenDigest;
+use crate::user::UserId;
 
 statements! {
     /// `$1` address, `$2` digest, `$3` 1 if the token goes by mail, else 0, `$4` now. Takes the place of an
@@ -37,6 +38,10 @@ statements! {
     /// `$1` digest; only if issued at `$2` or before.
     DELETE_EXPIRED = "
         DELETE FROM sign_ups WHERE digest = $1 AND created_at <= $2";
+
+    /// `$1` user.
+    DELETE_OF_USER = "
+        DELETE FROM sign_ups WHERE email = (SELECT email FROM users WHERE id = $1)";
 
     /// At most `$2` sign-up tokens issued at `$1` or before.
     PURGE = "
@@ -114,6 +119,13 @@ impl SignUps {
             .purge(Touched::None, PURGE, [issued_before.0])
             .await
     }
+}
+
+/// Deletes the token of the address of a user, who was added without it.
+pub async fn delete_of_user(connection: &mut AnyConnection, user: UserId) -> sqlx::Result<()> {
+    let delete = sqlx::query(DELETE_OF_USER).bind(user.0);
+    delete.execute(connection).await?;
+    Ok(())
 }
 
 /// Stores a token, in place of an older one for the address.

@@ -10,7 +10,7 @@ use crate::db::sessions::acting::{ActingSession, is_session_valid};
 use crate::db::sessions::cache::Touched;
 use crate::db::sessions::insert::NewSession;
 use crate::db::statement::statements;
-use crate::db::{outbox, rate_limits, reset_tokens, sessions};
+use crate::db::{outbox, rate_limits, reset_tokens, sessions, sign_ups};
 use crate::language::Language;
 use crate::user::{HashedPassword, User};
 
@@ -53,8 +53,8 @@ impl Users {
         self.connections.write(touched, work).await
     }
 
-    /// Deletes the user of this session with all that is theirs, and the mails to their address. False,
-    /// with nothing changed, if the session is not valid.
+    /// Deletes the user of this session with all that is theirs, and the mails to their address and its
+    /// sign-up token. False, with nothing changed, if the session is not valid.
     pub async fn delete_by(&self, acting: ActingSession) -> Result<bool> {
         let touched = Touched::SessionsOf(acting.user);
         let work = async |connection: &mut AnyConnection| delete(connection, acting).await;
@@ -67,6 +67,7 @@ async fn delete(connection: &mut AnyConnection, acting: ActingSession) -> sqlx::
     let mut transaction = connection.begin().await?;
     // First: the worker that sends mails locks the rows in this order too.
     outbox::delete_of_user(&mut transaction, acting.user).await?;
+    sign_ups::delete_of_user(&mut transaction, acting.user).await?;
     if acting.hold(&mut transaction).await? {
         let delete = acting.bound(DELETE).execute(&mut *transaction).await?;
         if delete.rows_affected() > 0 {

@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::statements;
-use crate::db::{outbox, rate_limits, reset_tokens};
+use crate::db::{outbox, rate_limits, reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, UserId};
@@ -104,12 +104,13 @@ impl Users {
         self.connections.write(touched, replace).await
     }
 
-    /// Deletes a user with all that is theirs, and the mails to their address. False if the user is gone.
+    /// Deletes a user with all that is theirs, and the mails to their address and its sign-up token. False if the user is gone.
     pub async fn delete(&self, user: UserId) -> Result<bool> {
         let delete = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;
             // First: the worker that sends mails locks the rows in this order too.
             outbox::delete_of_user(&mut transaction, user).await?;
+            sign_ups::delete_of_user(&mut transaction, user).await?;
             let delete = sqlx::query(DELETE).bind(user.0);
             let rows = delete.execute(&mut *transaction).await?.rows_affected();
             transaction.commit().await?;

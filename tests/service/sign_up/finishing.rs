@@ -120,6 +120,19 @@ on_each_engine! {
         assert!(app.can_log_in(NEW, "first").await);
     }
 
+    async fn a_token_of_an_address_goes_with_its_account(database: Database) {
+        let app = app_without_mail(database).await;
+        let token = app.sign_up_token(NEW).await;
+        let at_once = app.signing_up(SignUpMode::Unverified);
+        at_once.registered(NEW, PASSWORD).await;
+        let session = at_once.logged_in(NEW, PASSWORD).await;
+        let reply = app.request("DELETE", "/users").session(&session).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(app.inside.count("sign_ups").await, 0);
+        let call = app.finish_sign_up(NEW, &token, PASSWORD);
+        app.assert_refused(call, 403, INVALID).await;
+    }
+
     async fn addresses_with_an_account_and_without_are_refused_alike(database: Database) {
         let app = app_without_mail(database).await;
         let rounds = app.passwords.rounds_spent();
