@@ -245,13 +245,17 @@ pub async fn connect_for_long_statements(url: &str) -> sqlx::Result<AnyConnectio
 }
 
 async fn connect_with(options: AnyConnectOptions) -> sqlx::Result<AnyConnection> {
-    let connected = timeout(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await;
-    connected.unwrap_or_else(|_| Err(timed_out()))
+    within(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await
 }
 
-/// What a server that does not answer in time comes to.
-pub fn timed_out() -> sqlx::Error {
-    io::Error::from(ErrorKind::TimedOut).into()
+/// Waits for a server no longer than this. What it was asked for is dropped then where it was, and the
+/// connection must be too.
+pub async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    let done = timeout(limit, work).await;
+    done.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
 }
 
 #[cfg(test)]

@@ -4,16 +4,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{TryFutureExt, TryStreamExt};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, SqlSafeStr};
 
-use tokio::time::timeout;
-
 use super::error::BackupError;
 use super::tables::{Kind, TABLES, Table};
-use crate::db::engine::{Engine, timed_out};
+use crate::db::engine::{Engine, within};
 
 /// How many rows one statement adds. With it they take at most a sixth of the 32,766 placeholders that
 /// SQLite allows.
@@ -109,9 +107,9 @@ async fn copy_rows(
     let mut batches = rows.try_chunks(BATCH);
     let mut copied = 0;
     loop {
-        let batch = timeout(ROWS_TIMEOUT, batches.try_next()).await;
-        let batch = batch.map_err(|_| cannot_read(timed_out()))?;
-        let Some(batch) = batch.map_err(|error| cannot_read(error.1))? else {
+        let batch = batches.try_next().map_err(|error| error.1);
+        let batch = within(ROWS_TIMEOUT, batch).await;
+        let Some(batch) = batch.map_err(&cannot_read)? else {
             return Ok(copied);
         };
         let mut insert = if batch.len() == BATCH {
@@ -189,8 +187,7 @@ pub async fn count_all(connection: &mut AnyConnection) -> sqlx::Result<Counts> {
 
 async fn count(table: &Table, connection: &mut AnyConnection) -> sqlx::Result<u64> {
     let row = sqlx::query(AssertSqlSafe(table.count())).fetch_one(connection);
-    let row = timeout(ROWS_TIMEOUT, row).await;
-    let row = row.unwrap_or_else(|_| Err(timed_out()))?;
+    let row = within(ROWS_TIMEOUT, row).await?;
     let rows: i64 = row.try_get("count")?;
     Ok(u64::try_from(rows).unwrap_or(0))
 }

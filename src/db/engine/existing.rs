@@ -5,13 +5,12 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use sqlx::Connection;
-use tokio::time::timeout;
 
 use super::migrations::{MigrationText, check_schema};
 use super::open_error::OpenError;
 use super::server::refuse_shared;
 use super::url::{DatabaseUrl, Place};
-use super::{CONNECT_TIMEOUT, Engine, connect, file, timed_out};
+use super::{CONNECT_TIMEOUT, Engine, connect, file, within};
 
 /// Checks that a database is there, is ours and has the schema of these migrations.
 pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<(), OpenError> {
@@ -29,11 +28,12 @@ pub async fn check(url: &DatabaseUrl, migrations: &[MigrationText]) -> Result<()
     }
     let checked = check_schema(engine, url, migrations, &mut connection);
     // Another program may have locked the table of migrations.
-    let checked = timeout(CONNECT_TIMEOUT, checked).await;
-    let checked = checked.unwrap_or_else(|_| Err(timed_out()));
+    let checked = within(CONNECT_TIMEOUT, checked).await;
+    // Dropped after an error: a server that does not answer would hold closing it up too.
+    let checked = checked.map_err(cannot_connect)?;
     // It has only read, so nothing is lost if it does not end well.
     let _ = connection.close().await;
-    checked.map_err(cannot_connect)?
+    checked
 }
 
 /// Checks what can be told of a file without opening it. A file of another user is not opened: the files

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::open_error::OpenError;
 use super::url::DatabaseUrl;
-use super::{connect, timed_out};
+use super::{connect, within};
 use crate::clock::{ClockDifference, SystemClock};
 
 /// How many times two connections are compared. A pooler that shares one connection to the server between
@@ -89,7 +89,7 @@ pub async fn refuse_shared(
 /// Compares this connection with a second one. By statements that nothing prepares, since what is
 /// prepared on a shared connection is met by another client.
 pub async fn ask(url: &DatabaseUrl, first: &mut AnyConnection) -> sqlx::Result<Answers> {
-    let (process, clock) = timed(ask_one(first)).await?;
+    let (process, clock) = within(ANSWER_TIMEOUT, ask_one(first)).await?;
     let second = timeout(SECOND_CONNECTION_TIMEOUT, ask_a_second(url));
     // It may be one too many for the server, which the service will be told of when it needs it.
     let Ok(Ok((mut second, other))) = second.await else {
@@ -101,8 +101,8 @@ pub async fn ask(url: &DatabaseUrl, first: &mut AnyConnection) -> sqlx::Result<A
         if is_shared {
             break;
         }
-        let (again, _) = timed(ask_one(first)).await?;
-        let (other_again, _) = timed(ask_one(&mut second)).await?;
+        let (again, _) = within(ANSWER_TIMEOUT, ask_one(first)).await?;
+        let (other_again, _) = within(ANSWER_TIMEOUT, ask_one(&mut second)).await?;
         is_shared = again != process || other_again != other;
     }
     let _ = second.close().await;
@@ -118,11 +118,6 @@ async fn ask_a_second(url: &DatabaseUrl) -> sqlx::Result<(AnyConnection, String)
     let mut second = connect(&url.to_connect_url()).await?;
     let (process, _) = ask_one(&mut second).await?;
     Ok((second, process))
-}
-
-async fn timed<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    let answer = timeout(ANSWER_TIMEOUT, answer).await;
-    answer.unwrap_or_else(|_| Err(timed_out()))
 }
 
 async fn ask_one(connection: &mut AnyConnection) -> sqlx::Result<(String, ClockDifference)> {

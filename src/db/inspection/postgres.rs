@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Executor, Row};
-use tokio::time::timeout;
 
 use crate::clock::ClockDifference;
 use crate::db::engine::migrations::{MigrationText, check_schema};
 use crate::db::engine::open_error::OpenError;
 use crate::db::engine::server::{self, Sharing};
 use crate::db::engine::url::DatabaseUrl;
-use crate::db::engine::{Engine, connect, timed_out};
+use crate::db::engine::{Engine, connect, within};
 
 /// How long a server that has let us in may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,8 +70,7 @@ pub async fn inspect_server(
     let connected = connect(&url.to_connect_url()).await;
     let mut connection = connected.map_err(cannot_connect)?;
     let server = inspect(url, migrations, &mut connection);
-    let server = timeout(TIMEOUT, server).await;
-    let server = server.unwrap_or_else(|_| Err(timed_out()));
+    let server = within(TIMEOUT, server).await;
     // Not closed in due form: a server that does not answer would hold that up.
     server.map_err(cannot_connect)
 }
