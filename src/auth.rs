@@ -45,6 +45,7 @@ mod writes;
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
 pub use links::reset_link;
+pub use login::LogIn;
 pub use mail_counts::MailCounts;
 pub use outbox::MAIL_PAUSE;
 pub use own_sessions::ListedSession;
@@ -84,6 +85,7 @@ pub struct Auth {
     password_rule: Option<PasswordRule>,
     sign_up_mode: SignUpMode,
     mails: Option<Arc<MailSetup>>,
+    tells_of_logins: bool,
     mail_counts: Arc<MailCounts>,
     audit: Arc<Audit>,
 }
@@ -108,6 +110,7 @@ impl Auth {
             password_rule: None,
             sign_up_mode: SignUpMode::Unverified,
             mails: None,
+            tells_of_logins: true,
             mail_counts: Arc::new(mail_counts::no_mails()),
             audit: Arc::new(Audit::new()),
         }
@@ -145,13 +148,22 @@ impl Auth {
     }
 
     /// Gives reset tokens and sign-up tokens only to the owner of the address, by mail, and tells owners when their
-    /// password was changed. Links in mails begin with the site's public URL, whatever a request says.
+    /// password was changed, somebody has logged in from a source that is not familiar to them, or their account
+    /// was deleted. Links in mails begin with the site's public URL, whatever a request says.
     /// Without this, who asks gets the token, and owners are not told.
     ///
     /// The mails leave while [`Self::deliver_until`] runs.
     pub fn with_mail(self, mailer: Mailer, site: Site) -> Self {
         Self {
             mails: Some(Arc::new(MailSetup::new(mailer, site))),
+            ..self
+        }
+    }
+
+    /// Tells no owner of a login, from wherever.
+    pub fn without_login_notices(self) -> Self {
+        Self {
+            tells_of_logins: false,
             ..self
         }
     }

@@ -74,6 +74,14 @@ impl ClientName {
         &self.0
     }
 
+    /// The browser, and the system if it is known; `None` if it is another program, whose name is a text
+    /// that whoever runs it can choose.
+    pub fn browser_and_system(&self) -> Option<(&str, Option<&str>)> {
+        let (program, system) = self.program_and_system();
+        let is_browser = BROWSERS.iter().any(|(_, name)| *name == program);
+        is_browser.then_some((program, system))
+    }
+
     /// The program, and the system if it is known.
     pub fn program_and_system(&self) -> (&str, Option<&str>) {
         match self.0.split_once(ON) {

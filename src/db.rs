@@ -56,7 +56,7 @@ pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
 pub use inspection::{Contents, Files, Integrity, Server, inspect_files};
 pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, MailContent, Settlement};
-pub use outbox::{MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
+pub use outbox::{LoginNotice, MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
@@ -65,7 +65,7 @@ pub use sessions::insert::NewSession;
 pub use sessions::of_user::SessionOfUser;
 pub use sign_ups::{SignUp, SignUps};
 pub use users::accounts::{AccountFilter, AccountPage};
-pub use users::by_session::OwnPasswordChange;
+pub use users::by_session::{OwnDeletion, OwnPasswordChange};
 pub use users::export::FullAccount;
 pub use users::import::{ImportedAccounts, NewAccount};
 pub use users::sign_up::{SignUpOutcome, SignedUp};
@@ -127,6 +127,11 @@ const MIGRATIONS: &[MigrationText] = &[
         10,
         "sign-ups",
         include_str!("../migrations/0010_sign_ups.sql"),
+    ),
+    (
+        11,
+        "outbox, logins",
+        include_str!("../migrations/0011_outbox_logins.sql"),
     ),
 ];
 

@@ -1,6 +1,6 @@
 //! Mail: what is written to users, and how it is handed over.
 //!
-//! - `message`: what mails say; `message::sign_up` to who signs up.
+//! - `message`: what mails say; `message::sign_up` to who signs up, `message::notices` about what was done.
 //! - `sender`: from whom they come.
 //! - `smtp`, `folder`: to a mail server, or into a folder.
 //! - `check`: whether a mail server would take mails.
@@ -30,7 +30,7 @@ mod sender;
 mod smtp;
 
 pub use check::{CheckError, check};
-pub use message::{Message, Site};
+pub use message::{Login, Message, Site};
 pub use sender::{InvalidSender, Sender};
 pub use smtp::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
 

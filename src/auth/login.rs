@@ -5,44 +5,72 @@ use tracing::error;
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
+use super::outbox::MAIL_PAUSE;
+use super::rate_limit::Attempt;
 use crate::client::ClientName;
+use crate::db::LoginNotice;
 use crate::email::Email;
+use crate::language::Language;
 use crate::password::{Asker, Password, Verdict};
 use crate::source::Source;
 use crate::token::SessionId;
 use crate::user::User;
 
+/// What it takes to log in.
+pub struct LogIn<'a> {
+    /// The address; `None` if what was given is not one, and so is no user's.
+    pub email: Option<&'a Email>,
+    /// The password.
+    pub password: &'a Password,
+    /// A session that ends when the new one begins, of whichever user.
+    pub replaced: Option<SessionId>,
+    /// What the session is begun with, which is kept with it; `None` if that does not say.
+    pub client: Option<ClientName>,
+    /// The language in which the user is told by mail of a login from a source that is not familiar.
+    pub language: Language,
+}
+
+/// What the owner of an account is told of a login.
+struct LoginDetails {
+    client: Option<ClientName>,
+    language: Language,
+}
+
 impl Auth {
-    /// Begins a session of the user whose address and password these are. Their other sessions go on;
-    /// one that it replaces, of any user, ends. The client is kept with the session. The address is `None` if what was given is not one, and
-    /// so is no user's.
+    /// Begins a session of the user whose address and password these are. Their other sessions go on. If the
+    /// source was not familiar to them, they are told by mail.
     ///
     /// Takes three commits, each shared with all logins that wait for it: the attempt is counted before
     /// the password is checked, so that many at once are not all let through; how it ended is noted,
-    /// with the source that is familiar from now on; and the session is added. The second comes before
-    /// the third, so that the owner's way in is kept even if no session can begin.
+    /// with the source that is familiar from now on and the mail about it; and the session is added. The
+    /// second comes before the third, so that the owner's way in is kept even if no session can begin, and
+    /// no session begins from where it would have been told of without a word.
     ///
     /// # Errors
     ///
     /// [`Error::BadCredentials`], after the same work for an unknown address as for a wrong
     /// password; [`Error::Locked`], which only the right password learns; [`Error::Throttled`], after
     /// no work.
-    pub async fn log_in(
-        &self,
-        email: Option<&Email>,
-        password: &Password,
-        replaced: Option<SessionId>,
-        client: Option<ClientName>,
-        source: Source,
-    ) -> Result<(User, SessionId)> {
-        let user = self.valid_login(email, password, source).await?;
+    pub async fn log_in(&self, log_in: LogIn<'_>, source: Source) -> Result<(User, SessionId)> {
+        let LogIn {
+            email,
+            password,
+            replaced,
+            client,
+            language,
+        } = log_in;
+        let details = LoginDetails {
+            client: client.clone(),
+            language,
+        };
+        let user = self.prove(email, password, source, Some(details)).await?;
         let begun = self.create_session(&user, replaced, client, source);
         Ok((user.clone(), begun.await?))
     }
 
     /// Finds the user whose address and password these are. A hash of a lower cost than today's is
     /// replaced on the way, and so is one of another function than bcrypt. The address is `None` if what
-    /// was given is not one, and so is no user's.
+    /// was given is not one, and so is no user's. Nobody is told by mail.
     ///
     /// # Errors
     ///
@@ -53,6 +81,17 @@ impl Auth {
         email: Option<&Email>,
         password: &Password,
         source: Source,
+    ) -> Result<User> {
+        self.prove(email, password, source, None).await
+    }
+
+    /// The same; with details, the user is told of them by mail if the source was not familiar.
+    async fn prove(
+        &self,
+        email: Option<&Email>,
+        password: &Password,
+        source: Source,
+        details: Option<LoginDetails>,
     ) -> Result<User> {
         if !self.passwords.has_room(source) {
             // Only then is the database asked before the attempt is counted.
@@ -70,12 +109,37 @@ impl Auth {
         };
         let outcome = self.check_credentials(email, password, asker).await;
         match &outcome {
-            Ok(user) => self.rate_limiter.succeeded(attempt, user).await,
+            Ok(user) => {
+                let notice = details.and_then(|details| self.notice(&attempt, user, details));
+                let is_told = notice.is_some();
+                self.rate_limiter.succeeded(attempt, user, notice).await;
+                if is_told {
+                    self.wake_mail_worker();
+                }
+            }
             Err(Error::BadCredentials) => self.rate_limiter.failed(attempt).await,
             Err(Error::Locked) => self.rate_limiter.refused(attempt).await,
             Err(_) => self.rate_limiter.undecided(attempt).await,
         }
         outcome
+    }
+
+    /// The news of a login, if its source was not familiar; `None` too where nobody is to be told, or where
+    /// it is not known which sources are familiar.
+    fn notice(&self, attempt: &Attempt, user: &User, details: LoginDetails) -> Option<LoginNotice> {
+        if attempt.is_familiar() || !self.rate_limiter.knows_sources() || !self.tells_of_logins() {
+            return None;
+        }
+        let now = self.clock.now();
+        Some(LoginNotice {
+            email: user.email.clone(),
+            language: details.language,
+            client: details.client,
+            source: attempt.source(),
+            now,
+            quiet_until: now.after(MAIL_PAUSE),
+            latest_quiet_until: self.latest_quiet_until(),
+        })
     }
 
     async fn check_credentials(

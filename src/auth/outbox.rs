@@ -124,6 +124,11 @@ impl Auth {
         self.mails.is_some()
     }
 
+    /// Whether owners are to be told of logins from sources that are not familiar to them.
+    pub(super) fn tells_of_logins(&self) -> bool {
+        self.mails.is_some() && self.tells_of_logins
+    }
+
     /// Has the worker look for mails now.
     pub(super) fn wake_mail_worker(&self) {
         if let Some(mails) = &self.mails {
@@ -203,6 +208,17 @@ impl Auth {
                 Message::sign_up_link(site, *language, email, link, ends_at)
             }
             MailContent::AccountExists => Message::account_exists(site, *language, email),
+            MailContent::Login { client, source } => {
+                let login = mail::Login {
+                    at: claimed.asked_at,
+                    client: client.as_ref(),
+                    source: *source,
+                };
+                Message::login(site, *language, email, &login)
+            }
+            MailContent::AccountDeleted => {
+                Message::account_deleted(site, *language, email, claimed.asked_at)
+            }
         }
     }
 }

@@ -45,7 +45,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::db::{self, Db, Outcome, Period, Proof, TokenBucket};
+use crate::db::{self, Db, LoginNotice, Outcome, Period, Proof, TokenBucket};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::source::Source;
@@ -98,6 +98,11 @@ impl Attempt {
     /// Whether the source is familiar to the account.
     pub fn is_familiar(&self) -> bool {
         self.is_familiar
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> Source {
+        self.source
     }
 }
 
@@ -196,28 +201,29 @@ impl RateLimiter {
         self.take(buckets.into_iter().flatten().collect()).await
     }
 
-    /// Notes that a login was no wrong guess, and that its source is now familiar to this user.
-    pub async fn succeeded(&self, attempt: Attempt, user: &User) {
+    /// Notes that a login was no wrong guess, and that its source is now familiar to this user, who is told
+    /// by the notice that it was not.
+    pub async fn succeeded(&self, attempt: Attempt, user: &User, notice: Option<LoginNotice>) {
         let proof = self.proof(&user.email, attempt.source);
-        self.settle(attempt.of_guess, proof.map(|proof| (user, proof)))
-            .await;
+        let proof = proof.map(|proof| (user, proof));
+        self.settle(attempt.of_guess, proof, notice).await;
     }
 
     /// Notes that a login was no wrong guess, and is refused all the same.
     pub async fn refused(&self, attempt: Attempt) {
-        self.settle(attempt.of_guess, None).await;
+        self.settle(attempt.of_guess, None, None).await;
     }
 
     /// Notes that a login was a wrong guess.
     pub async fn failed(&self, attempt: Attempt) {
         self.whole.failed_logins.count(self.clock.now());
-        self.settle(attempt.of_success, None).await;
+        self.settle(attempt.of_success, None, None).await;
     }
 
     /// Notes that it is not known whether a login would have been a wrong guess.
     pub async fn undecided(&self, attempt: Attempt) {
         let buckets = [attempt.of_guess, attempt.of_success].concat();
-        self.settle(buckets, None).await;
+        self.settle(buckets, None, None).await;
     }
 
     /// What to remember when the owner of an address has proved now, from this source, that they are;
@@ -227,6 +233,11 @@ impl RateLimiter {
             digest: proof_digest(email, source),
             given_at: self.clock.now(),
         })
+    }
+
+    /// Whether it is known which sources are familiar to an account.
+    pub fn knows_sources(&self) -> bool {
+        self.limits.know_sources()
     }
 
     /// Deletes what says nothing any more: buckets that are full again, and sources that are no
@@ -301,13 +312,19 @@ impl RateLimiter {
         }
     }
 
-    /// Gives tokens back and remembers a proof. Who has the right to an answer gets it, whether or
+    /// Gives tokens back and remembers a proof, with the news of it. Who has the right to an answer gets it, whether or
     /// not this can be written down.
-    async fn settle(&self, buckets: Vec<TokenBucket>, proof: Option<(&User, Proof)>) {
+    async fn settle(
+        &self,
+        buckets: Vec<TokenBucket>,
+        proof: Option<(&User, Proof)>,
+        notice: Option<LoginNotice>,
+    ) {
         if buckets.is_empty() && proof.is_none() {
             return;
         }
-        if let Err(error) = self.db.rate_limits.refund_tokens(buckets, proof).await {
+        let refund = self.db.rate_limits.refund_tokens(buckets, proof, notice);
+        if let Err(error) = refund.await {
             warn!(error = %ErrorChain(&error), "cannot note how an attempt ended");
         }
     }

@@ -147,6 +147,9 @@ async fn serve_until_stopped(
         };
         auth = auth.with_mail(mailer, site);
     }
+    if !options.mail.notify_logins {
+        auth = auth.without_login_notices();
+    }
     auth = auth.with_sign_up(options.sign_up_mode());
 
     for warning in warnings::of(options) {

@@ -8,10 +8,11 @@ use super::connection::Connections;
 use super::error::Result;
 use super::sessions::cache::Touched;
 use super::statement::statements;
+use crate::client::ClientName;
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::language::Language;
-use crate::source::Network;
+use crate::source::{Network, Source};
 use crate::user::UserId;
 
 pub(super) mod delivery;
@@ -67,10 +68,34 @@ statements! {
             turn = 0,
             language = excluded.language";
 
+    /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` the latest end of a
+    /// pause that is possible, `$6` language, `$7` client, `$8` source. For no network. In the pause after
+    /// the last one, and while one is being sent, it is due when the pause ends: what comes many times is
+    /// told seldom, but it is told.
+    ADD_LOGIN = "
+        INSERT INTO outbox
+            (kind, email, asked_at, due_at, quiet_until, attempts, claim, language, client, source)
+        VALUES ($1, $2, $3, $3, $4, 0, NULL, $6, $7, $8)
+        ON CONFLICT (kind, email) DO UPDATE SET
+            asked_at = excluded.asked_at,
+            due_at = CASE
+                WHEN outbox.quiet_until > $3 AND outbox.quiet_until <= $5 THEN outbox.quiet_until
+                ELSE excluded.due_at END,
+            quiet_until = CASE
+                WHEN outbox.quiet_until > $3 AND outbox.quiet_until <= $5 THEN outbox.quiet_until
+                ELSE excluded.quiet_until END,
+            attempts = 0,
+            claim = NULL,
+            network = NULL,
+            turn = 0,
+            language = excluded.language,
+            client = excluded.client,
+            source = excluded.source";
+
     /// `$1` user. The kinds are named because the index begins with them.
     DELETE_OF_USER = "
         DELETE FROM outbox
-        WHERE kind IN ('reset_link', 'password_changed', 'sign_up')
+        WHERE kind IN ('reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted')
           AND email = (SELECT email FROM users WHERE id = $1)";
 
     /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
@@ -92,11 +117,21 @@ pub enum MailKind {
     PasswordChanged,
     /// A link to sign up by or, if the address has an account, the notice of a try to.
     SignUp,
+    /// The news of a login from a source that is not familiar.
+    Login,
+    /// The news that the account was deleted.
+    AccountDeleted,
 }
 
 impl MailKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::ResetLink, Self::PasswordChanged, Self::SignUp];
+    pub const ALL: [Self; 5] = [
+        Self::ResetLink,
+        Self::PasswordChanged,
+        Self::SignUp,
+        Self::Login,
+        Self::AccountDeleted,
+    ];
 
     /// The name under which it is stored and logged.
     pub fn name(self) -> &'static str {
@@ -104,6 +139,8 @@ impl MailKind {
             Self::ResetLink => "reset_link",
             Self::PasswordChanged => "password_changed",
             Self::SignUp => "sign_up",
+            Self::Login => "login",
+            Self::AccountDeleted => "account_deleted",
         }
     }
 }
@@ -129,6 +166,43 @@ pub struct MailRequest<'a> {
     pub latest_claim: UnixTime,
     /// How many rows may wait that were asked for from one network.
     pub most_of_network: u32,
+}
+
+/// The news of a login, for the owner of the account.
+#[derive(Clone, Debug)]
+pub struct LoginNotice {
+    /// The address of the account.
+    pub email: Email,
+    /// The language of who logged in.
+    pub language: Language,
+    /// What they logged in with; `None` if that did not say.
+    pub client: Option<ClientName>,
+    /// From where.
+    pub source: Source,
+    /// When.
+    pub now: UnixTime,
+    /// Until when another one waits.
+    pub quiet_until: UnixTime,
+    /// A stored pause that ends after this was stored while a clock was wrong.
+    pub latest_quiet_until: UnixTime,
+}
+
+impl LoginNotice {
+    /// Records it, to be told by mail.
+    pub async fn add(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        let client = self.client.as_ref().map(ToString::to_string);
+        let add = sqlx::query(ADD_LOGIN)
+            .bind(MailKind::Login.name())
+            .bind(self.email.as_str().to_owned())
+            .bind(self.now.0)
+            .bind(self.quiet_until.0)
+            .bind(self.latest_quiet_until.0)
+            .bind(self.language.tag())
+            .bind(client)
+            .bind(self.source.to_bytes());
+        add.execute(connection).await?;
+        Ok(())
+    }
 }
 
 /// What came of a [`MailRequest`].
@@ -217,6 +291,19 @@ pub async fn add_password_changed(
     now: UnixTime,
 ) -> sqlx::Result<()> {
     add(MailKind::PasswordChanged, email, language, now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Records that the account with this address is deleted, to be told by mail.
+pub async fn add_account_deleted(
+    connection: &mut AnyConnection,
+    email: &Email,
+    language: Language,
+    now: UnixTime,
+) -> sqlx::Result<()> {
+    add(MailKind::AccountDeleted, email, language, now)
         .execute(connection)
         .await?;
     Ok(())

@@ -7,6 +7,7 @@ use sqlx::AnyConnection;
 use super::batch::Batcher;
 use super::connection::Connections;
 use super::error::Result;
+use super::outbox::LoginNotice;
 use super::validity::Period;
 use crate::clock::UnixTime;
 use crate::user::{User, UserId};
@@ -45,14 +46,19 @@ impl RateLimitCounts {
     }
 
     /// Refunds a token to each bucket, and adds the source from which this user, as they were read, has
-    /// proved that the account is theirs.
+    /// proved that the account is theirs, and the news of it: all or nothing.
     pub async fn refund_tokens(
         &self,
         buckets: Vec<TokenBucket>,
         proof: Option<(&User, Proof)>,
+        notice: Option<LoginNotice>,
     ) -> Result<()> {
         let familiar = proof.map(|(user, proof)| FamiliarSource::of(user, proof));
-        let job = Job::Refund { buckets, familiar };
+        let job = Job::Refund {
+            buckets,
+            familiar,
+            notice,
+        };
         self.jobs.ask(job).await?.map(drop)
     }
 

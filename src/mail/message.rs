@@ -9,7 +9,10 @@ use crate::email::Email;
 use crate::language::{Language, Text, Translated, text};
 use crate::public_url::PublicUrl;
 
+mod notices;
 mod sign_up;
+
+pub use notices::Login;
 
 /// Who writes.
 #[derive(Clone, Debug)]
@@ -66,33 +69,6 @@ const NOT_YOU: Text = text(
     "If you did not ask for this, you can ignore this email: nothing has changed.",
     "Si vous n’avez rien demandé, ignorez cet e‑mail\u{A0}: rien n’a changé.",
 );
-const CHANGED_SUBJECT: Translated<fn(&str) -> String> = Translated {
-    en: |site| format!("Your {site} password was changed"),
-    fr: |site| format!("Votre mot de passe {site} a été changé"),
-};
-const CHANGED: Translated<fn(&Email, &str, &str) -> String> = Translated {
-    en: |user, site, moment| {
-        format!(
-            "The password of {user} at {site} was changed on {moment}. All other devices were logged out."
-        )
-    },
-    fr: |user, site, moment| {
-        format!(
-            "Le mot de passe de {user} sur {site} a été changé le {moment}. Tous les autres appareils \
-             ont été déconnectés."
-        )
-    },
-};
-const WAS_YOU: Text = text(
-    "If this was you, there is nothing to do.",
-    "Si c’est vous, il n’y a rien à faire.",
-);
-const WAS_NOT_YOU: Text = text(
-    "If it was not you, someone else may be reading your email: change the password of your mailbox \
-     first, then choose a new one here:",
-    "Sinon, quelqu’un d’autre lit peut‑être vos e‑mails\u{A0}: changez d’abord le mot de passe de votre \
-     messagerie, puis choisissez‑en un nouveau ici\u{A0}:",
-);
 const RESET_PASSWORD: Text = text("Reset your password", "Réinitialiser le mot de passe");
 
 impl Message {
@@ -117,31 +93,6 @@ impl Message {
                 Part::Button { label, url },
                 Part::Paragraph(ends),
                 Part::Paragraph(NOT_YOU.in_language(language).to_owned()),
-            ],
-        }
-    }
-
-    /// The notice that a user's password was changed at this moment, and how to get another.
-    pub fn password_changed(
-        site: &Site,
-        language: Language,
-        user: &Email,
-        changed_at: UnixTime,
-    ) -> Self {
-        let moment = MOMENT.in_language(language)(changed_at);
-        let changed = CHANGED.in_language(language)(user, &site.described(), &moment);
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: CHANGED_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(changed),
-                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
-                Part::Paragraph(WAS_NOT_YOU.in_language(language).to_owned()),
-                Part::Button {
-                    label: RESET_PASSWORD.in_language(language),
-                    url: site.public_url.link("/reset_password", &[]),
-                },
             ],
         }
     }

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use bienvenue::clock::UnixTime;
 use bienvenue::db::{
-    ActingSession, Db, Found, NewSession, OwnPasswordChange, PasswordChange, Period, SessionCutoffs,
+    ActingSession, Db, Found, NewSession, OwnDeletion, OwnPasswordChange, PasswordChange, Period,
+    SessionCutoffs,
 };
 use bienvenue::token::{OsRandom, ResetToken, SessionDigest, SessionId};
 use bienvenue::user::{HashedPassword, SessionUser, User, UserId};
@@ -272,7 +273,15 @@ impl SharedDatabase {
         match what {
             0 => drop(service.sessions.end(acting, other).await.unwrap()),
             1 => drop(service.sessions.end_others(acting).await.unwrap()),
-            2 => drop(service.users.delete_by(acting).await.unwrap()),
+            2 => {
+                let deletion = OwnDeletion {
+                    acting,
+                    email: row.get::<&str, _>(1).parse().unwrap(),
+                    now: UnixTime(self.now),
+                    told_by_mail: None,
+                };
+                service.users.delete_by(&deletion).await.unwrap();
+            }
             _ => {
                 let email = row.get::<&str, _>(1).parse().unwrap();
                 let user = service.users.find_by_email(&email).await;

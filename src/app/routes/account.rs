@@ -16,7 +16,7 @@ use crate::app::response::{Json, see_other_with};
 use crate::app::state::AppState;
 use crate::auth;
 use crate::email::Email;
-use crate::language::{Text, text};
+use crate::language::{Language, Text, text};
 use crate::rfc3339;
 use crate::source::Source;
 
@@ -51,10 +51,12 @@ pub async fn account(
 
 pub async fn delete(
     State(state): State<Arc<AppState>>,
+    language: Language,
     source: Source,
     PresentedSession(session_id): PresentedSession,
 ) -> Result<impl IntoResponse, Error> {
-    let email = state.auth.delete_user(&session_id, source).await?;
+    let deleted = state.auth.delete_user(&session_id, language, source);
+    let email = deleted.await?;
     Ok((
         sessions::clear_session(&state.settings),
         Json(json!({
@@ -88,7 +90,8 @@ pub async fn delete_form(
 ) -> Response {
     let deleted = async {
         let (_, session_id) = presented(&state, session).await?;
-        state.auth.delete_user(&session_id, source).await
+        let deleted = state.auth.delete_user(&session_id, view.language(), source);
+        deleted.await
     };
     match deleted.await {
         Ok(_) => {

@@ -25,7 +25,7 @@ use crate::app::state::AppState;
 use crate::auth;
 use crate::client::ClientName;
 use crate::email::Email;
-use crate::language::{Text, text};
+use crate::language::{Language, Text, text};
 use crate::password::Password;
 use crate::source::Source;
 use crate::token::SessionId;
@@ -71,13 +71,19 @@ impl LogIn {
     async fn begin_session(
         self,
         state: &AppState,
+        language: Language,
         client: Option<ClientName>,
         source: Source,
         replaced: Option<SessionId>,
     ) -> Result<(User, SessionId), auth::Error> {
-        let (email, password) = (self.email.as_ref(), &self.password);
-        let begun = state.auth.log_in(email, password, replaced, client, source);
-        begun.await
+        let log_in = auth::LogIn {
+            email: self.email.as_ref(),
+            password: &self.password,
+            replaced,
+            client,
+            language,
+        };
+        state.auth.log_in(log_in, source).await
     }
 }
 
@@ -98,6 +104,7 @@ pub fn remember_box<'a>(is_remembered: bool) -> Field<'a> {
 
 pub async fn log_in(
     State(state): State<Arc<AppState>>,
+    language: Language,
     source: Source,
     client: Option<ClientName>,
     replaced: Option<PresentedSession>,
@@ -105,7 +112,7 @@ pub async fn log_in(
 ) -> Result<impl IntoResponse, Error> {
     let log_in = LogIn::read(&fields, Malformed::IsUnknown)?;
     let replaced = replaced.map(|session| session.0);
-    let begun = log_in.begin_session(&state, client, source, replaced);
+    let begun = log_in.begin_session(&state, language, client, source, replaced);
     let (user, session_id) = begun.await?;
     Ok((
         set_session(&state.settings, &session_id, kept_for(&state, &fields)),
@@ -169,7 +176,8 @@ pub async fn log_in_form(
     let replaced = replaced.map(|session| session.0);
     let begun = async {
         let log_in = LogIn::read(&fields, Malformed::IsRefused)?;
-        let begun = log_in.begin_session(&state, client, source, replaced.clone());
+        let language = view.language();
+        let begun = log_in.begin_session(&state, language, client, source, replaced.clone());
         Ok(begun.await?)
     };
     let session_id = match begun.await {

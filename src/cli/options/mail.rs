@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use super::secret::{SecretFile, SecretParser};
 use crate::mail::{Authority, Sender, SmtpUrl};
@@ -58,6 +58,18 @@ pub struct MailOptions {
         value_parser = parse_folder
     )]
     mail_dir: Option<PathBuf>,
+
+    /// Tell users by mail of a login from where they have not logged in for 30 days
+    #[arg(
+        long,
+        env = "BIENVENUE_NOTIFY_LOGINS",
+        value_name = "on|off",
+        default_value = "on",
+        value_parser = parse_on_or_off,
+        action = ArgAction::Set,
+        hide_possible_values = true
+    )]
+    pub notify_logins: bool,
 }
 
 /// How mails leave.
@@ -110,6 +122,14 @@ impl MailOptions {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn parse_on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("say on or off"),
     }
 }
 

@@ -127,6 +127,8 @@ pub const TABLES: &[Table] = &[
             ("network", Kind::Text),
             ("turn", Kind::Number),
             ("language", Kind::Text),
+            ("client", Kind::Text),
+            ("source", Kind::Bytes),
         ],
         counts_ids: true,
         is_of_user: false,

@@ -6,6 +6,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{MailKind, Outbox};
+use crate::client::ClientName;
 use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::row::email_in;
@@ -15,21 +16,22 @@ use crate::db::statement::statements;
 use crate::db::{reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::language::Language;
+use crate::source::Source;
 use crate::token::{ResetToken, SignUpToken, TokenSource};
 use crate::user::UserId;
 
 /// Whether a mail is sent: the condition on a row of this name that is joined with the row of `users` that
 /// has its address, if there is one. Not sent is what was asked for an address without an account, unless
-/// it is to sign up, and what was asked for that of a locked user, unless it is the news of a change.
+/// it is to sign up or says that the account is deleted, and what was asked for that of a locked user, unless it is the news of a change.
 macro_rules! is_sent {
     ($mail:literal) => {
         concat!(
             "CASE WHEN users.id IS NULL THEN ",
             $mail,
-            ".kind = 'sign_up'
+            ".kind IN ('sign_up', 'account_deleted')
                   ELSE users.locked_at IS NULL OR ",
             $mail,
-            ".kind = 'password_changed' END"
+            ".kind IN ('password_changed', 'login', 'account_deleted') END"
         )
     };
 }
@@ -73,6 +75,7 @@ statements! {
     /// `$1` claim. Only those that are sent.
     FIND_CLAIMED = concat!("
         SELECT mail.id, mail.kind, mail.email, mail.asked_at, mail.attempts, mail.language,
+            mail.client, mail.source,
             users.id AS user_id, users.password_version
         FROM outbox AS mail LEFT JOIN users ON users.email = mail.email
         WHERE mail.claim = $1 AND ", is_sent!("mail"));
@@ -149,6 +152,15 @@ pub enum MailContent {
     SignUpLink(SignUpToken),
     /// The notice of a try to sign up with an address that has an account.
     AccountExists,
+    /// The news of a login from a source that is not familiar.
+    Login {
+        /// What it was made with; `None` if that did not say.
+        client: Option<ClientName>,
+        /// From where; `None` if that cannot be read.
+        source: Option<Source>,
+    },
+    /// The news that the account was deleted.
+    AccountDeleted,
 }
 
 /// A mail that one worker has claimed and sends.
@@ -308,6 +320,8 @@ struct ClaimedRow {
     attempts: u32,
     /// The user, and the version of the password.
     user: Option<(UserId, i64)>,
+    client: Option<ClientName>,
+    source: Option<Source>,
 }
 
 fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
@@ -327,6 +341,12 @@ fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
         asked_at: UnixTime(row.try_get("asked_at")?),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         user: user_id.map(UserId).zip(version),
+        client: row
+            .try_get::<Option<String>, _>("client")?
+            .map(ClientName::new),
+        source: row
+            .try_get::<Option<&[u8]>, _>("source")?
+            .and_then(Source::from_bytes),
     })
 }
 
@@ -355,7 +375,14 @@ async fn issue(
         }
         (MailKind::SignUp, Some(_)) => MailContent::AccountExists,
         (MailKind::PasswordChanged, Some(_)) => MailContent::PasswordChanged,
-        (MailKind::ResetLink | MailKind::PasswordChanged, None) => return Ok(None),
+        (MailKind::Login, Some(_)) => MailContent::Login {
+            client: row.client,
+            source: row.source,
+        },
+        (MailKind::AccountDeleted, _) => MailContent::AccountDeleted,
+        (MailKind::ResetLink | MailKind::PasswordChanged | MailKind::Login, None) => {
+            return Ok(None);
+        }
     };
     Ok(Some(ClaimedMail {
         id: row.id,

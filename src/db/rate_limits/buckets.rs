@@ -16,6 +16,7 @@ use crate::clock::UnixTime;
 use crate::db::batch::{MAX_BATCH, Worker};
 use crate::db::connection::Connections;
 use crate::db::error::Result;
+use crate::db::outbox::LoginNotice;
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::{Widths, statements};
 
@@ -122,10 +123,11 @@ pub enum Job {
         buckets: Vec<TokenBucket>,
         now: UnixTime,
     },
-    /// Refund a token to each, and add a familiar source.
+    /// Refund a token to each, add a familiar source, and tell its user of it.
     Refund {
         buckets: Vec<TokenBucket>,
         familiar: Option<FamiliarSource>,
+        notice: Option<LoginNotice>,
     },
 }
 
@@ -241,6 +243,16 @@ async fn run(connection: &mut AnyConnection, jobs: &[&Job]) -> sqlx::Result<Vec<
                 };
             }
         }
+    }
+    // Before the sources: a change of the password locks the rows in this order too.
+    let notices = jobs.iter().filter_map(|job| match job {
+        Job::Refund { notice, .. } => notice.as_ref(),
+        Job::Take { .. } => None,
+    });
+    let mut notices: Vec<&LoginNotice> = notices.collect();
+    notices.sort_unstable_by_key(|notice| notice.email.as_str());
+    for notice in notices {
+        notice.add(&mut transaction).await?;
     }
     let familiar = jobs.iter().filter_map(|job| match job {
         Job::Refund { familiar, .. } => *familiar,
@@ -403,6 +415,7 @@ mod tests {
         let refund = Job::Refund {
             buckets: vec![bucket(1)],
             familiar: None,
+            notice: None,
         };
         let jobs = [
             take(&[bucket(0), bucket(3)]),

@@ -11,6 +11,7 @@ use crate::db::sessions::cache::Touched;
 use crate::db::sessions::insert::NewSession;
 use crate::db::statement::statements;
 use crate::db::{outbox, rate_limits, reset_tokens, sessions, sign_ups};
+use crate::email::Email;
 use crate::language::Language;
 use crate::user::{HashedPassword, User};
 
@@ -43,6 +44,20 @@ pub struct OwnPasswordChange {
     pub proof: Option<Proof>,
 }
 
+/// The deletion of an account by its user.
+#[derive(Clone, Debug)]
+pub struct OwnDeletion {
+    /// The session that asks for it.
+    pub acting: ActingSession,
+    /// The address of the account.
+    pub email: Email,
+    /// The moment of the deletion.
+    pub now: UnixTime,
+    /// In which language the user is to be told by mail; `None` for not at all. The deletion and the mail are
+    /// recorded together or not at all.
+    pub told_by_mail: Option<Language>,
+}
+
 impl Users {
     /// Sets a new password, and begins a session in place of the one that asks for it. Voids every other
     /// session, every reset token and every familiar source of the user. False, with nothing changed, if
@@ -55,19 +70,23 @@ impl Users {
 
     /// Deletes the user of this session with all that is theirs, and the mails to their address and its
     /// sign-up token. False, with nothing changed, if the session is not valid.
-    pub async fn delete_by(&self, acting: ActingSession) -> Result<bool> {
-        let touched = Touched::SessionsOf(acting.user);
-        let work = async |connection: &mut AnyConnection| delete(connection, acting).await;
+    pub async fn delete_by(&self, deletion: &OwnDeletion) -> Result<bool> {
+        let touched = Touched::SessionsOf(deletion.acting.user);
+        let work = async |connection: &mut AnyConnection| delete(connection, deletion).await;
         self.connections.write(touched, work).await
     }
 }
 
 /// Deletes a user in one transaction with all that is theirs; false if the session is not valid.
-async fn delete(connection: &mut AnyConnection, acting: ActingSession) -> sqlx::Result<bool> {
+async fn delete(connection: &mut AnyConnection, deletion: &OwnDeletion) -> sqlx::Result<bool> {
+    let OwnDeletion { acting, email, .. } = deletion;
     let mut transaction = connection.begin().await?;
     // First: the worker that sends mails locks the rows in this order too.
     outbox::delete_of_user(&mut transaction, acting.user).await?;
     sign_ups::delete_of_user(&mut transaction, acting.user).await?;
+    if let Some(language) = deletion.told_by_mail {
+        outbox::add_account_deleted(&mut transaction, email, language, deletion.now).await?;
+    }
     if acting.hold(&mut transaction).await? {
         let delete = acting.bound(DELETE).execute(&mut *transaction).await?;
         if delete.rows_affected() > 0 {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bienvenue::auth::Error;
 use bienvenue::auth::administration::{Actor, Administration};
+use bienvenue::auth::{Error, LogIn};
+use bienvenue::language::Language;
 use bienvenue::token::OsRandom;
 use bienvenue::user::UserKey;
 
@@ -84,10 +85,17 @@ on_each_engine! {
         let administration = administration(&app);
         let (mut begun, mut refused) = (0, 0);
         for round in 0..100 {
-            let (auth, passwords) = (app.auth.clone(), PASSWORD.parse().unwrap());
+            let (auth, password) = (app.auth.clone(), PASSWORD.parse().unwrap());
             let login = tokio::spawn(async move {
                 let email = EMAIL.parse().unwrap();
-                auth.log_in(Some(&email), &passwords, None, None, home()).await
+                let log_in = LogIn {
+                    email: Some(&email),
+                    password: &password,
+                    replaced: None,
+                    client: None,
+                    language: Language::English,
+                };
+                auth.log_in(log_in, home()).await
             });
             // Sooner in some rounds, later in others.
             for _ in 0..round * 4 {

@@ -98,6 +98,8 @@ const SETTINGS: &[&str] = &[
     "BIENVENUE_MAIL_FROM",
     "--mail-dir",
     "BIENVENUE_MAIL_DIR",
+    "--notify-logins",
+    "BIENVENUE_NOTIFY_LOGINS",
     "curl",
 ];
 

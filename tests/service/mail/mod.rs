@@ -4,5 +4,6 @@ mod asking;
 mod clock;
 mod delivery;
 mod encryption;
+mod notices;
 mod program;
 mod turns;

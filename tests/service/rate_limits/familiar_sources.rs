@@ -134,7 +134,7 @@ on_each_engine! {
         assert_eq!(app.reset(EMAIL, &token, "t4rt1fl3tt3").from(HOME).send().await.status, 200);
         let before = app.inside.all_rows().await;
         let proof = Proof { digest: [7; 32], given_at: app.clock.now() };
-        app.db.rate_limits.refund_tokens(Vec::new(), Some((&user, proof))).await.unwrap();
+        app.db.rate_limits.refund_tokens(Vec::new(), Some((&user, proof)), None).await.unwrap();
         assert_eq!(app.inside.all_rows().await, before);
         // Nor if the reset has missed it.
         app.inside.execute("UPDATE users SET password_version = password_version + 1").await;
