@@ -36,13 +36,15 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// Set on every connection to SQLite. `FULL`, because `NORMAL` loses acknowledged commits in a
 /// power cut, and a lost logout keeps a stolen session alive. The time to wait for another
 /// process's lock stays below what a request may wait in all, so that it is SQLite that gives up. A
-/// damaged page is rather an error than misread.
+/// damaged page is rather an error than misread. What is deleted is overwritten with zeros, which writes
+/// 1 % more at most: a deleted account is not found in a copy of the file.
 const SQLITE_SETTINGS: &str = "
     PRAGMA busy_timeout = 3000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA cell_size_check = ON;
+    PRAGMA secure_delete = ON;
     PRAGMA journal_size_limit = 8388608;";
 
 /// How long the log of an SQLite database may stay, in bytes: twice what it comes to between two
@@ -281,6 +283,7 @@ mod tests {
                     ("PRAGMA synchronous", 2),
                     ("PRAGMA foreign_keys", 1),
                     ("PRAGMA cell_size_check", 1),
+                    ("PRAGMA secure_delete", 1),
                     ("PRAGMA journal_size_limit", LOG_LIMIT.cast_signed()),
                     ("PRAGMA busy_timeout", 3000),
                 ] {

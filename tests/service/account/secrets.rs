@@ -9,6 +9,11 @@ use crate::support::server::Server;
 const NEW: &str = "t4rt1fl3tt3-of-savoie";
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
 
+fn contains(bytes: &[u8], text: &str) -> bool {
+    let mut parts = bytes.windows(text.len());
+    parts.any(|part| part == text.as_bytes())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_password_session_id_or_user_agent_is_logged_or_stored() {
     let database = Database::sqlite();
@@ -35,11 +40,6 @@ async fn no_password_session_id_or_user_agent_is_logged_or_stored() {
         log.contains("password_changed") && log.contains("user_deleted"),
         "{log}"
     );
-    let contains = |bytes: &[u8], text: &str| {
-        bytes
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
-    };
     assert!(
         stored
             .iter()
@@ -51,5 +51,33 @@ async fn no_password_session_id_or_user_agent_is_logged_or_stored() {
             stored.iter().all(|bytes| !contains(bytes, secret)),
             "{secret}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_deleted_user_is_left_in_the_file() {
+    let database = Database::sqlite();
+    let options = ["--bcrypt-cost", "4"];
+    let server = Server::start_with(&database.url, &options);
+    let emails: Vec<String> = (0..60)
+        .map(|number| format!("person-{number:02}@example.org"))
+        .collect();
+    for email in &emails {
+        server.registered(email, PASSWORD).await;
+    }
+    let (deleted, kept) = emails.split_at(50);
+    for email in deleted {
+        let session = server.logged_in(email, PASSWORD).await;
+        server.reset_token(email).await;
+        assert_eq!(server.delete_user(&session).send().await.status, 200);
+    }
+    // At the end of the service its log goes into the file.
+    server.stop();
+    let file = fs::read(database.file()).unwrap();
+    for email in deleted {
+        assert!(!contains(&file, email), "{email}");
+    }
+    for email in kept {
+        assert!(contains(&file, email), "{email}");
     }
 }
