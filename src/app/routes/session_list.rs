@@ -66,6 +66,12 @@ const END_OTHERS: Text = text(
     "Terminer toutes les autres sessions",
 );
 const ENDED: Text = text("The session has ended.", "La session est terminée.");
+const NONE_ENDED: Text = text(
+    "You can end sessions now. None has ended yet.",
+    "Vous pouvez maintenant terminer des sessions. Aucune n’est encore terminée.",
+);
+/// Where who must log in again to end a session chooses it once more: what they had chosen is not kept.
+const NONE_ENDED_PATH: &str = "/sessions?ended=none";
 const OTHERS_ENDED: Text = text(
     "All other sessions have ended.",
     "Toutes les autres sessions sont terminées.",
@@ -131,6 +137,7 @@ pub async fn sessions_page(
     let notice = match query.text("ended") {
         Some("session") => Some(ENDED),
         Some("others") => Some(OTHERS_ENDED),
+        Some("none") => Some(NONE_ENDED),
         _ => None,
     };
     match state.auth.list_sessions(&session_id).await {
@@ -148,7 +155,7 @@ pub async fn end_form(
 ) -> Response {
     let (_, session_id) = match presented(&state, session).await {
         Ok(presented) => presented,
-        Err(error) => return to_log_in(error, &view, PATH),
+        Err(error) => return to_log_in(error, &view, NONE_ENDED_PATH),
     };
     let id = ListedSessionId::parse(&id);
     match state.auth.end_session(&session_id, id, source).await {
@@ -163,10 +170,10 @@ pub async fn end_form(
                     page(&view, state.auth.now(), &sessions, None, Some(messages))
                 })
                 .into_response(),
-                Err(error) => to_log_in(error, &view, PATH),
+                Err(error) => to_log_in(error, &view, NONE_ENDED_PATH),
             }
         }
-        Err(error) => to_log_in(error, &view, PATH),
+        Err(error) => to_log_in(error, &view, NONE_ENDED_PATH),
     }
 }
 
@@ -182,7 +189,7 @@ pub async fn end_others_form(
     };
     match ended.await {
         Ok(_) => see_other_with(PATH, [("ended", "others")]).into_response(),
-        Err(error) => to_log_in(error, &view, PATH),
+        Err(error) => to_log_in(error, &view, NONE_ENDED_PATH),
     }
 }
 

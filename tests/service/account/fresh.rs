@@ -23,7 +23,7 @@ on_each_engine! {
                 app.assert_refused(call.clone(), 403, "log in again").await;
                 let before = app.inside.all_rows().await;
                 let reply = call.by_browser().send().await;
-                let next = page.replace('/', "%2F");
+                let next = page.replace('/', "%2F").replace('?', "%3F").replace('=', "%3D");
                 reply.assert_leads_to(&format!("/sessions?next={next}"));
                 assert_eq!(reply.header("set-cookie"), None);
                 assert_eq!(app.inside.all_rows().await, before);

@@ -62,8 +62,8 @@ impl Client {
     /// What takes a fresh session, each with the path of the page on which people do it.
     pub fn calls_of_fresh(&self, session: &str, other: &str) -> [(Call, &'static str); 3] {
         [
-            (self.end_session(session, other), "/sessions"),
-            (self.end_others(session), "/sessions"),
+            (self.end_session(session, other), "/sessions?ended=none"),
+            (self.end_others(session), "/sessions?ended=none"),
             (self.delete_user(session), "/users/me"),
         ]
     }

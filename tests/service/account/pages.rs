@@ -70,6 +70,9 @@ on_each_engine! {
         let page = app.get("/sessions?ended=session").session(&session).by_browser().send().await;
         assert_eq!(page.assert_page(200).text("[role=status]"), "The session has ended.");
         assert!(!app.is_logged_in(&others[0]).await && app.is_logged_in(&others[1]).await);
+        let page = app.get("/sessions?ended=none").session(&session).by_browser().send().await;
+        let asked_again = "You can end sessions now. None has ended yet.";
+        assert_eq!(page.assert_page(200).text("[role=status]"), asked_again);
         // In another tab it was still there.
         let page = end.send().await.assert_page(404);
         assert_eq!(page.text("[role=alert]"), "This session has ended already.");
@@ -97,8 +100,8 @@ on_each_engine! {
             (app.get("/profile/password"), "/profile/password"),
             (app.get("/users/me"), "/users/me"),
             (app.post("/users", &form), "/users/me"),
-            (app.post("/sessions/others", &form), "/sessions"),
-            (app.post("/sessions/0123456789abcdef", &form), "/sessions"),
+            (app.post("/sessions/others", &form), "/sessions?ended=none"),
+            (app.post("/sessions/0123456789abcdef", &form), "/sessions?ended=none"),
             (app.post("/profile/password", &update), "/profile/password"),
         ] {
             let page = call.by_browser().send().await.assert_page(403);
