@@ -49,8 +49,8 @@ const LOGGED_IN: Translated<fn(&Email, &str, &str) -> String> = Translated {
     },
     fr: |user, site, moment| {
         format!(
-            "Quelqu’un s’est connecté en tant que {user} sur {site} le {moment}, d’un endroit d’où vous ne \
-             vous étiez pas connecté depuis 30 jours\u{A0}:"
+            "Quelqu’un s’est connecté au compte {user} sur {site} le {moment}, d’un endroit d’où vous ne vous \
+             étiez pas connecté depuis 30 jours\u{A0}:"
         )
     },
 };
