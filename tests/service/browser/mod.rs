@@ -4,6 +4,7 @@
 
 mod accessibility;
 mod journeys;
+mod keyboard;
 mod other_sites;
 
 use std::io::{BufRead, BufReader};
