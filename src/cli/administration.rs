@@ -105,11 +105,7 @@ impl Failure {
             | Self::Stopped => 1,
             Self::NotConfirmed | Self::NobodyToAsk => 5,
             Self::Pending(_) => 6,
-            Self::Open(error) => match **error {
-                OpenError::Older(..) | OpenError::Newer(..) => 6,
-                OpenError::Connect(..) => 7,
-                _ => 1,
-            },
+            Self::Open(error) => code_of(error),
             Self::Refused(error) => match error {
                 administration::Error::NoSuchUser(_) | administration::Error::NotInGroup => 3,
                 administration::Error::EmailTaken | administration::Error::InGroup => 4,
@@ -127,6 +123,15 @@ impl Failure {
     /// Whether whatever reads the output has read enough, as `head` has.
     fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// The exit code where a database cannot be used, of a command and of the service alike.
+pub fn code_of(error: &OpenError) -> u8 {
+    match error {
+        OpenError::Older(..) | OpenError::Newer(..) => 6,
+        OpenError::Connect(..) => 7,
+        _ => 1,
     }
 }
 

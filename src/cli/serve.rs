@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::administration;
 use super::logging::{self, Log};
 use super::options::{MailTransport, ServeOptions};
 use super::service_manager;
@@ -67,7 +68,10 @@ pub fn run(mut options: ServeOptions) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.say(&format!("bienvenue: {}", ErrorChain(&*error)));
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(Failure::Open(error)) => administration::code_of(error).into(),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

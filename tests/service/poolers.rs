@@ -156,7 +156,7 @@ async fn a_pooler_without_a_free_connection_holds_no_start_up() {
     let mut only = all.acquire().await.unwrap();
     let held = only.fetch_one(AssertSqlSafe("SELECT 1".to_owned())).await;
     assert_eq!(held.unwrap().get::<i32, _>(0), 1);
-    assert_refused(&run(&url, SERVE), 1, "cannot connect to");
+    assert_refused(&run(&url, SERVE), 7, "cannot connect to");
     drop(only);
     all.close().await;
 
