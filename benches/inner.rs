@@ -17,7 +17,7 @@ mod report;
 
 use bienvenue::client::ClientName;
 use bienvenue::clock::UnixTime;
-use bienvenue::db::{Db, Found, NewSession, Period, SessionCutoffs};
+use bienvenue::db::{Db, Found, NewSession, NewUser, Period, SessionCutoffs};
 use bienvenue::email::Email;
 use bienvenue::password::{Cost, Password, Passwords};
 use bienvenue::source::Source;
@@ -136,7 +136,14 @@ impl Home {
                     .parse()
                     .expect("an address");
                 let hash = HashedPassword::new("none".to_owned());
-                let user = db.users.add(&email, &hash, NOW, None).await;
+                let new = NewUser {
+                    email: &email,
+                    hashed_password: &hash,
+                    now: NOW,
+                    is_confirmed: false,
+                };
+                let given_up = Period::of_valid(NOW, Duration::ZERO);
+                let user = db.users.add(&new, given_up, None).await;
                 users.push(user.expect("an answer").expect("a new user"));
             }
             let added = db.sessions.add(new_session(&users[0], session)).await;

@@ -45,12 +45,14 @@ mod response;
 /// posted. After a form has done its work, the answer is a redirect.
 mod routes {
     pub mod account;
+    pub mod address;
     pub mod home;
     pub mod password;
     pub mod profile;
     pub mod reset_password;
     pub mod session_list;
     pub mod sessions;
+    pub mod undo_address;
     pub mod users;
 }
 mod settings;
@@ -61,7 +63,10 @@ use middleware::{access_log, request_check, security_headers};
 use pages::View;
 use refusal::represent;
 use request::accept;
-use routes::{account, home, password, profile, reset_password, session_list, sessions, users};
+use routes::{
+    account, address, home, password, profile, reset_password, session_list, sessions,
+    undo_address, users,
+};
 use state::AppState;
 
 pub use error::MAX_BODY_BYTES;
@@ -157,6 +162,21 @@ fn route_table() -> Vec<Route> {
             "/profile/password",
             put(password::change),
             get(password::change_page).put(password::change_form),
+        ),
+        (
+            "/profile/email",
+            post(address::ask)
+                .put(address::change)
+                .delete(address::call_off),
+            get(address::address_page)
+                .post(address::ask_form)
+                .put(address::change_form)
+                .delete(address::call_off_form),
+        ),
+        (
+            "/undo_email_change",
+            put(undo_address::undo),
+            get(undo_address::undo_page).put(undo_address::undo_form),
         ),
         (
             password::WELL_KNOWN,

@@ -2,8 +2,9 @@
 //!
 //! They are the same for all clients; nothing here knows of HTTP.
 //!
-//! - `registration`, `sign_up`, `login`, `session`, `password_reset`: what one may ask for; `own_sessions`,
-//!   `password_change` and `account`, what one may by a session of one's own.
+//! - `registration`, `sign_up`, `login`, `session`, `password_reset`, `address_undo`: what one may ask for;
+//!   `own_sessions`, `password_change`, `address_change` and `account`, what one may by a session of one's own;
+//!   `address_lifetimes`: how long a change of an address is possible.
 //! - `rate_limit`: how often.
 //! - `mail_request`: asking for a mail; `outbox`: the worker that sends them; `mail_setup`: what that takes;
 //!   `mail_counts`: how many were; `links`: the links in them.
@@ -23,6 +24,9 @@ use crate::password::{Password, PasswordRule, Passwords};
 use crate::token::TokenSource;
 
 mod account;
+mod address_change;
+mod address_lifetimes;
+mod address_undo;
 pub mod administration;
 mod audit;
 mod error;
@@ -42,6 +46,8 @@ mod sign_up;
 mod status;
 mod writes;
 
+pub use address_change::{AddressChangeAsked, AddressChanged, ChangeAddress, PendingAddress};
+pub use address_lifetimes::{EMAIL_TOKEN_LIFETIME, UNDO_LIFETIME};
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
 pub use links::reset_link;
@@ -147,9 +153,10 @@ impl Auth {
         self.password_rule.as_ref()
     }
 
-    /// Gives reset tokens and sign-up tokens only to the owner of the address, by mail, and tells owners when their
-    /// password was changed, somebody has logged in from a source that is not familiar to them, or their account
-    /// was deleted. Links in mails begin with the site's public URL, whatever a request says.
+    /// Gives reset tokens, sign-up tokens and those of changes of addresses only to the owner of the address, by
+    /// mail, and tells owners when their password or their address was changed, somebody has logged in from a
+    /// source that is not familiar to them, or their account was deleted. Links in mails begin with the site's
+    /// public URL, whatever a request says.
     /// Without this, who asks gets the token, and owners are not told.
     ///
     /// The mails leave while [`Self::deliver_until`] runs.
@@ -175,8 +182,8 @@ impl Auth {
         }
     }
 
-    /// Deletes sessions, reset tokens, sign-up tokens, notes of mails and counts of attempts that have
-    /// expired, and says how many.
+    /// Deletes sessions, reset tokens, sign-up tokens, changes of addresses, notes of mails and counts of
+    /// attempts that have expired, and says how many.
     ///
     /// # Errors
     ///
@@ -191,7 +198,12 @@ impl Auth {
         let tokens = self.db.reset_tokens.purge(issued_before).await?;
         let asked_before = now.before(SIGN_UP_TOKEN_LIFETIME);
         let sign_ups = self.db.sign_ups.purge(asked_before).await?;
+        let pending = self.purge_pending_addresses(now).await?;
+        let given_up_before = now.before(UNDO_LIFETIME);
+        let past = self.db.past_addresses.purge(given_up_before).await?;
+        let addresses = pending + past;
         let mails = self.purge_mails().await?;
-        Ok(sessions + tokens + sign_ups + mails + self.rate_limiter.purge().await?)
+        let attempts = self.rate_limiter.purge().await?;
+        Ok(sessions + tokens + sign_ups + addresses + mails + attempts)
     }
 }

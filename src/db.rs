@@ -3,8 +3,8 @@
 //! The same statements run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
 //! conditions of the statements, so that no two requests, and no two processes, can both be told yes.
 //!
-//! - `users`, `groups`, `sessions`, `reset_tokens`, `sign_ups`, `rate_limits`, `outbox`: each has the statements of
-//!   its tables, what they are used for, and the worker that runs many of them at once.
+//! - `users`, `groups`, `sessions`, `reset_tokens`, `sign_ups`, `pending_addresses`, `past_addresses`,
+//!   `rate_limits`, `outbox`: each has the statements of its tables, what they are used for, and the worker that runs many of them at once.
 //!   `sessions::cache` remembers sessions; every write says which ones it touches.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
 //! - `backup`: all tables into one file, and back into an empty database.
@@ -34,6 +34,8 @@ mod flask;
 mod groups;
 mod inspection;
 mod outbox;
+mod past_addresses;
+mod pending_addresses;
 mod rate_limits;
 mod reset_tokens;
 mod row;
@@ -57,6 +59,8 @@ pub use groups::{Group, Groups};
 pub use inspection::{Contents, Files, Integrity, Server, inspect_files};
 pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, MailContent, Settlement};
 pub use outbox::{LoginNotice, MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
+pub use past_addresses::{PastAddress, PastAddresses, UndoTokenWay};
+pub use pending_addresses::{AskedAddress, PendingAddress, PendingAddresses, TokenWay};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
@@ -65,11 +69,14 @@ pub use sessions::insert::NewSession;
 pub use sessions::of_user::SessionOfUser;
 pub use sign_ups::{SignUp, SignUps};
 pub use users::accounts::{AccountFilter, AccountPage};
-pub use users::by_session::{OwnDeletion, OwnPasswordChange};
+pub use users::address::{
+    AddressChange, AddressChangeOutcome, AddressRequest, AddressRequestOutcome, AddressUndo,
+};
+pub use users::by_session::{OwnDeletion, OwnDeletionOutcome, OwnPasswordChange};
 pub use users::export::FullAccount;
 pub use users::import::{ImportedAccounts, NewAccount};
 pub use users::sign_up::{SignUpOutcome, SignedUp};
-pub use users::{PasswordChange, Users};
+pub use users::{NewUser, PasswordChange, Users};
 pub use validity::{Found, Period, SessionCutoffs};
 
 use connection::Connections;
@@ -133,6 +140,11 @@ const MIGRATIONS: &[MigrationText] = &[
         "outbox, logins",
         include_str!("../migrations/0011_outbox_logins.sql"),
     ),
+    (
+        12,
+        "addresses",
+        include_str!("../migrations/0012_addresses.sql"),
+    ),
 ];
 
 /// The database, table by table. Clones share their connections.
@@ -148,6 +160,10 @@ pub struct Db {
     pub reset_tokens: ResetTokens,
     /// Sign-up tokens.
     pub sign_ups: SignUps,
+    /// Changes of addresses that are not confirmed yet.
+    pub pending_addresses: PendingAddresses,
+    /// Addresses that accounts had until lately.
+    pub past_addresses: PastAddresses,
     /// What rate limits count.
     pub rate_limits: RateLimitCounts,
     /// Mails to be sent.
@@ -227,6 +243,8 @@ impl Db {
             sessions: Sessions::new(connections.clone()),
             reset_tokens: ResetTokens::new(connections.clone()),
             sign_ups: SignUps::new(connections.clone()),
+            pending_addresses: PendingAddresses::new(connections.clone()),
+            past_addresses: PastAddresses::new(connections.clone()),
             rate_limits: RateLimitCounts::new(connections.clone()),
             outbox: Outbox::new(connections.clone()),
             connections,
@@ -386,12 +404,14 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
         users::STATEMENTS.to_vec(),
         users::accounts::STATEMENTS.to_vec(),
+        users::address::STATEMENTS.to_vec(),
         users::by_session::STATEMENTS.to_vec(),
         users::changes::STATEMENTS.to_vec(),
         users::export::STATEMENTS.to_vec(),
         users::import::STATEMENTS.to_vec(),
         named("users::import::ADD", &users::import::ADD),
         named("users::import::FIND", users::import::FIND.texts()),
+        named("users::import::FIND_KEPT", users::import::FIND_KEPT.texts()),
         groups::STATEMENTS.to_vec(),
         sessions::STATEMENTS.to_vec(),
         sessions::acting::STATEMENTS.to_vec(),
@@ -408,6 +428,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         ),
         reset_tokens::STATEMENTS.to_vec(),
         sign_ups::STATEMENTS.to_vec(),
+        pending_addresses::STATEMENTS.to_vec(),
+        past_addresses::STATEMENTS.to_vec(),
         rate_limits::buckets::STATEMENTS.to_vec(),
         named(
             "rate_limits::buckets::FIND",
@@ -423,75 +445,4 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-
-    /// Every file with statements in this folder, by the path of its module.
-    fn files_with_statements(folder: &Path, module: &str) -> Vec<(String, String)> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap();
-            if path.is_dir() {
-                files.extend(files_with_statements(&path, &format!("{module}{name}::")));
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            if text.contains("statements! {\n    ///") || text.contains(": LazyLock<") {
-                files.push((format!("{module}{name}::"), text));
-            }
-        }
-        files
-    }
-
-    #[test]
-    fn every_file_of_the_migrations_folder_is_embedded_in_order() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        assert_eq!(files.len(), MIGRATIONS.len());
-        for (file, (version, _, text)) in files.iter().zip(MIGRATIONS) {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            assert!(name.starts_with(&format!("{version:04}_")), "{name}");
-            assert_eq!(std::fs::read_to_string(file).unwrap(), *text, "{name}");
-        }
-    }
-
-    #[test]
-    fn no_word_of_the_schema_is_left_to_fill_in() {
-        for engine in [Engine::Sqlite, Engine::Postgres] {
-            for (_, name, text) in MIGRATIONS {
-                assert!(!engine.translate(text).contains(['{', '}']), "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_list_of_statements_leaves_none_out() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db");
-        let listed = include_str!("db.rs");
-        let files = files_with_statements(&folder, "");
-        assert!(files.len() >= 7, "{files:?}");
-        for (module, text) in files {
-            if text.contains("statements! {\n    ///") {
-                assert!(listed.contains(&format!("{module}STATEMENTS")), "{module}");
-            }
-            for line in text.lines().filter(|line| line.contains(": LazyLock<")) {
-                let name = line
-                    .split([' ', ':'])
-                    .skip_while(|word| *word != "static")
-                    .nth(1);
-                assert!(
-                    listed.contains(&format!("{module}{}", name.unwrap())),
-                    "{line}"
-                );
-            }
-        }
-    }
-}
+mod tests;

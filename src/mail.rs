@@ -30,7 +30,7 @@ mod sender;
 mod smtp;
 
 pub use check::{CheckError, check};
-pub use message::{Login, Message, Site};
+pub use message::{Login, Message, Site, Undo};
 pub use sender::{InvalidSender, Sender};
 pub use smtp::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
 

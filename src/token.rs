@@ -1,5 +1,5 @@
-//! Session ids, reset tokens and sign-up tokens: random UUIDs that their owner sees once, and the digests of them
-//! that are stored.
+//! Session ids, and the tokens that reset a password, sign up, change an address or undo that: random UUIDs that
+//! their owner sees once, and the digests of them that are stored.
 //!
 //! Two types for each, so that a plain token cannot reach the database and a digest cannot reach a
 //! client. Neither shows itself in `Debug`.
@@ -22,6 +22,14 @@ pub enum Reset {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SignUp {}
 
+/// Marks tokens that allow one change of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressChange {}
+
+/// Marks tokens that undo one change of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressUndo {}
+
 /// What a logged-in client presents in its cookie.
 pub type SessionId = Token<Session>;
 /// What is stored of a [`SessionId`].
@@ -38,6 +46,14 @@ pub type ResetTokenDigest = TokenDigest<Reset>;
 pub type SignUpToken = Token<SignUp>;
 /// What is stored of a [`SignUpToken`].
 pub type SignUpTokenDigest = TokenDigest<SignUp>;
+/// What allows its holder, in a session of their own, to give their account another address, once.
+pub type EmailToken = Token<AddressChange>;
+/// What is stored of an [`EmailToken`].
+pub type EmailTokenDigest = TokenDigest<AddressChange>;
+/// What allows its holder to take their account back to the address that it had, once.
+pub type UndoToken = Token<AddressUndo>;
+/// What is stored of an [`UndoToken`].
+pub type UndoTokenDigest = TokenDigest<AddressUndo>;
 
 /// Where tokens come from; from outside, so that tests can repeat themselves.
 pub trait TokenSource: Send + Sync {

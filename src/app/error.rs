@@ -220,7 +220,10 @@ impl Error {
                 | auth::Error::NoSession
                 | auth::Error::NotFresh
                 | auth::Error::UnknownEmail
-                | auth::Error::BadResetToken => StatusCode::FORBIDDEN,
+                | auth::Error::BadResetToken
+                | auth::Error::BadEmailToken
+                | auth::Error::BadUndoToken
+                | auth::Error::AddressChangedLately => StatusCode::FORBIDDEN,
                 auth::Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
                 auth::Error::Unavailable(_) | auth::Error::Busy { .. } => {
                     StatusCode::SERVICE_UNAVAILABLE

@@ -41,6 +41,9 @@ pub enum Error {
     /// A user with this address exists.
     #[error("email already registered")]
     EmailTaken,
+    /// No user has the address, but one has given it up lately and can still be taken back to it.
+    #[error("a user had this address until lately and can take it back, for a week")]
+    AddressKept,
     /// The user is in the group already.
     #[error("the user is in this group already")]
     InGroup,

@@ -30,13 +30,16 @@ pub(super) enum Event {
     Logout,
     SessionEnded,
     PasswordChanged,
+    AddressChangeAsked,
+    AddressChanged,
+    AddressChangeUndone,
     UserDeleted,
     ResetAsked,
     ResetDone,
 }
 
 impl Event {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::SignUpAsked,
         Self::SignUp,
         Self::Login,
@@ -45,6 +48,9 @@ impl Event {
         Self::Logout,
         Self::SessionEnded,
         Self::PasswordChanged,
+        Self::AddressChangeAsked,
+        Self::AddressChanged,
+        Self::AddressChangeUndone,
         Self::UserDeleted,
         Self::ResetAsked,
         Self::ResetDone,
@@ -60,6 +66,9 @@ impl Event {
             Self::Logout => "logout",
             Self::SessionEnded => "session_ended",
             Self::PasswordChanged => "password_changed",
+            Self::AddressChangeAsked => "address_change_asked",
+            Self::AddressChanged => "address_changed",
+            Self::AddressChangeUndone => "address_change_undone",
             Self::UserDeleted => "user_deleted",
             Self::ResetAsked => "reset_asked",
             Self::ResetDone => "reset_done",

@@ -48,6 +48,15 @@ pub enum Error {
     /// The token is unknown, used, superseded, expired, or another user's.
     #[error("invalid reset token")]
     BadResetToken,
+    /// The token is unknown, used, superseded, expired, or another user's.
+    #[error("invalid email token")]
+    BadEmailToken,
+    /// The token is unknown, used, expired, another address's, or the change was undone with an earlier one.
+    #[error("invalid undo token")]
+    BadUndoToken,
+    /// The account can still be taken back to an address that it had, so its user cannot delete it.
+    #[error("address changed lately")]
+    AddressChangedLately,
     /// Too many attempts before this one; see [`rate_limit`](super::rate_limit). Clients do not learn which
     /// limit it was.
     #[error("too many attempts")]

@@ -1,8 +1,8 @@
-//! The links behind which passwords are chosen.
+//! The links in mails.
 
 use crate::email::Email;
 use crate::public_url::{PublicUrl, path_with_query};
-use crate::token::{ResetToken, SignUpToken};
+use crate::token::{EmailToken, ResetToken, SignUpToken, UndoToken};
 
 /// The link behind which the holder of a token chooses a password; without a public URL, what follows
 /// the URL by which the service is reached.
@@ -20,4 +20,17 @@ pub fn sign_up_link(public_url: &PublicUrl, email: &Email, token: &SignUpToken) 
     let token = token.reveal();
     let query = [("email", email.as_str()), ("sign_up_token", &token)];
     public_url.link("/users", &query)
+}
+
+/// The link behind which the holder of a token gives their account the address that it was mailed to. It has no
+/// address in it: whose account it is, is known by the session.
+pub fn address_link(public_url: &PublicUrl, token: &EmailToken) -> String {
+    public_url.link("/profile/email", &[("email_token", &token.reveal())])
+}
+
+/// The link behind which the holder of a token takes their account back to this address.
+pub fn undo_link(public_url: &PublicUrl, email: &Email, token: &UndoToken) -> String {
+    let token = token.reveal();
+    let query = [("email", email.as_str()), ("undo_token", &token)];
+    public_url.link("/undo_email_change", &query)
 }

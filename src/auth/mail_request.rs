@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Auth;
 use super::audit::{MAILS_IN_ALL, MAILS_OF_NETWORK};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::mail_setup::MailSetup;
 use super::outbox::{CLAIM, MAIL_PAUSE};
 use crate::clock::CLOCK_TOLERANCE;
@@ -37,15 +37,43 @@ impl Auth {
         language: Language,
         source: Source,
     ) -> Result<()> {
-        // A mail that is promised is sent, so what cannot be recorded is refused and not promised.
-        if mails.is_full.load(Ordering::Relaxed) {
-            return Err(self.audit.throttled(source, MAILS_IN_ALL, FULL_RETRY_AFTER));
-        }
+        self.ensure_mails_are_taken(mails, source)?;
         let Some(email) = email else {
             return Ok(());
         };
+        let request = self.mail_request(kind, email, language, source);
+        if self.db.outbox.ask(request).await? == MailRequestOutcome::TooManyWait {
+            return Err(self.too_many_mails_of_network(source));
+        }
+        mails.asked.notify_one();
+        Ok(())
+    }
+
+    /// Checks that not too many mails wait in all. A mail that is promised is sent, so what cannot be recorded
+    /// is refused and not promised.
+    pub(super) fn ensure_mails_are_taken(&self, mails: &MailSetup, source: Source) -> Result<()> {
+        if mails.is_full.load(Ordering::Relaxed) {
+            return Err(self.audit.throttled(source, MAILS_IN_ALL, FULL_RETRY_AFTER));
+        }
+        Ok(())
+    }
+
+    /// The refusal if too many mails wait that were asked for from the network of this source.
+    pub(super) fn too_many_mails_of_network(&self, source: Source) -> Error {
+        self.audit
+            .throttled(source, MAILS_OF_NETWORK, FULL_RETRY_AFTER)
+    }
+
+    /// A request of this moment.
+    pub(super) fn mail_request<'a>(
+        &self,
+        kind: MailKind,
+        email: &'a Email,
+        language: Language,
+        source: Source,
+    ) -> MailRequest<'a> {
         let now = self.clock.now();
-        let request = MailRequest {
+        MailRequest {
             kind,
             email,
             language,
@@ -55,13 +83,6 @@ impl Auth {
             latest_quiet_until: self.latest_quiet_until(),
             latest_claim: now.after(CLAIM + CLOCK_TOLERANCE),
             most_of_network: MOST_OF_NETWORK,
-        };
-        if self.db.outbox.ask(request).await? == MailRequestOutcome::TooManyWait {
-            return Err(self
-                .audit
-                .throttled(source, MAILS_OF_NETWORK, FULL_RETRY_AFTER));
         }
-        mails.asked.notify_one();
-        Ok(())
     }
 }

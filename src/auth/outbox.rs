@@ -15,17 +15,18 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::address_lifetimes::{EMAIL_TOKEN_LIFETIME, UNDO_LIFETIME};
 use super::error::Result;
-use super::links::{reset_link, sign_up_link};
+use super::links::{address_link, reset_link, sign_up_link, undo_link};
 use super::mail_counts::{GIVEN_UP, POSTPONED, REFUSED, SENT};
 use super::mail_setup::MailSetup;
 use super::{Auth, SIGN_UP_TOKEN_LIFETIME};
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::{ClaimedMail, MailClaim, MailContent, Settlement};
 use crate::error_chain::ErrorChain;
-use crate::mail::{self, Message, Site};
+use crate::mail::{self, Message, Site, Undo};
 
-/// At most one reset link and one mail to sign up in this time go to an address, however often they are
+/// At most one mail of each kind that can be asked for goes to an address in this time, however often they are
 /// asked for, so that the service cannot be used to flood a mailbox.
 pub const MAIL_PAUSE: Duration = Duration::from_mins(5);
 
@@ -35,7 +36,7 @@ pub const MAIL_PAUSE: Duration = Duration::from_mins(5);
 pub const CLAIM: Duration = Duration::from_mins(2);
 
 /// For how long a mail that cannot be sent is tried.
-const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
 /// The wait after the first failure; it doubles with each other one.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
@@ -219,7 +220,29 @@ impl Auth {
             MailContent::AccountDeleted => {
                 Message::account_deleted(site, *language, email, claimed.asked_at)
             }
+            MailContent::AddressLink(token) => {
+                let link = address_link(&site.public_url, token);
+                let ends_at = now.after(EMAIL_TOKEN_LIFETIME);
+                Message::address_link(site, *language, email, link, ends_at)
+            }
+            MailContent::AddressTaken => Message::address_taken(site, *language, email),
+            MailContent::AddressChanged { token, changed_at } => {
+                let link = undo_link(&site.public_url, email, token);
+                let undo = undo_of(*changed_at);
+                Message::address_changed(site, *language, email, link, undo)
+            }
+            MailContent::AddressKept { changed_at } => {
+                Message::address_kept(site, *language, email, undo_of(*changed_at))
+            }
         }
+    }
+}
+
+/// Until when a change of an address of this moment can be undone.
+fn undo_of(changed_at: UnixTime) -> Undo {
+    Undo {
+        changed_at,
+        ends_at: changed_at.after(UNDO_LIFETIME),
     }
 }
 
@@ -268,6 +291,7 @@ impl<'a> Delivery<'a> {
             rows: MOST_ROWS,
             sent: places,
             sent_of_any_turn: places.saturating_sub(RESERVED_PLACES),
+            given_up_after: now.before(UNDO_LIFETIME),
         };
         let claimed = db.outbox.claim(claim, &self.settlements, tokens).await?;
         if claimed.count == 0 {

@@ -67,12 +67,17 @@ impl Auth {
     /// [`Error::NoSession`], [`Error::NotFresh`].
     pub async fn get_fresh_user(&self, session_id: &SessionId) -> Result<SessionUser> {
         let user = self.get_user_from_session_id(session_id).await?;
-        // At its end it is over, as a session is at the end of its lifetime.
-        if user.began_at > self.fresh_since().after {
+        if self.is_fresh(&user) {
             Ok(user)
         } else {
             Err(Error::NotFresh)
         }
+    }
+
+    /// Whether the user of a session has proved lately who they are.
+    pub fn is_fresh(&self, user: &SessionUser) -> bool {
+        // At its end it is over, as a session is at the end of its lifetime.
+        user.began_at > self.fresh_since().after
     }
 
     /// Ends a session of the user of this one, which must be fresh. Returns whether it was this one. The id is

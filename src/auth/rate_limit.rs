@@ -49,7 +49,7 @@ use crate::db::{self, Db, LoginNotice, Outcome, Period, Proof, TokenBucket};
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::source::Source;
-use crate::user::User;
+use crate::user::{User, UserId};
 
 mod limits;
 mod rate;
@@ -197,6 +197,20 @@ impl RateLimiter {
             self.bucket_of_network(Limit::ResetsPerNetwork, source)
                 .filter(|_| !is_familiar),
             self.bucket_of_address(Limit::ResetsPerAddress, email, source, is_familiar),
+        ];
+        self.take(buckets.into_iter().flatten().collect()).await
+    }
+
+    /// Takes the tokens of a request to change the address of an account, which may be a mail to a stranger.
+    ///
+    /// The address to be has no bucket: a stranger who asks for it again and again would keep its owner from
+    /// moving there. What reaches a mailbox is bounded by the pause between mails to it.
+    pub async fn ask_address_change(&self, user: UserId, source: Source) -> Result<(), Error> {
+        let limit = Limit::AddressChangesPerAccount;
+        let buckets = [
+            self.bucket_of_source(Limit::AddressChangesPerSource, source),
+            self.bucket_of_network(Limit::AddressChangesPerNetwork, source),
+            limit.bucket(self.limits.rate(limit), &[&user.0.to_string()]),
         ];
         self.take(buckets.into_iter().flatten().collect()).await
     }

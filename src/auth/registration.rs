@@ -2,11 +2,13 @@
 
 use tracing::warn;
 
+use super::address_lifetimes::undo_period;
 use super::audit::Event;
 use super::error::{Error, Result};
 use super::writes::uninterrupted;
 use super::{Auth, SignUpMode};
 use crate::client::ClientName;
+use crate::db::NewUser;
 use crate::email::Email;
 use crate::error_chain::ErrorChain;
 use crate::password::Password;
@@ -45,7 +47,13 @@ impl Auth {
         uninterrupted(async move {
             let now = auth.clock.now();
             let proof = auth.rate_limiter.proof(&email, source);
-            let added = auth.db.users.add(&email, &hashed_password, now, proof);
+            let new = NewUser {
+                email: &email,
+                hashed_password: &hashed_password,
+                now,
+                is_confirmed: false,
+            };
+            let added = auth.db.users.add(&new, undo_period(now), proof);
             let user = added.await?.ok_or(Error::EmailTaken)?;
             auth.audit.log(Event::SignUp, source, Some(user.id));
             Ok(user)

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Auth;
+use super::address_lifetimes::undo_period;
 use super::audit::Event;
 use super::error::{Error, Result};
 use super::writes::{briefly, uninterrupted};
@@ -88,7 +89,7 @@ impl Auth {
                 .await?;
             SignUpAsked::ByMail
         } else {
-            if self.find_user(Some(email)).await?.is_some() {
+            if self.is_taken(email).await? {
                 return Err(Error::EmailTaken);
             }
             let token = SignUpToken::new(&*self.tokens);
@@ -166,6 +167,7 @@ impl Auth {
             sign_up,
             token,
             issued,
+            given_up: undo_period(self.clock.now()),
             hashed_password,
             now: self.clock.now(),
             proof: self.rate_limiter.proof(email, source),
@@ -184,6 +186,12 @@ impl Auth {
         .await
     }
 
+    /// Whether a user has this address, or an account can be taken back to it.
+    async fn is_taken(&self, email: &Email) -> Result<bool> {
+        let given_up = undo_period(self.clock.now());
+        Ok(self.db.users.is_taken(email, given_up).await?)
+    }
+
     /// Finds what a valid token of this address is for, which no user has: an administrator may have added
     /// one since. An expired token is deleted, so that it stays refused if the clock is turned back.
     async fn find_sign_up(
@@ -194,9 +202,10 @@ impl Auth {
     ) -> Result<SignUp> {
         match self.db.sign_ups.find(token, issued).await? {
             Found::Valid(sign_up) if sign_up.email == *email => {
-                match self.find_user(Some(email)).await? {
-                    None => Ok(sign_up),
-                    Some(_) => Err(Error::EmailTaken),
+                if self.is_taken(email).await? {
+                    Err(Error::EmailTaken)
+                } else {
+                    Ok(sign_up)
                 }
             }
             Found::Expired => {

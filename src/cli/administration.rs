@@ -108,7 +108,9 @@ impl Failure {
             Self::Open(error) => code_of(error),
             Self::Refused(error) => match error {
                 administration::Error::NoSuchUser(_) | administration::Error::NotInGroup => 3,
-                administration::Error::EmailTaken | administration::Error::InGroup => 4,
+                administration::Error::EmailTaken
+                | administration::Error::AddressKept
+                | administration::Error::InGroup => 4,
                 administration::Error::Database(error) if error.is_temporary() => 7,
                 _ => 1,
             },

@@ -178,12 +178,13 @@ impl Connections {
         Ok(done)
     }
 
-    /// Counts the error of this work, if it ends in one. A row that is refused because its user is gone
-    /// is an answer.
+    /// Counts the error of this work, if it ends in one. A row that is refused because its user is gone, or
+    /// because another one has what it is to have, is an answer.
     pub async fn counted<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let done = work.await;
         if let Err(error) = &done
             && !error.is_foreign_key_violation()
+            && !error.is_unique_violation()
         {
             self.0.errors.add(error.kind());
         }

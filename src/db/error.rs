@@ -87,6 +87,15 @@ impl Error {
         )
     }
 
+    /// Whether a row was refused because another one has what only one can have.
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(error)
+                if error.as_database_error().is_some_and(DatabaseError::is_unique_violation)
+        )
+    }
+
     /// Whether a transaction was undone because of another one, such as one that waited for it: the
     /// server's advice is to repeat it.
     pub fn is_conflict(&self) -> bool {

@@ -91,12 +91,25 @@ statements! {
             language = excluded.language,
             client = excluded.client,
             source = excluded.source";
+    /// `$1` kind, `$2` address, `$3` now, `$4` network, `$5` language, `$6` user. In the pause after the last
+    /// mail to the address that a user is to have, has another follow at its end, if that user has no token
+    /// yet: somebody else has asked for the last one.
+    PUT_OFF = "
+        UPDATE outbox SET
+            asked_at = $3, due_at = quiet_until, attempts = 0, network = $4, turn = 0, language = $5
+        WHERE kind = $1 AND email = $2 AND due_at IS NULL AND quiet_until > $3 AND EXISTS (
+            SELECT 1 FROM pending_addresses AS p
+            WHERE p.user_id = $6 AND p.email = outbox.email AND p.digest IS NULL)";
 
     /// `$1` user. The kinds are named because the index begins with them.
     DELETE_OF_USER = "
         DELETE FROM outbox
-        WHERE kind IN ('reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted')
-          AND email = (SELECT email FROM users WHERE id = $1)";
+        WHERE kind IN (
+                  'reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted',
+                  'change_address')
+              AND email = (SELECT email FROM users WHERE id = $1)
+           OR kind = 'address_changed'
+              AND email IN (SELECT email FROM past_addresses WHERE user_id = $1)";
 
     /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
     /// than possible, after `$2`.
@@ -121,16 +134,22 @@ pub enum MailKind {
     Login,
     /// The news that the account was deleted.
     AccountDeleted,
+    /// A link to the address that an account is to have or, if another one has it, the notice of the try.
+    ChangeAddress,
+    /// The news, to the address that an account had, that it has another, with a link to undo that.
+    AddressChanged,
 }
 
 impl MailKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::ResetLink,
         Self::PasswordChanged,
         Self::SignUp,
         Self::Login,
         Self::AccountDeleted,
+        Self::ChangeAddress,
+        Self::AddressChanged,
     ];
 
     /// The name under which it is stored and logged.
@@ -141,6 +160,8 @@ impl MailKind {
             Self::SignUp => "sign_up",
             Self::Login => "login",
             Self::AccountDeleted => "account_deleted",
+            Self::ChangeAddress => "change_address",
+            Self::AddressChanged => "address_changed",
         }
     }
 }
@@ -229,29 +250,8 @@ impl Outbox {
     /// Records that a mail is asked for. In the pause after the last one, and while one is being sent,
     /// this changes nothing, which is not told.
     pub async fn ask(&self, request: MailRequest<'_>) -> Result<MailRequestOutcome> {
-        let network = request.network.to_string();
-        let most = i64::from(request.most_of_network);
-        let ask = sqlx::query(ASK)
-            .bind(request.kind.name())
-            .bind(request.email.as_str())
-            .bind(request.now.0)
-            .bind(request.quiet_until.0)
-            .bind(network.clone())
-            .bind(most)
-            .bind(request.latest_quiet_until.0)
-            .bind(request.latest_claim.0)
-            .bind(request.language.tag());
-        if self.connections.execute(Touched::None, ask).await? > 0 {
-            return Ok(MailRequestOutcome::Accepted);
-        }
-        let count = sqlx::query(COUNT_WAITING_OF_NETWORK)
-            .bind(network)
-            .bind(most);
-        Ok(if self.count(count).await? < most {
-            MailRequestOutcome::Accepted
-        } else {
-            MailRequestOutcome::TooManyWait
-        })
+        let work = async |connection: &mut AnyConnection| ask(connection, &request).await;
+        self.connections.write(Touched::None, work).await
     }
 
     /// Records that an administrator asks for a reset link to this address, in whatever pause.
@@ -281,6 +281,68 @@ impl Outbox {
         let bounds = [now.0, latest.0];
         self.connections.purge(Touched::None, PURGE, bounds).await
     }
+}
+
+/// The same in a transaction.
+pub async fn ask(
+    connection: &mut AnyConnection,
+    request: &MailRequest<'_>,
+) -> sqlx::Result<MailRequestOutcome> {
+    let network = request.network.to_string();
+    let most = i64::from(request.most_of_network);
+    let ask = sqlx::query(ASK)
+        .bind(request.kind.name())
+        .bind(request.email.as_str())
+        .bind(request.now.0)
+        .bind(request.quiet_until.0)
+        .bind(network.as_str())
+        .bind(most)
+        .bind(request.latest_quiet_until.0)
+        .bind(request.latest_claim.0)
+        .bind(request.language.tag());
+    if ask.execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(MailRequestOutcome::Accepted);
+    }
+    let count = sqlx::query(COUNT_WAITING_OF_NETWORK)
+        .bind(network.as_str())
+        .bind(most);
+    let waiting: i64 = count.fetch_one(connection).await?.try_get("waiting")?;
+    Ok(if waiting < most {
+        MailRequestOutcome::Accepted
+    } else {
+        MailRequestOutcome::TooManyWait
+    })
+}
+
+/// Has a mail to the address that this user is to have follow at the end of the pause, if it is asked for
+/// within and the user has no token of an earlier one.
+pub async fn put_off(
+    connection: &mut AnyConnection,
+    request: &MailRequest<'_>,
+    user: UserId,
+) -> sqlx::Result<()> {
+    let put_off = sqlx::query(PUT_OFF)
+        .bind(request.kind.name())
+        .bind(request.email.as_str())
+        .bind(request.now.0)
+        .bind(request.network.to_string())
+        .bind(request.language.tag())
+        .bind(user.0);
+    put_off.execute(connection).await?;
+    Ok(())
+}
+
+/// Records that a user has given up this address, to be told there by mail.
+pub async fn add_address_changed(
+    connection: &mut AnyConnection,
+    email: &Email,
+    language: Language,
+    now: UnixTime,
+) -> sqlx::Result<()> {
+    add(MailKind::AddressChanged, email, language, now)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Records that the password of the user with this address was changed, to be told by mail.

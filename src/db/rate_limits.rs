@@ -79,13 +79,19 @@ impl RateLimitCounts {
     }
 }
 
-/// Adds the source from which a user has given this proof.
+/// Adds the source from which a user of this password version has given this proof.
 pub async fn add_familiar_source(
     connection: &mut AnyConnection,
-    user: &User,
+    user: UserId,
+    password_version: i64,
     proof: Proof,
 ) -> sqlx::Result<()> {
-    FamiliarSource::of(user, proof).add(connection).await
+    let source = FamiliarSource {
+        user,
+        password_version,
+        proof,
+    };
+    source.add(connection).await
 }
 
 /// Deletes the familiar sources of a user.

@@ -1,7 +1,7 @@
 //! Users: their addresses and password hashes.
 //!
 //! What requests ask for is here, but for what users change by a session of theirs, which is in
-//! `by_session`; `accounts` finds and lists users for an administrator, and `changes` is what an
+//! `by_session`, and the change of an address, in `address`; `accounts` finds and lists users for an administrator, and `changes` is what an
 //! administrator changes. `sign_up` adds a user by a token, `import` adds many at once, and `export` reads
 //! all.
 
@@ -14,7 +14,7 @@ use super::row::user_in;
 use super::sessions::cache::Touched;
 use super::statement::statements;
 use super::validity::Period;
-use super::{outbox, rate_limits, reset_tokens};
+use super::{outbox, past_addresses, pending_addresses, rate_limits, reset_tokens};
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::language::Language;
@@ -22,6 +22,7 @@ use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, User, UserId};
 
 pub(super) mod accounts;
+pub(super) mod address;
 pub(super) mod by_session;
 pub(super) mod changes;
 pub(super) mod export;
@@ -72,6 +73,19 @@ statements! {
               AND t.password_version = users.password_version)";
 }
 
+/// A user to be added.
+#[derive(Clone, Copy, Debug)]
+pub struct NewUser<'a> {
+    /// The address.
+    pub email: &'a Email,
+    /// The hash.
+    pub hashed_password: &'a HashedPassword,
+    /// When the user is added.
+    pub now: UnixTime,
+    /// Whether it was established that the address is the user's.
+    pub is_confirmed: bool,
+}
+
 /// A new password, set by a reset token.
 #[derive(Clone, Debug)]
 pub struct PasswordChange {
@@ -101,17 +115,17 @@ impl Users {
         Self { connections }
     }
 
-    /// Adds a user, to whom the source of the proof is familiar; `None` if the address is taken.
+    /// Adds a user, to whom the source of the proof is familiar; `None` if the address is taken, or an
+    /// account can be taken back to it that has given it up within this period.
     pub async fn add(
         &self,
-        email: &Email,
-        hashed_password: &HashedPassword,
-        now: UnixTime,
+        new: &NewUser<'_>,
+        given_up: Period,
         proof: Option<Proof>,
     ) -> Result<Option<User>> {
         self.connections
             .write(Touched::None, async |connection| {
-                add(connection, email, hashed_password, now, proof).await
+                add(connection, new, given_up, proof).await
             })
             .await
     }
@@ -150,8 +164,8 @@ impl Users {
     }
 
     /// Sets a new password if the reset token is the user's and valid, which it is no more by this.
-    /// Voids every session, every reset token and every familiar source of the user. False if the
-    /// token is not valid, and then nothing was changed.
+    /// Voids every session, every reset token, every familiar source and the change of the address that the
+    /// user has asked for. False if the token is not valid, and then nothing was changed.
     ///
     /// # Errors
     ///
@@ -169,37 +183,38 @@ impl Users {
 /// Adds a user and the source in one transaction; `None` if the address is taken.
 async fn add(
     connection: &mut AnyConnection,
-    email: &Email,
-    hashed_password: &HashedPassword,
-    now: UnixTime,
+    new: &NewUser<'_>,
+    given_up: Period,
     proof: Option<Proof>,
 ) -> sqlx::Result<Option<User>> {
     let mut transaction = connection.begin().await?;
-    let Some(user) = insert(&mut transaction, email, hashed_password, now, None).await? else {
+    let Some(user) = insert(&mut transaction, new, given_up).await? else {
         transaction.rollback().await?;
         return Ok(None);
     };
     if let Some(proof) = proof {
-        rate_limits::add_familiar_source(&mut transaction, &user, proof).await?;
+        let (id, version) = (user.id, user.password_version);
+        rate_limits::add_familiar_source(&mut transaction, id, version, proof).await?;
     }
     transaction.commit().await?;
     Ok(Some(user))
 }
 
-/// Adds a user, whose address was confirmed at this moment or is not; `None` if the address is taken.
+/// Adds a user; `None` if the address is taken, and then the transaction must not be committed.
 async fn insert(
     connection: &mut AnyConnection,
-    email: &Email,
-    hashed_password: &HashedPassword,
-    now: UnixTime,
-    email_confirmed_at: Option<UnixTime>,
+    new: &NewUser<'_>,
+    given_up: Period,
 ) -> sqlx::Result<Option<User>> {
+    let NewUser { email, now, .. } = new;
     let add = sqlx::query(ADD)
         .bind(email.as_str())
-        .bind(hashed_password.as_str())
+        .bind(new.hashed_password.as_str())
         .bind(now.0)
-        .bind(email_confirmed_at.map(|time| time.0));
-    if add.execute(&mut *connection).await?.rows_affected() == 0 {
+        .bind(new.is_confirmed.then_some(now.0));
+    let is_added = add.execute(&mut *connection).await?.rows_affected() > 0;
+    // Looked at after the user was added: see `past_addresses`.
+    if !is_added || past_addresses::is_of_other(connection, email, None, given_up).await? {
         return Ok(None);
     }
     let find = sqlx::query(FIND_BY_EMAIL).bind(email.as_str());
@@ -231,13 +246,11 @@ async fn set_password(
     // The new version of the password voids these, and all sessions, which stay until they expire or
     // are logged out of.
     reset_tokens::delete_of_user(&mut transaction, user.id).await?;
+    pending_addresses::delete_of_user(&mut transaction, user.id).await?;
     rate_limits::delete_familiar_sources(&mut transaction, user.id).await?;
     if let Some(proof) = change.proof {
-        let user = User {
-            password_version: user.password_version + 1,
-            ..user.clone()
-        };
-        rate_limits::add_familiar_source(&mut transaction, &user, proof).await?;
+        let version = user.password_version + 1;
+        rate_limits::add_familiar_source(&mut transaction, user.id, version, proof).await?;
     }
     transaction.commit().await?;
     Ok(true)

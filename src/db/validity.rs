@@ -22,6 +22,11 @@ impl Period {
         }
     }
 
+    /// Whether something made at this moment is valid.
+    pub fn contains(self, made_at: UnixTime) -> bool {
+        matches!(self.judge(made_at, ()), Found::Valid(()))
+    }
+
     /// What something made at this moment is worth.
     pub(super) fn judge<T>(self, made_at: UnixTime, value: T) -> Found<T> {
         if made_at <= self.after {

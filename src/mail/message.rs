@@ -9,9 +9,11 @@ use crate::email::Email;
 use crate::language::{Language, Text, Translated, text};
 use crate::public_url::PublicUrl;
 
+mod address;
 mod notices;
 mod sign_up;
 
+pub use address::Undo;
 pub use notices::Login;
 
 /// Who writes.

@@ -309,6 +309,8 @@ on_each_engine! {
             ("/sessions/0123456789abcdef", "DELETE"),
             ("/profile", "GET,HEAD"),
             ("/profile/password", "PUT"),
+            ("/profile/email", "POST,PUT,DELETE"),
+            ("/undo_email_change", "PUT"),
             ("/reset_password", "POST,PUT"),
         ] {
             let methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"];

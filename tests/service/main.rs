@@ -5,6 +5,7 @@
 mod support;
 
 mod account;
+mod address;
 mod administration;
 mod architecture;
 mod audit;

@@ -24,6 +24,8 @@ const NO_TOKEN: &str = "8eabf6e7-e0de-4e90-9627-1dcb41989bae";
 
 /// What takes fields and a session.
 const CHANGE_PASSWORD: &str = "/profile/password";
+const CHANGE_ADDRESS: &str = "/profile/email";
+const UNDO: &str = "/undo_email_change";
 
 /// What takes a session that began lately.
 const OF_FRESH: [(&str, &str); 3] = [
@@ -35,7 +37,7 @@ const OF_FRESH: [(&str, &str); 3] = [
 type Fields = Vec<(&'static str, &'static str)>;
 
 /// Every operation that takes fields, with good ones.
-fn operations_with_fields() -> [(&'static str, &'static str, Fields); 6] {
+fn operations_with_fields() -> [(&'static str, &'static str, Fields); 9] {
     let user = vec![("email", EMAIL), ("password", PASSWORD)];
     let finish = vec![
         ("email", EMAIL),
@@ -48,6 +50,11 @@ fn operations_with_fields() -> [(&'static str, &'static str, Fields); 6] {
         ("new_password", PASSWORD),
     ];
     let change = vec![("password", "wrong"), ("new_password", PASSWORD)];
+    let undo = vec![
+        ("email", EMAIL),
+        ("undo_token", NO_TOKEN),
+        ("new_password", PASSWORD),
+    ];
     [
         ("POST", "/users", user.clone()),
         ("PUT", "/users", finish),
@@ -55,6 +62,9 @@ fn operations_with_fields() -> [(&'static str, &'static str, Fields); 6] {
         ("POST", "/reset_password", vec![("email", EMAIL)]),
         ("PUT", "/reset_password", update),
         ("PUT", CHANGE_PASSWORD, change),
+        ("POST", CHANGE_ADDRESS, vec![("email", "new@example.org")]),
+        ("PUT", CHANGE_ADDRESS, vec![("email_token", NO_TOKEN)]),
+        ("PUT", UNDO, undo),
     ]
 }
 
@@ -87,7 +97,7 @@ impl Got {
         ask: impl FnOnce(Call) -> Call,
     ) {
         let call = client.request(method, path);
-        let call = if path == CHANGE_PASSWORD {
+        let call = if [CHANGE_PASSWORD, CHANGE_ADDRESS].contains(&path) {
             call.session(&self.session)
         } else {
             call
@@ -138,6 +148,32 @@ impl Got {
         }
     }
 
+    /// Those of what takes fields, without a session.
+    async fn add_without_session(&mut self, client: &Client) {
+        for (method, path) in [
+            ("PUT", CHANGE_PASSWORD),
+            ("POST", CHANGE_ADDRESS),
+            ("PUT", CHANGE_ADDRESS),
+            ("DELETE", CHANGE_ADDRESS),
+        ] {
+            let reply = client.request(method, path).send().await;
+            self.note(method, path, &reply);
+        }
+    }
+
+    /// Those that follow a change of an address, and of one that is taken meanwhile.
+    async fn add_of_changed_address(&mut self, client: &Client) {
+        let (session, _) = client.moved(&self.session, "later@example.org").await;
+        self.session.clone_from(&session);
+        self.add_of_user(client, "DELETE", "/users").await;
+        let email = "taken@example.org";
+        let token = client.email_token(&session, email).await;
+        client.registered(email, "r3bl0ch0n de savoie").await;
+        let fields = [("email_token", &*token)];
+        self.add(client, "PUT", CHANGE_ADDRESS, |call| call.form(&fields))
+            .await;
+    }
+
     /// Those of each field.
     async fn add_of_fields(&mut self, client: &Client, method: &str, path: &str, fields: &Fields) {
         let long = "x".repeat(1025);
@@ -148,7 +184,7 @@ impl Got {
             if name.ends_with("password") {
                 texts.extend([vec!["b4l0u\0"], vec![&long]]);
             }
-            if (method, path, *name) == ("POST", "/users", "email") {
+            if method == "POST" && ["/users", CHANGE_ADDRESS].contains(&path) && *name == "email" {
                 texts.extend([vec!["bob"], vec!["b\u{F6}b@example.org"], vec![&long]]);
             }
             for texts in texts {
@@ -226,6 +262,9 @@ on_each_engine! {
             ("PUT", "/reset_password", &operations_with_fields()[4].2),
             ("PUT", "/users", &operations_with_fields()[1].2),
             ("PUT", CHANGE_PASSWORD, &operations_with_fields()[5].2),
+            ("POST", CHANGE_ADDRESS, &[("email", EMAIL)]),
+            ("PUT", CHANGE_ADDRESS, &operations_with_fields()[7].2),
+            ("PUT", UNDO, &operations_with_fields()[8].2),
         ] {
             got.add(&app, method, path, |call| call.form(fields)).await;
         }
@@ -238,10 +277,11 @@ on_each_engine! {
         for (method, path) in with_session.into_iter().chain(OF_FRESH) {
             got.add(&app, method, path, |call| call).await;
         }
-        let reply = app.request("PUT", CHANGE_PASSWORD).send().await;
-        got.note("PUT", CHANGE_PASSWORD, &reply);
+        got.add_without_session(&app).await;
         got.add_of_user(&app, "DELETE", "/sessions/{id}").await;
         got.session = stale;
+        let fields = &operations_with_fields()[6].2;
+        got.add(&app, "POST", CHANGE_ADDRESS, |call| call.form(fields)).await;
         for (method, path) in OF_FRESH {
             got.add_of_user(&app, method, path).await;
         }
@@ -256,6 +296,8 @@ on_each_engine! {
             got.add(&app, "PUT", "/users", |call| call.form(&fields)).await;
             let fields = [("email", EMAIL), ("reset_token", &*token), ("new_password", password)];
             got.add(&app, "PUT", "/reset_password", |call| call.form(&fields)).await;
+            let fields = [("email", EMAIL), ("undo_token", NO_TOKEN), ("new_password", password)];
+            got.add(&app, "PUT", UNDO, |call| call.form(&fields)).await;
             let fields = [("password", PASSWORD), ("new_password", password)];
             got.add(&app, "PUT", CHANGE_PASSWORD, |call| call.form(&fields)).await;
         }
@@ -280,6 +322,9 @@ on_each_engine! {
         let reply = app.register("new@example.org", "r3bl0ch0n de savoie").send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
         got.add(&app, "PUT", "/users", |call| call.form(&finish)).await;
+
+        got.session = app.logged_in("new@example.org", "r3bl0ch0n de savoie").await;
+        got.add_of_changed_address(&app).await;
 
         let mut missing = DOCUMENT.refusals();
         missing.retain(|(_, status, message)| {

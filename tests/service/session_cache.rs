@@ -6,8 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use bienvenue::clock::UnixTime;
 use bienvenue::db::{
-    ActingSession, Db, Found, NewSession, OwnDeletion, OwnPasswordChange, PasswordChange, Period,
-    SessionCutoffs,
+    ActingSession, Db, Found, NewSession, NewUser, OwnDeletion, OwnPasswordChange, PasswordChange,
+    Period, SessionCutoffs,
 };
 use bienvenue::token::{OsRandom, ResetToken, SessionDigest, SessionId};
 use bienvenue::user::{HashedPassword, SessionUser, User, UserId};
@@ -193,11 +193,14 @@ impl SharedDatabase {
         if rows.len() < USERS {
             let email = format!("new{}@example.org", self.numbers.below(1_000_000_000));
             let hash = HashedPassword::new("x".to_owned());
-            let now = UnixTime(self.now);
-            let added = service
-                .users
-                .add(&email.parse().unwrap(), &hash, now, None)
-                .await;
+            let new = NewUser {
+                email: &email.parse().unwrap(),
+                hashed_password: &hash,
+                now: UnixTime(self.now),
+                is_confirmed: false,
+            };
+            let given_up = self.cutoffs().created;
+            let added = service.users.add(&new, given_up, None).await;
             return added.unwrap().unwrap();
         }
         let email: String = rows[self.numbers.below(rows.len())].get(0);
@@ -279,6 +282,7 @@ impl SharedDatabase {
                     email: row.get::<&str, _>(1).parse().unwrap(),
                     now: UnixTime(self.now),
                     told_by_mail: None,
+                    given_up: acting.cutoffs.created,
                 };
                 service.users.delete_by(&deletion).await.unwrap();
             }

@@ -10,6 +10,7 @@ use super::messages::Messages;
 use crate::language::{Text, Translated, text};
 
 pub const EMAIL: Text = text("Email address", "Adresse e-mail");
+pub const NEW_EMAIL: Text = text("New email address", "Nouvelle adresse e-mail");
 pub const PASSWORD: Text = text("Password", "Mot de passe");
 const CURRENT_PASSWORD: Text = text("Current password", "Mot de passe actuel");
 /// Stands before the title of a page whose form was refused.
@@ -136,6 +137,15 @@ impl<'a> Field<'a> {
     pub fn fixed_email(value: &'a str) -> Self {
         Self {
             is_read_only: true,
+            ..Self::email(value)
+        }
+    }
+
+    /// An address that is to take the place of the one that is logged in with.
+    pub fn new_email(value: &'a str) -> Self {
+        Self {
+            label: NEW_EMAIL,
+            autocomplete: "email",
             ..Self::email(value)
         }
     }

@@ -145,6 +145,11 @@ fn of_auth(error: &auth::Error, view: &View) -> Said {
         auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
         auth::Error::SignUpClosed => said(view, texts::SIGN_UP_CLOSED_TITLE, texts::SIGN_UP_CLOSED),
         auth::Error::BadSignUpToken => said(view, texts::REFUSED_TITLE, texts::BAD_SIGN_UP_TOKEN),
+        auth::Error::BadEmailToken => said(view, texts::REFUSED_TITLE, texts::BAD_EMAIL_TOKEN),
+        auth::Error::BadUndoToken => said(view, texts::REFUSED_TITLE, texts::BAD_UNDO_TOKEN),
+        auth::Error::AddressChangedLately => {
+            said(view, texts::REFUSED_TITLE, texts::ADDRESS_CHANGED_LATELY)
+        }
         auth::Error::Unavailable(_) => said(view, texts::UNAVAILABLE_TITLE, texts::UNAVAILABLE),
         auth::Error::Busy { retry_after } => {
             with_wait(texts::UNAVAILABLE_TITLE, texts::BUSY, *retry_after)

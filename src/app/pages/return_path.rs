@@ -36,6 +36,11 @@ impl ReturnPath {
         self.0 == "/"
     }
 
+    /// Whether there is a token in its query.
+    pub fn holds_token(&self) -> bool {
+        self.0.contains("_token=")
+    }
+
     /// A path of ours that leads on to this one.
     pub fn after(&self, path: &str) -> String {
         if self.is_home() {

@@ -74,7 +74,7 @@ pub async fn delete_page(
 ) -> Response {
     let fresh = async {
         let PresentedSession(session_id) = session.ok_or(auth::Error::NoSession)?;
-        state.auth.get_fresh_user(&session_id).await
+        state.auth.get_deletable_user(&session_id).await
     };
     match fresh.await {
         Ok(user) => page(&view, &user.email).into_response(),

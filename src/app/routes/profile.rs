@@ -5,7 +5,7 @@ use maud::html;
 use serde_json::json;
 
 use super::sessions::{self, LoggedIn};
-use super::{account, password, session_list};
+use super::{account, address, password, session_list};
 use crate::app::pages::form::{EMAIL, done, links, titled};
 use crate::app::pages::{Page, TO_HOME, View};
 use crate::app::request::query::Query;
@@ -19,6 +19,15 @@ const PASSWORD_UPDATED: Text = text(
     "Votre mot de passe a été changé. Vous êtes déconnecté partout ailleurs.",
 );
 
+const ADDRESS_CHANGED: Text = text(
+    "Your email address has been changed. You are logged out everywhere else.",
+    "Votre adresse e‑mail a été changée. Vous êtes déconnecté partout ailleurs.",
+);
+const CALLED_OFF: Text = text(
+    "The change of your email address has been called off.",
+    "Le changement de votre adresse e‑mail a été annulé.",
+);
+
 pub async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
     Json(json!({ "email": user.email.as_str() }))
 }
@@ -28,12 +37,18 @@ pub async fn profile_page(view: View, LoggedIn(user): LoggedIn, query: Query) ->
         @if query.text("password") == Some("updated") {
             (done(&view, PASSWORD_UPDATED))
         }
+        @match query.text("address") {
+            Some("changed") => (done(&view, ADDRESS_CHANGED)),
+            Some("called_off") => (done(&view, CALLED_OFF)),
+            _ => {},
+        }
         dl {
             dt { (view.text(EMAIL)) }
             dd { (user.email.as_str()) }
         }
         // One for each thing that can be changed.
         (links(&view, &[
+            (address::PATH, address::TITLE),
             (password::PATH, password::TITLE),
             (session_list::PATH, session_list::TITLE),
             (account::DELETE_PATH, account::DELETE_TITLE),

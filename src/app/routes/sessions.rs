@@ -381,7 +381,12 @@ fn log_in_first(error: Error, view: &View, next: ReturnPath) -> FormRefusal {
         ..Form::default()
     };
     FormRefusal::new(error, view, |_| {
-        form.page(view, Some(Notice::LogInFirst), None)
+        let page = form.page(view, Some(Notice::LogInFirst), None);
+        if form.next.holds_token() {
+            page.holding_token()
+        } else {
+            page
+        }
     })
 }
 

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::audit::ImportCounts;
 use super::{Administration, Result};
+use crate::auth::address_lifetimes::undo_period;
 use crate::clock::UnixTime;
 use crate::db::NewAccount;
 use crate::email::{Email, InvalidEmail};
@@ -135,7 +136,8 @@ impl Import<'_> {
         self.counts.unusable += 1;
     }
 
-    /// Adds those of these users whose addresses are not taken, in this order, all or none. Returns the
+    /// Adds those of these users whose addresses are not taken, in this order, all or none; an address to which
+    /// an account can be taken back counts as taken. Returns the
     /// users who are there with another hash, which stayed.
     ///
     /// Leaves the time between batches to the writes of the service, a third of all: SQLite lets one write
@@ -152,10 +154,12 @@ impl Import<'_> {
             let since = Instant::now();
             let table = &self.administration.db.users;
             let replaces_hashes = self.mode.replaces_hashes;
+            let given_up = undo_period(self.administration.now());
             let imported = if self.mode.is_dry_run {
-                table.preview_import(&accounts, replaces_hashes).await
+                let preview = table.preview_import(&accounts, replaces_hashes, given_up);
+                preview.await
             } else {
-                let import = table.import(&accounts, replaces_hashes);
+                let import = table.import(&accounts, replaces_hashes, given_up);
                 wait_budget::with(BATCH_TIMEOUT, import).await
             };
             match imported {

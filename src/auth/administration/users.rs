@@ -2,7 +2,8 @@
 
 use super::audit::Change;
 use super::{Administration, Error, NewPasswords, Result};
-use crate::db::{AccountFilter, AccountPage};
+use crate::auth::address_lifetimes::undo_period;
+use crate::db::{AccountFilter, AccountPage, NewUser};
 use crate::email::Email;
 use crate::language::Language;
 use crate::password::Password;
@@ -60,7 +61,7 @@ impl Administration {
     ///
     /// # Errors
     ///
-    /// [`Error::EmailTaken`], [`Error::WeakPassword`].
+    /// [`Error::EmailTaken`], [`Error::AddressKept`], [`Error::WeakPassword`].
     pub async fn add_user(
         &self,
         email: &Email,
@@ -69,12 +70,14 @@ impl Administration {
     ) -> Result<UserId> {
         let hashed_password = passwords.hash(password, email).await?;
         let now = self.clock.now();
-        let added = self
-            .db
-            .users
-            .add(email, &hashed_password, now, None)
-            .await?;
-        let user = added.ok_or(Error::EmailTaken)?.id;
+        let new = NewUser {
+            email,
+            hashed_password: &hashed_password,
+            now,
+            is_confirmed: false,
+        };
+        let added = self.db.users.add(&new, undo_period(now), None).await?;
+        let user = self.added(email, added.map(|user| user.id)).await?;
         self.actor.log(Change::Added, user);
         Ok(user)
     }
@@ -83,18 +86,34 @@ impl Administration {
     ///
     /// # Errors
     ///
-    /// [`Error::EmailTaken`].
+    /// [`Error::EmailTaken`], [`Error::AddressKept`].
     pub async fn add_user_with_token(&self, email: &Email) -> Result<IssuedToken> {
         let token = ResetToken::new(&*self.tokens);
         let (digest, now) = (token.digest(), self.clock.now());
-        let added = self.db.users.add_without_password(email, digest, now);
-        let user = added.await?.ok_or(Error::EmailTaken)?;
+        let given_up = undo_period(now);
+        let added = self
+            .db
+            .users
+            .add_without_password(email, digest, now, given_up);
+        let user = self.added(email, added.await?).await?;
         self.actor.log(Change::Added, user);
         Ok(IssuedToken {
             user,
             email: email.clone(),
             token,
         })
+    }
+
+    /// The user who was added, or why none was.
+    async fn added(&self, email: &Email, added: Option<UserId>) -> Result<UserId> {
+        if let Some(user) = added {
+            return Ok(user);
+        }
+        let key = UserKey::Address(email.clone());
+        match self.db.users.find_account(&key).await? {
+            Some(_) => Err(Error::EmailTaken),
+            None => Err(Error::AddressKept),
+        }
     }
 
     /// Makes a token that lets its holder set the password of this user, once. Any earlier one is void.

@@ -27,9 +27,10 @@ pub struct RateLimits {
     /// Requests to sign up by a mail to one address, registered or not.
     pub sign_ups_per_address: Rate,
     /// Reset requests for one address, registered or not: by all strangers together, and again by
-    /// each familiar source.
+    /// each familiar source. And requests by one account to change its address.
     pub resets_per_address: Rate,
-    /// Reset requests from one source, for whatever addresses.
+    /// Reset requests from one source, for whatever addresses; apart from them, requests to change an
+    /// address.
     pub resets_per_source: Rate,
 }
 
@@ -83,10 +84,12 @@ impl RateLimits {
             }
             Limit::SignUpsPerSource => self.sign_ups_per_source,
             Limit::SignUpsPerNetwork => self.sign_ups_per_source.times(NETWORK_MULTIPLE),
-            Limit::ResetsPerSource => self.resets_per_source,
-            Limit::ResetsPerNetwork => self.resets_per_source.times(NETWORK_MULTIPLE),
+            Limit::ResetsPerSource | Limit::AddressChangesPerSource => self.resets_per_source,
+            Limit::ResetsPerNetwork | Limit::AddressChangesPerNetwork => {
+                self.resets_per_source.times(NETWORK_MULTIPLE)
+            }
             Limit::LoginsPerAccount => self.logins_per_account,
-            Limit::ResetsPerAddress => self.resets_per_address,
+            Limit::ResetsPerAddress | Limit::AddressChangesPerAccount => self.resets_per_address,
             Limit::SignUpsPerAddress => self.sign_ups_per_address,
         }
     }
@@ -112,28 +115,34 @@ pub enum Limit {
     SuccessfulLoginsPerSource,
     SignUpsPerSource,
     ResetsPerSource,
+    AddressChangesPerSource,
     LoginsPerNetwork,
     SuccessfulLoginsPerNetwork,
     SignUpsPerNetwork,
     ResetsPerNetwork,
+    AddressChangesPerNetwork,
     LoginsPerAccount,
     ResetsPerAddress,
     SignUpsPerAddress,
+    AddressChangesPerAccount,
 }
 
 impl Limit {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::LoginsPerSource,
         Self::SuccessfulLoginsPerSource,
         Self::SignUpsPerSource,
         Self::ResetsPerSource,
+        Self::AddressChangesPerSource,
         Self::LoginsPerNetwork,
         Self::SuccessfulLoginsPerNetwork,
         Self::SignUpsPerNetwork,
         Self::ResetsPerNetwork,
+        Self::AddressChangesPerNetwork,
         Self::LoginsPerAccount,
         Self::ResetsPerAddress,
         Self::SignUpsPerAddress,
+        Self::AddressChangesPerAccount,
     ];
 
     /// Part of the stored digests, so never changed.
@@ -150,6 +159,9 @@ impl Limit {
             Self::LoginsPerAccount => "logins per account",
             Self::ResetsPerAddress => "resets per address",
             Self::SignUpsPerAddress => "sign-ups per address",
+            Self::AddressChangesPerSource => "address changes per source",
+            Self::AddressChangesPerNetwork => "address changes per network",
+            Self::AddressChangesPerAccount => "address changes per account",
         }
     }
 
@@ -197,6 +209,7 @@ mod tests {
             ),
             (Limit::SignUpsPerNetwork, limits.sign_ups_per_source),
             (Limit::ResetsPerNetwork, limits.resets_per_source),
+            (Limit::AddressChangesPerNetwork, limits.resets_per_source),
         ] {
             assert_eq!(limits.rate(network), source.times(4));
             assert_eq!(RateLimits::local().rate(network), Rate::OFF);

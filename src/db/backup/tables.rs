@@ -93,6 +93,35 @@ pub const TABLES: &[Table] = &[
         is_of_user: false,
     },
     Table {
+        name: "pending_addresses",
+        key: "user_id",
+        columns: &[
+            ("user_id", Kind::Number),
+            ("email", Kind::Text),
+            ("digest", Kind::Bytes),
+            ("mailed", Kind::Number),
+            ("password_version", Kind::Number),
+            ("asked_at", Kind::Number),
+            ("issued_at", Kind::Number),
+        ],
+        counts_ids: false,
+        is_of_user: true,
+    },
+    Table {
+        name: "past_addresses",
+        key: "id",
+        columns: &[
+            ("id", Kind::Number),
+            ("user_id", Kind::Number),
+            ("email", Kind::Text),
+            ("undo_digest", Kind::Bytes),
+            ("mailed", Kind::Number),
+            ("changed_at", Kind::Number),
+        ],
+        counts_ids: true,
+        is_of_user: true,
+    },
+    Table {
         name: "familiar_sources",
         key: "digest",
         columns: &[

@@ -13,25 +13,65 @@ use crate::db::row::email_in;
 use crate::db::sessions::cache::Touched;
 use crate::db::sign_ups::SignUp;
 use crate::db::statement::statements;
-use crate::db::{reset_tokens, sign_ups};
+use crate::db::{past_addresses, pending_addresses, reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::language::Language;
 use crate::source::Source;
-use crate::token::{ResetToken, SignUpToken, TokenSource};
+use crate::token::{EmailToken, ResetToken, SignUpToken, TokenSource, UndoToken};
 use crate::user::UserId;
 
 /// Whether a mail is sent: the condition on a row of this name that is joined with the row of `users` that
-/// has its address, if there is one. Not sent is what was asked for an address without an account, unless
-/// it is to sign up or says that the account is deleted, and what was asked for that of a locked user, unless it is the news of a change.
+/// has its address, if there is one, and with that of `past_addresses` as `past`, if an account can be taken
+/// back to the address.
+///
+/// - To an account: all but the news that the address is not its any more; if it is locked, only the news of
+///   a change, a login or its deletion.
+/// - To an address that an account has given up: not the news of what it did before. What was asked for is
+///   answered by how things are.
+/// - To another one: only what is to sign up, what says that the account is deleted, and what is to give the
+///   address to an account that still asks for it.
 macro_rules! is_sent {
     ($mail:literal) => {
         concat!(
-            "CASE WHEN users.id IS NULL THEN ",
+            "CASE
+                WHEN users.id IS NOT NULL THEN ",
             $mail,
-            ".kind IN ('sign_up', 'account_deleted')
-                  ELSE users.locked_at IS NULL OR ",
+            ".kind <> 'address_changed'
+                    AND (users.locked_at IS NULL OR ",
             $mail,
-            ".kind IN ('password_changed', 'login', 'account_deleted') END"
+            ".kind IN ('password_changed', 'login', 'account_deleted'))
+                WHEN past.id IS NOT NULL THEN ",
+            $mail,
+            ".kind NOT IN ('password_changed', 'login')
+                WHEN ",
+            $mail,
+            ".kind = 'change_address' THEN EXISTS (
+                    SELECT 1 FROM pending_addresses AS p
+                    JOIN users AS u ON u.id = p.user_id AND u.password_version = p.password_version
+                    WHERE p.email = ",
+            $mail,
+            ".email)
+                ELSE ",
+            $mail,
+            ".kind IN ('sign_up', 'account_deleted') END"
+        )
+    };
+}
+
+/// The tables that a mail of this name is joined with to tell whether it is sent, with the placeholder of the
+/// moment after which an address must have been given up.
+macro_rules! with_accounts {
+    ($mail:literal, $given_up_after:literal) => {
+        concat!(
+            $mail,
+            " LEFT JOIN users ON users.email = ",
+            $mail,
+            ".email
+                LEFT JOIN past_addresses AS past
+                    ON past.email = ",
+            $mail,
+            ".email AND past.changed_at > ",
+            $given_up_after
         )
     };
 }
@@ -39,7 +79,8 @@ macro_rules! is_sent {
 statements! {
     /// `$1` claim, `$2` its end, `$3` now, `$4` the latest moment at which a mail can be due, `$5` the
     /// latest at which one can have been asked for, `$6` how many rows to look at; claims as many of
-    /// these as are not sent, and `$7` that are, but only `$8` of a later turn than the first.
+    /// these as are not sent, and `$7` that are, but only `$8` of a later turn than the first. `$9` after when
+    /// an address must have been given up for an account to be taken back to it.
     ///
     /// What is due later than possible, or was asked for later, counts as due or asked for now: a clock
     /// was wrong.
@@ -55,7 +96,7 @@ statements! {
                 LIMIT $6),
             sent AS (
                 SELECT head.id, head.turn, head.due_at
-                FROM head LEFT JOIN users ON users.email = head.email
+                FROM ", with_accounts!("head", "$9"), "
                 WHERE ", is_sent!("head"), "),
             chosen AS (
                 SELECT id FROM head WHERE id NOT IN (SELECT id FROM sent)
@@ -72,19 +113,21 @@ statements! {
         WHERE due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
           AND id IN (SELECT id FROM chosen)");
 
-    /// `$1` claim. Only those that are sent.
+    /// `$1` claim, `$2` after when an address must have been given up. Only those that are sent.
     FIND_CLAIMED = concat!("
         SELECT mail.id, mail.kind, mail.email, mail.asked_at, mail.attempts, mail.language,
             mail.client, mail.source,
-            users.id AS user_id, users.password_version
-        FROM outbox AS mail LEFT JOIN users ON users.email = mail.email
+            users.id AS user_id, users.password_version,
+            past.id AS past_id, past.user_id AS past_user_id, past.changed_at
+        FROM outbox AS ", with_accounts!("mail", "$2"), "
         WHERE mail.claim = $1 AND ", is_sent!("mail"));
 
-    /// `$1` claim, `$2` the end of the pause. All those that are not sent.
+    /// `$1` claim, `$2` the end of the pause, `$3` after when an address must have been given up. All those
+    /// that are not sent.
     FINISH_UNSENT = concat!("
         UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
         WHERE claim = $1 AND id NOT IN (
-            SELECT mail.id FROM outbox AS mail LEFT JOIN users ON users.email = mail.email
+            SELECT mail.id FROM outbox AS ", with_accounts!("mail", "$3"), "
             WHERE mail.claim = $1 AND ", is_sent!("mail"), ")");
 
     /// `$1` claim, `$2` the end of the pause, `$3` mail. Not if the claim has passed to another worker.
@@ -117,12 +160,15 @@ pub struct MailClaim {
     pub sent: u32,
     /// How many of them may have a later turn than the first of their network.
     pub sent_of_any_turn: u32,
+    /// An account can be taken back to an address that it has given up after this.
+    pub given_up_after: UnixTime,
 }
 
 /// What one worker has claimed.
 #[derive(Debug)]
 pub struct ClaimedMails {
     claim: Uuid,
+    given_up_after: UnixTime,
     /// How many mails there are, with those that are not sent.
     pub count: u64,
     /// Those to be sent.
@@ -136,7 +182,7 @@ impl ClaimedMails {
             statement: FINISH_UNSENT,
             claim: self.claim,
             moment: quiet_until,
-            id: None,
+            subject: self.given_up_after.0,
         }
     }
 }
@@ -161,6 +207,22 @@ pub enum MailContent {
     },
     /// The news that the account was deleted.
     AccountDeleted,
+    /// The link by which an account gets the address.
+    AddressLink(EmailToken),
+    /// The notice of a try to give the address of an account to another one.
+    AddressTaken,
+    /// The news that an account has another address, with the link that takes it back.
+    AddressChanged {
+        /// What undoes the change.
+        token: UndoToken,
+        /// When it was made.
+        changed_at: UnixTime,
+    },
+    /// The notice of a try to use an address that an account can still be taken back to.
+    AddressKept {
+        /// When the account gave it up.
+        changed_at: UnixTime,
+    },
 }
 
 /// A mail that one worker has claimed and sends.
@@ -198,7 +260,7 @@ impl ClaimedMail {
             statement,
             claim: self.claim,
             moment,
-            id: Some(self.id),
+            subject: self.id,
         }
     }
 }
@@ -209,20 +271,18 @@ pub struct Settlement {
     statement: &'static str,
     claim: Uuid,
     moment: UnixTime,
-    /// `None` for all those that are not sent.
-    id: Option<i64>,
+    /// The mail; for all those that are not sent, after when an address must have been given up.
+    subject: i64,
 }
 
 impl Settlement {
     /// Writes it down. It changes nothing if another worker has claimed the mail since, or it was asked
     /// for anew: then it is theirs.
     async fn write(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
-        let mut settle = sqlx::query(self.statement)
+        let settle = sqlx::query(self.statement)
             .bind(self.claim.as_bytes().as_slice())
-            .bind(self.moment.0);
-        if let Some(id) = self.id {
-            settle = settle.bind(id);
-        }
+            .bind(self.moment.0)
+            .bind(self.subject);
         settle.execute(connection).await?;
         Ok(())
     }
@@ -284,11 +344,14 @@ async fn claim_mails(
         .bind(claim.latest_asked.0)
         .bind(i64::from(claim.rows))
         .bind(i64::from(claim.sent))
-        .bind(i64::from(claim.sent_of_any_turn));
+        .bind(i64::from(claim.sent_of_any_turn))
+        .bind(claim.given_up_after.0);
     let count = update.execute(&mut *transaction).await?.rows_affected();
     let mut sent = Vec::new();
     if count > 0 {
-        let find = sqlx::query(FIND_CLAIMED).bind(id);
+        let find = sqlx::query(FIND_CLAIMED)
+            .bind(id)
+            .bind(claim.given_up_after.0);
         for row in find.fetch_all(&mut *transaction).await? {
             match claimed_row_in(&row) {
                 Ok(found) => {
@@ -305,12 +368,13 @@ async fn claim_mails(
     transaction.commit().await?;
     Ok(ClaimedMails {
         claim: claim.id,
+        given_up_after: claim.given_up_after,
         count,
         sent,
     })
 }
 
-/// A row of the outbox with the user of its address.
+/// A row of the outbox with the accounts that its address is, or was, of.
 struct ClaimedRow {
     id: i64,
     kind: MailKind,
@@ -320,8 +384,18 @@ struct ClaimedRow {
     attempts: u32,
     /// The user, and the version of the password.
     user: Option<(UserId, i64)>,
+    /// The account that can be taken back to the address.
+    past: Option<PastAccount>,
     client: Option<ClientName>,
     source: Option<Source>,
+}
+
+/// An account that has given up the address of a row, and can be taken back to it.
+#[derive(Clone, Copy)]
+struct PastAccount {
+    id: i64,
+    user: UserId,
+    changed_at: UnixTime,
 }
 
 fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
@@ -331,6 +405,14 @@ fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
     let language: Option<&str> = row.try_get("language")?;
     let user_id: Option<i64> = row.try_get("user_id")?;
     let version: Option<i64> = row.try_get("password_version")?;
+    let past_id: Option<i64> = row.try_get("past_id")?;
+    let past = past_id.map(|id| -> sqlx::Result<_> {
+        Ok(PastAccount {
+            id,
+            user: UserId(row.try_get("past_user_id")?),
+            changed_at: UnixTime(row.try_get("changed_at")?),
+        })
+    });
     Ok(ClaimedRow {
         id: row.try_get("id")?,
         kind: kind.ok_or_else(|| sqlx::Error::Decode("unknown kind of mail".into()))?,
@@ -347,6 +429,7 @@ fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
         source: row
             .try_get::<Option<&[u8]>, _>("source")?
             .and_then(Source::from_bytes),
+        past: past.transpose()?,
     })
 }
 
@@ -357,14 +440,14 @@ async fn issue(
     claim: MailClaim,
     tokens: &dyn TokenSource,
 ) -> sqlx::Result<Option<ClaimedMail>> {
-    let content = match (row.kind, row.user) {
-        (MailKind::ResetLink, Some((user, version))) => {
+    let content = match (row.kind, row.user, row.past) {
+        (MailKind::ResetLink, Some((user, version)), _) => {
             let token = ResetToken::new(tokens);
             let digest = token.digest();
             reset_tokens::set(connection, user, version, digest, claim.now, true).await?;
             MailContent::ResetLink(token)
         }
-        (MailKind::SignUp, None) => {
+        (MailKind::SignUp, None, None) => {
             let token = SignUpToken::new(tokens);
             let sign_up = SignUp {
                 email: row.email.clone(),
@@ -373,16 +456,39 @@ async fn issue(
             sign_ups::set(connection, &sign_up, token.digest(), claim.now).await?;
             MailContent::SignUpLink(token)
         }
-        (MailKind::SignUp, Some(_)) => MailContent::AccountExists,
-        (MailKind::PasswordChanged, Some(_)) => MailContent::PasswordChanged,
-        (MailKind::Login, Some(_)) => MailContent::Login {
+        (MailKind::SignUp, Some(_), _) => MailContent::AccountExists,
+        (MailKind::PasswordChanged, Some(_), _) => MailContent::PasswordChanged,
+        (MailKind::Login, Some(_), _) => MailContent::Login {
             client: row.client,
             source: row.source,
         },
-        (MailKind::AccountDeleted, _) => MailContent::AccountDeleted,
-        (MailKind::ResetLink | MailKind::PasswordChanged | MailKind::Login, None) => {
-            return Ok(None);
+        (MailKind::AccountDeleted, _, _) => MailContent::AccountDeleted,
+        (MailKind::ChangeAddress, Some(_), _) => MailContent::AddressTaken,
+        (MailKind::ChangeAddress, None, past) => {
+            let token = EmailToken::new(tokens);
+            let (email, digest) = (&row.email, token.digest());
+            // The account that can be taken back to it can also come back to it in this way.
+            let only_for = past.map(|past| past.user);
+            let is_set =
+                pending_addresses::set_token(connection, email, only_for, digest, claim.now);
+            match (is_set.await?, past) {
+                (true, _) => MailContent::AddressLink(token),
+                (false, Some(PastAccount { changed_at, .. })) => {
+                    MailContent::AddressKept { changed_at }
+                }
+                (false, None) => return Ok(None),
+            }
         }
+        (MailKind::AddressChanged, None, Some(PastAccount { id, changed_at, .. })) => {
+            let token = UndoToken::new(tokens);
+            past_addresses::set_token(connection, id, &token).await?;
+            MailContent::AddressChanged { token, changed_at }
+        }
+        (MailKind::ResetLink | MailKind::SignUp, None, Some(PastAccount { changed_at, .. })) => {
+            MailContent::AddressKept { changed_at }
+        }
+        (MailKind::ResetLink | MailKind::PasswordChanged | MailKind::Login, None, _)
+        | (MailKind::AddressChanged, _, _) => return Ok(None),
     };
     Ok(Some(ClaimedMail {
         id: row.id,

@@ -65,9 +65,15 @@ impl ActingSession {
 
     /// Keeps others from ending the session until the transaction ends. False if it is not valid.
     pub async fn hold(&self, connection: &mut AnyConnection) -> sqlx::Result<bool> {
-        let lock = sqlx::query(LOCK_USER).bind(self.user.0);
-        lock.execute(&mut *connection).await?;
+        lock_user(connection, self.user).await?;
         let hold = self.bound(HOLD).bind(self.cutoffs.last_seen_after.0);
         Ok(hold.execute(connection).await?.rows_affected() > 0)
     }
+}
+
+/// Lets changes to a user follow each other: the next waits until the transaction ends.
+pub async fn lock_user(connection: &mut AnyConnection, user: UserId) -> sqlx::Result<()> {
+    let lock = sqlx::query(LOCK_USER).bind(user.0);
+    lock.execute(connection).await?;
+    Ok(())
 }

@@ -10,7 +10,10 @@ use crate::db::sessions::acting::{ActingSession, is_session_valid};
 use crate::db::sessions::cache::Touched;
 use crate::db::sessions::insert::NewSession;
 use crate::db::statement::statements;
-use crate::db::{outbox, rate_limits, reset_tokens, sessions, sign_ups};
+use crate::db::validity::Period;
+use crate::db::{
+    outbox, past_addresses, pending_addresses, rate_limits, reset_tokens, sessions, sign_ups,
+};
 use crate::email::Email;
 use crate::language::Language;
 use crate::user::{HashedPassword, User};
@@ -56,6 +59,19 @@ pub struct OwnDeletion {
     /// In which language the user is to be told by mail; `None` for not at all. The deletion and the mail are
     /// recorded together or not at all.
     pub told_by_mail: Option<Language>,
+    /// When the user must have given an address up to be kept from deleting themselves.
+    pub given_up: Period,
+}
+
+/// What came of the deletion of a user by a session of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnDeletionOutcome {
+    /// The user is deleted.
+    Done,
+    /// The session is not valid.
+    NoSession,
+    /// The account can still be taken back to an address that it had.
+    AddressChangedLately,
 }
 
 impl Users {
@@ -69,17 +85,25 @@ impl Users {
     }
 
     /// Deletes the user of this session with all that is theirs, and the mails to their address and its
-    /// sign-up token. False, with nothing changed, if the session is not valid.
-    pub async fn delete_by(&self, deletion: &OwnDeletion) -> Result<bool> {
+    /// sign-up token, unless they have given an address up lately. Changes nothing unless it succeeds.
+    pub async fn delete_by(&self, deletion: &OwnDeletion) -> Result<OwnDeletionOutcome> {
         let touched = Touched::SessionsOf(deletion.acting.user);
         let work = async |connection: &mut AnyConnection| delete(connection, deletion).await;
         self.connections.write(touched, work).await
     }
 }
 
-/// Deletes a user in one transaction with all that is theirs; false if the session is not valid.
-async fn delete(connection: &mut AnyConnection, deletion: &OwnDeletion) -> sqlx::Result<bool> {
-    let OwnDeletion { acting, email, .. } = deletion;
+/// Deletes a user in one transaction with all that is theirs.
+async fn delete(
+    connection: &mut AnyConnection,
+    deletion: &OwnDeletion,
+) -> sqlx::Result<OwnDeletionOutcome> {
+    let OwnDeletion {
+        acting,
+        email,
+        given_up,
+        ..
+    } = deletion;
     let mut transaction = connection.begin().await?;
     // First: the worker that sends mails locks the rows in this order too.
     outbox::delete_of_user(&mut transaction, acting.user).await?;
@@ -87,15 +111,20 @@ async fn delete(connection: &mut AnyConnection, deletion: &OwnDeletion) -> sqlx:
     if let Some(language) = deletion.told_by_mail {
         outbox::add_account_deleted(&mut transaction, email, language, deletion.now).await?;
     }
-    if acting.hold(&mut transaction).await? {
+    let outcome = if !acting.hold(&mut transaction).await? {
+        OwnDeletionOutcome::NoSession
+    } else if past_addresses::has_any(&mut transaction, acting.user, *given_up).await? {
+        OwnDeletionOutcome::AddressChangedLately
+    } else {
         let delete = acting.bound(DELETE).execute(&mut *transaction).await?;
         if delete.rows_affected() > 0 {
             transaction.commit().await?;
-            return Ok(true);
+            return Ok(OwnDeletionOutcome::Done);
         }
-    }
+        OwnDeletionOutcome::NoSession
+    };
     transaction.rollback().await?;
-    Ok(false)
+    Ok(outcome)
 }
 
 /// Changes a password in one transaction with all that goes with it; false if the session is not valid.
@@ -133,13 +162,11 @@ async fn set_password(
         outbox::add_password_changed(connection, &user.email, language, now).await?;
     }
     reset_tokens::delete_of_user(connection, user.id).await?;
+    pending_addresses::delete_of_user(connection, user.id).await?;
     rate_limits::delete_familiar_sources(connection, user.id).await?;
     if let Some(proof) = change.proof {
-        let user = User {
-            password_version: change.session.password_version,
-            ..user.clone()
-        };
-        rate_limits::add_familiar_source(connection, &user, proof).await?;
+        let version = change.session.password_version;
+        rate_limits::add_familiar_source(connection, user.id, version, proof).await?;
     }
     // The others are void by the new version. They stay until they expire or are logged out of.
     sessions::delete(connection, acting.digest).await?;

@@ -4,12 +4,13 @@
 
 use sqlx::{AnyConnection, Connection};
 
-use super::{Users, insert};
+use super::{NewUser, Users, insert};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::statements;
-use crate::db::{outbox, rate_limits, reset_tokens, sign_ups};
+use crate::db::validity::Period;
+use crate::db::{outbox, pending_addresses, rate_limits, reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, UserId};
@@ -44,17 +45,24 @@ statements! {
 
 impl Users {
     /// Adds a user who has no password yet, with a reset token, which is not mailed, to choose one by;
-    /// `None` if the address is taken.
+    /// `None` if the address is taken, or an account can be taken back to it that has given it up within this
+    /// period.
     pub async fn add_without_password(
         &self,
         email: &Email,
         reset_token: ResetTokenDigest,
         now: UnixTime,
+        given_up: Period,
     ) -> Result<Option<UserId>> {
         let add = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;
-            let none = HashedPassword::none();
-            let Some(user) = insert(&mut transaction, email, &none, now, None).await? else {
+            let new = NewUser {
+                email,
+                hashed_password: &HashedPassword::none(),
+                now,
+                is_confirmed: false,
+            };
+            let Some(user) = insert(&mut transaction, &new, given_up).await? else {
                 transaction.rollback().await?;
                 return Ok(None);
             };
@@ -135,6 +143,7 @@ pub(super) async fn replace_password(
         return Ok(false);
     }
     reset_tokens::delete_of_user(connection, user).await?;
+    pending_addresses::delete_of_user(connection, user).await?;
     rate_limits::delete_familiar_sources(connection, user).await?;
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Adding many users at once, with hashes that another program has made, and reading all of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use sqlx::{AnyConnection, Connection, Row};
@@ -11,6 +11,7 @@ use crate::db::batch::MAX_BATCH;
 use crate::db::error::Result;
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::{Widths, statements};
+use crate::db::validity::Period;
 use crate::email::Email;
 use crate::user::{GroupName, HashedPassword, UserId};
 
@@ -20,6 +21,11 @@ statements! {
         INSERT INTO user_groups (user_id, name)
         SELECT id, $2 FROM users WHERE email = $1
         ON CONFLICT (user_id, name) DO NOTHING";
+
+    /// `$1` address, `$2` hash, `$3` when they were added: of a user who was added in this transaction.
+    TAKE_OUT = "
+        DELETE FROM users
+        WHERE email = $1 AND hashed_password = $2 AND created_at = $3 AND password_version = 1";
 }
 
 /// The texts that add 1, 2, 3, … users: for each the address, the hash, and when they were added, locked
@@ -43,6 +49,17 @@ pub static ADD: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         &*text.leak()
     });
     texts.collect()
+});
+
+/// `$3`, … addresses, of which it finds those that an account can be taken back to that has given them up after
+/// `$1` and not after `$2`.
+pub static FIND_KEPT: LazyLock<Widths> = LazyLock::new(|| {
+    Widths::new(3, |emails| {
+        format!(
+            "SELECT email FROM past_addresses
+             WHERE changed_at > $1 AND changed_at <= $2 AND email IN ({emails})"
+        )
+    })
 });
 
 /// `$1`, … addresses.
@@ -81,12 +98,14 @@ pub struct ImportedAccounts {
 }
 
 impl Users {
-    /// Adds those of these users whose addresses are not taken, in one transaction. Of the others it
-    /// replaces the hash if that was asked for and is another one, and voids what a new password voids.
+    /// Adds those of these users whose addresses are not taken, in one transaction, and to which no account can
+    /// be taken back that has given them up within this period. Of the others it replaces the hash if that was
+    /// asked for and is another one, and voids what a new password voids.
     pub async fn import(
         &self,
         accounts: &[NewAccount],
         replaces_hashes: bool,
+        given_up: Period,
     ) -> Result<ImportedAccounts> {
         let import = async |connection: &mut AnyConnection| {
             // Begins with a write, so that SQLite waits for the lock rather than refuse it.
@@ -99,6 +118,7 @@ impl Users {
                 } else {
                     add_with_groups(&mut transaction, chunk).await?
                 };
+                let added = added - take_out_kept(&mut transaction, chunk, given_up).await?;
                 imported.added += added;
                 if added < chunk.len() as u64 {
                     let stored = find(&mut transaction, chunk).await?;
@@ -134,13 +154,19 @@ impl Users {
         &self,
         accounts: &[NewAccount],
         replaces_hashes: bool,
+        given_up: Period,
     ) -> Result<ImportedAccounts> {
         let preview = self.connections.read(async |connection| {
             let mut imported = ImportedAccounts::default();
             let mut place = 0;
             for chunk in accounts.chunks(MAX_BATCH) {
                 let stored = find(connection, chunk).await?;
-                imported.added += (chunk.len() - stored.0.len()) as u64;
+                let kept = find_kept(connection, chunk, given_up).await?;
+                let new = chunk.iter().filter(|account| {
+                    let email = account.email.as_str();
+                    !stored.0.contains_key(email) && !kept.contains(email)
+                });
+                imported.added += new.count() as u64;
                 for (offset, account) in chunk.iter().enumerate() {
                     if stored.other_hash(account).is_some() {
                         if replaces_hashes {
@@ -191,6 +217,46 @@ async fn add_with_groups(
         }
     }
     Ok(added)
+}
+
+/// Takes out again those of these users, who were just added, to whose addresses another account can be taken
+/// back: looked at after they were added, see `past_addresses`. Returns how many.
+async fn take_out_kept(
+    connection: &mut AnyConnection,
+    accounts: &[NewAccount],
+    given_up: Period,
+) -> sqlx::Result<u64> {
+    let kept = find_kept(connection, accounts, given_up).await?;
+    let mut users = 0;
+    let none = HashedPassword::none();
+    let is_kept = |account: &&NewAccount| kept.contains(account.email.as_str());
+    for account in accounts.iter().filter(is_kept) {
+        let take_out = sqlx::query(TAKE_OUT)
+            .bind(account.email.as_str())
+            .bind(account.hashed_password.as_ref().unwrap_or(&none).as_str())
+            .bind(account.created_at.0);
+        users += take_out.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(users)
+}
+
+/// The addresses of at most [`MAX_BATCH`] accounts to which another account can be taken back.
+async fn find_kept(
+    connection: &mut AnyConnection,
+    accounts: &[NewAccount],
+    given_up: Period,
+) -> sqlx::Result<HashSet<String>> {
+    let (text, width) = FIND_KEPT.for_keys(accounts.len());
+    let mut find = sqlx::query(text)
+        .bind(given_up.after.0)
+        .bind(given_up.until.0);
+    let last = accounts.last();
+    for account in accounts.iter().chain(last.into_iter().cycle()).take(width) {
+        find = find.bind(account.email.as_str());
+    }
+    let rows = find.fetch_all(connection).await?;
+    let emails = rows.iter().map(|row| row.try_get("email"));
+    emails.collect()
 }
 
 /// The users with the addresses of some accounts, by address.

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Connection};
 
-use super::{Users, insert};
+use super::{NewUser, Users, insert};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::rate_limits::{self, Proof};
@@ -21,6 +21,8 @@ pub struct SignedUp {
     pub token: SignUpTokenDigest,
     /// When the token must have been issued.
     pub issued: Period,
+    /// When another account must have given the address up to keep it from this user.
+    pub given_up: Period,
     /// The password.
     pub hashed_password: HashedPassword,
     /// When the user is added.
@@ -61,15 +63,19 @@ async fn add_by_token(
         transaction.rollback().await?;
         return Ok(SignUpOutcome::BadToken);
     }
-    let confirmed_at = is_mailed.then_some(new.now);
-    let hash = &new.hashed_password;
-    let added = insert(&mut transaction, email, hash, new.now, confirmed_at);
-    let Some(user) = added.await? else {
+    let user = NewUser {
+        email,
+        hashed_password: &new.hashed_password,
+        now: new.now,
+        is_confirmed: *is_mailed,
+    };
+    let Some(user) = insert(&mut transaction, &user, new.given_up).await? else {
         transaction.rollback().await?;
         return Ok(SignUpOutcome::EmailTaken);
     };
     if let Some(proof) = new.proof {
-        rate_limits::add_familiar_source(&mut transaction, &user, proof).await?;
+        let (id, version) = (user.id, user.password_version);
+        rate_limits::add_familiar_source(&mut transaction, id, version, proof).await?;
     }
     transaction.commit().await?;
     Ok(SignUpOutcome::Added(user))

@@ -8,7 +8,7 @@ use crate::email::Email;
 use crate::language::{Language, Text, Translated, text};
 use crate::source::Source;
 
-const WAS_YOU: Text = text(
+pub const WAS_YOU: Text = text(
     "If this was you, there is nothing to do.",
     "Si c’est vous, il n’y a rien à faire.",
 );

@@ -28,7 +28,7 @@ const NO_ACCOUNT_YET: Text = text(
     "If you did not ask for this, you can ignore this email: without the link, no account is created.",
     "Si vous n’avez rien demandé, ignorez cet e‑mail\u{A0}: sans le lien, aucun compte n’est créé.",
 );
-const EXISTS_SUBJECT: Translated<fn(&str) -> String> = Translated {
+pub const EXISTS_SUBJECT: Translated<fn(&str) -> String> = Translated {
     en: |site| format!("You already have a {site} account"),
     fr: |site| format!("Vous avez déjà un compte {site}"),
 };
@@ -46,12 +46,12 @@ const EXISTS: Translated<fn(&Email, &str) -> String> = Translated {
         )
     },
 };
-const LOG_IN: Text = text("Log in", "Se connecter");
-const FORGOTTEN: Text = text(
+pub const LOG_IN: Text = text("Log in", "Se connecter");
+pub const FORGOTTEN: Text = text(
     "If you have forgotten your password, choose a new one:",
     "Si vous avez oublié votre mot de passe, choisissez‑en un nouveau\u{A0}:",
 );
-const NOTHING_CHANGED: Text = text(
+pub const NOTHING_CHANGED: Text = text(
     "If it was not you, there is nothing to do: nothing has changed, and they were not told that you have \
      an account.",
     "Sinon, il n’y a rien à faire\u{A0}: rien n’a changé, et cette personne n’a pas appris que vous avez un \

@@ -60,11 +60,15 @@ impl Client {
     }
 
     /// What takes a fresh session, each with the path of the page on which people do it.
-    pub fn calls_of_fresh(&self, session: &str, other: &str) -> [(Call, &'static str); 3] {
+    pub fn calls_of_fresh(&self, session: &str, other: &str) -> [(Call, &'static str); 4] {
         [
             (self.end_session(session, other), "/sessions?ended=none"),
             (self.end_others(session), "/sessions?ended=none"),
             (self.delete_user(session), "/users/me"),
+            (
+                self.ask_address(session, "new@example.org"),
+                "/profile/email",
+            ),
         ]
     }
 }

@@ -16,6 +16,7 @@ on_each_engine! {
         let page = app.get("/profile").session(&session).by_browser().send().await.assert_page(200);
         assert_eq!(page.text("dd"), EMAIL);
         for (path, heading) in [
+            ("/profile/email", "Change your email address"),
             ("/profile/password", "Change your password"),
             ("/sessions", "Where you are logged in"),
             ("/users/me", "Delete your account"),
@@ -103,6 +104,14 @@ on_each_engine! {
             (app.post("/sessions/others", &form), "/sessions?ended=none"),
             (app.post("/sessions/0123456789abcdef", &form), "/sessions?ended=none"),
             (app.post("/profile/password", &update), "/profile/password"),
+            (app.get("/profile/email"), "/profile/email"),
+            (app.get("/profile/email?email_token=x"), "/profile/email?email_token=x"),
+            (app.post("/profile/email", &[("email", "new@example.org")]), "/profile/email"),
+            (app.post("/profile/email", &form), "/profile/email"),
+            (
+                app.post("/profile/email", &[("_method", "PUT"), ("email_token", "x")]),
+                "/profile/email?email_token=x",
+            ),
         ] {
             let page = call.by_browser().send().await.assert_page(403);
             assert_eq!(page.text("[role=status]"), "Log in to continue.");
@@ -125,6 +134,9 @@ on_each_engine! {
             ("/sessions/others", &form),
             (&end, &form),
             ("/profile/password", &update),
+            ("/profile/email", &form),
+            ("/profile/email", &[("_method", "PUT"), ("email_token", "x")]),
+            ("/undo_email_change", &[("_method", "PUT"), ("email", EMAIL)]),
         ] {
             for (header, value) in [
                 ("sec-fetch-site", "cross-site"),

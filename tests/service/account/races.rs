@@ -121,12 +121,12 @@ on_each_engine! {
     async fn what_waits_for_the_database_while_its_session_is_ended_is_not_done(database: Database) {
         let app = TestApp::with_limits(database, NO_LIMITS, &[]).await;
         app.registered(EMAIL, PASSWORD).await;
-        for number in 0..4 {
+        for number in 0..5 {
             let other = app.logged_in(EMAIL, PASSWORD).await;
             let session = app.logged_in(EMAIL, PASSWORD).await;
             let id = app.id_of(&other).await;
             let call = match number {
-                3 => app.change_password(&session, PASSWORD, "new"),
+                4 => app.change_password(&session, PASSWORD, "new"),
                 number => app.calls_of_fresh(&session, &id)[number].0.clone(),
             };
             // Another program holds what the request must have, and ends the session meanwhile.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::server::Server;
 use crate::support::{Database, Inside};
 
+mod addresses;
 mod backup;
 mod changes;
 mod exports;

@@ -16,7 +16,7 @@ on_each_engine! {
             assert_eq!(reply.header("vary"), Some("accept"));
             let call = app.get("/nowhere").header("accept", accept);
             app.assert_refused(call, 404, "not found").await;
-            for (path, allowed) in [("/users", "POST,PUT,DELETE"), ("/reset_password", "POST,PUT"), ("/profile/password", "PUT")] {
+            for (path, allowed) in [("/users", "POST,PUT,DELETE"), ("/reset_password", "POST,PUT"), ("/profile/password", "PUT"), ("/profile/email", "POST,PUT,DELETE"), ("/undo_email_change", "PUT")] {
                 let call = app.get(path).header("accept", accept);
                 let reply = call.clone().send().await;
                 assert_eq!(reply.header("allow"), Some(allowed));

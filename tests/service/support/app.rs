@@ -208,6 +208,7 @@ impl TestApp {
             rows: 1000,
             sent: 1000,
             sent_of_any_turn: 1000,
+            given_up_after: UnixTime(0),
         };
         let claimed = self.db.outbox.claim(claim, &[], &*self.tokens).await;
         claimed.unwrap().count

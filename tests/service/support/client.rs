@@ -121,6 +121,33 @@ impl Client {
         self.put("/reset_password", &form)
     }
 
+    /// Asks to change the address of the account.
+    pub fn ask_address(&self, session: &str, email: &str) -> Call {
+        self.post("/profile/email", &[("email", email)])
+            .session(session)
+    }
+
+    /// Asks to confirm the new address.
+    pub fn change_address(&self, session: &str, token: &str) -> Call {
+        self.put("/profile/email", &[("email_token", token)])
+            .session(session)
+    }
+
+    /// Asks to call the change of the address off.
+    pub fn call_off(&self, session: &str) -> Call {
+        self.request("DELETE", "/profile/email").session(session)
+    }
+
+    /// Asks to take an account back.
+    pub fn undo_address(&self, email: &str, token: &str, new_password: &str) -> Call {
+        let form = [
+            ("email", email),
+            ("undo_token", token),
+            ("new_password", new_password),
+        ];
+        self.put("/undo_email_change", &form)
+    }
+
     /// Registers a user, who must be new.
     pub async fn registered(&self, email: &str, password: &str) {
         let reply = self.register(email, password).send().await;
@@ -146,6 +173,22 @@ impl Client {
         let reply = self.ask_sign_up(email).send().await;
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()["sign_up_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks for a change of the address, which must work, and returns the token.
+    pub async fn email_token(&self, session: &str, email: &str) -> String {
+        let reply = self.ask_address(session, email).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["email_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Changes an address, which must work, and returns the session and the token that undoes it.
+    pub async fn moved(&self, session: &str, email: &str) -> (String, String) {
+        let token = self.email_token(session, email).await;
+        let reply = self.change_address(session, &token).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let undo_token = reply.json()["undo_token"].as_str().unwrap().to_owned();
+        (reply.session_id().unwrap(), undo_token)
     }
 
     /// Whether a session is alive.

@@ -137,6 +137,15 @@ const OTHER_TABLES: &[(&str, &str)] = &[
         "digest, coalesce(client, 'unknown'), coalesce(length(source), -1)",
     ),
     ("sign_ups", "email, digest, mailed, created_at"),
+    (
+        "pending_addresses",
+        "user_id, email, coalesce(length(digest), -1), mailed, password_version, asked_at,
+         coalesce(issued_at, -1)",
+    ),
+    (
+        "past_addresses",
+        "id, user_id, email, coalesce(length(undo_digest), -1), mailed, changed_at",
+    ),
     ("user_groups", "name || ' ' || user_id"),
     (
         "outbox",
@@ -244,6 +253,11 @@ impl Inside {
              NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
             "INSERT INTO sign_ups (email, digest, mailed, created_at)
              NUMBERS SELECT 'new' || n || '@example.org', DIGEST, 1, n FROM numbers",
+            "INSERT INTO pending_addresses
+                 (user_id, email, digest, mailed, password_version, asked_at, issued_at)
+             NUMBERS SELECT n, 'other' || n || '@example.org', DIGEST, 1, 1, n, n FROM numbers",
+            "INSERT INTO past_addresses (user_id, email, undo_digest, mailed, changed_at)
+             NUMBERS SELECT n, 'past' || n || '@example.org', DIGEST, 1, n FROM numbers",
             "INSERT INTO outbox
                  (kind, email, asked_at, due_at, quiet_until, attempts, network, turn)
              NUMBERS SELECT 'reset_link', 'user' || n || '@example.org', n, n, n, 0,

@@ -108,6 +108,23 @@ pub const BAD_SIGN_UP_TOKEN: Text = text(
     "Ce lien n’est plus valable\u{A0}: il sert une seule fois, pendant un jour, et un plus récent le remplace. \
      Demandez‑en un autre ici ou, si votre compte est créé, connectez‑vous.",
 );
+pub const BAD_EMAIL_TOKEN: Text = text(
+    "This link does not work for this account, or no longer: it can be used once, for an hour, in the account \
+     for which it was asked, and a newer one replaces it.",
+    "Ce lien n’est pas valable pour ce compte, ou ne l’est plus\u{A0}: il sert une seule fois, pendant une \
+     heure, dans le compte pour lequel il a été demandé, et un plus récent le remplace.",
+);
+pub const BAD_UNDO_TOKEN: Text = text(
+    "This link no longer works: it can be used once, for 7 days after the address was changed.",
+    "Ce lien n’est plus valable\u{A0}: il sert une seule fois, pendant les 7 jours qui suivent le changement \
+     d’adresse.",
+);
+pub const ADDRESS_CHANGED_LATELY: Text = text(
+    "The address of this account was changed less than 7 days ago. Until those are over, the account cannot be \
+     deleted, so that nobody who has taken it can do so before its owner takes it back.",
+    "L’adresse de ce compte a été changée il y a moins de 7 jours. D’ici là, le compte ne peut pas être \
+     supprimé, pour que personne ne le fasse après l’avoir pris à son propriétaire.",
+);
 pub const BUSY: Text = text(
     "Too many people are logging in right now.",
     "Trop de personnes se connectent en ce moment.",

@@ -1,12 +1,13 @@
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor};
 use tempfile::TempDir;
 
 use super::*;
 use crate::clock::UnixTime;
-use crate::db::{Db, NewSession, Period};
+use crate::db::{Db, NewSession, NewUser, Period};
+use crate::email::Email;
 use crate::token::{OsRandom, SessionId};
 use crate::user::{HashedPassword, User};
 use crate::wait_budget;
@@ -31,17 +32,28 @@ struct TestDatabase {
     _folder: TempDir,
 }
 
+async fn add_user(db: &Db, email: &Email) -> User {
+    let new = NewUser {
+        email,
+        hashed_password: &HashedPassword::new("x".to_owned()),
+        now: NOW,
+        is_confirmed: false,
+    };
+    let given_up = Period::of_valid(NOW, Duration::ZERO);
+    let user = db.users.add(&new, given_up, None).await.unwrap();
+    user.unwrap()
+}
+
 impl TestDatabase {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("b.db").display());
         let db = Db::open(&url.parse().unwrap()).await.unwrap();
         let email = "bob@example.org".parse().unwrap();
-        let hash = HashedPassword::new("x".to_owned());
-        let user = db.users.add(&email, &hash, NOW, None).await.unwrap();
+        let user = add_user(&db, &email).await;
         Self {
             db,
-            user: user.unwrap(),
+            user,
             foreign: AnyConnection::connect(&url).await.unwrap(),
             url,
             _folder: folder,
@@ -371,15 +383,9 @@ async fn no_more_is_remembered_than_the_cap_and_what_is_in_use_stays() {
 async fn a_session_of_a_long_address_is_not_remembered() {
     let database = TestDatabase::new().await;
     let email = format!("{}@example.org", "b".repeat(MAX_ADDRESS_BYTES));
-    let email = email.parse();
     database.remembered().await;
-    let hash = HashedPassword::new("x".to_owned());
-    let user = database
-        .db
-        .users
-        .add(&email.unwrap(), &hash, NOW, None)
-        .await;
-    let digest = database.add_session_of(&user.unwrap().unwrap()).await;
+    let user = add_user(&database.db, &email.parse().unwrap()).await;
+    let digest = database.add_session_of(&user).await;
     assert!(matches!(database.check(digest).await, Found::Valid(_)));
     assert!(!database.is_remembered(digest));
 }
