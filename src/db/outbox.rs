@@ -16,6 +16,7 @@ use crate::source::{Network, Source};
 use crate::user::UserId;
 
 pub(super) mod delivery;
+mod recipients;
 pub(super) mod waiting;
 
 pub use waiting::WaitingMails;

@@ -45,12 +45,24 @@ async fn do_everything(server: &Server) -> Vec<(&'static str, Option<i64>, Reply
     let another = server.register("eve@example.org", "b4l0u").send().await;
     let eve = server.log_in("eve@example.org", "b4l0u").send().await;
     let session = eve.session_id().unwrap();
+    let new_asked = server.ask_address(&session, "eva@example.org").send().await;
+    let token_of_new = new_asked.json()["email_token"].as_str().unwrap().to_owned();
+    let moved = server.change_address(&session, &token_of_new).send().await;
+    let undo = moved.json()["undo_token"].as_str().unwrap().to_owned();
+    let undone = server.undo_address("eve@example.org", &undo, "b4l0u");
+    let undone = undone.send().await;
+    let eve_again = server.log_in("eve@example.org", "b4l0u").send().await;
+    let session = eve_again.session_id().unwrap();
     let deleted = server.delete_user(&session).send().await;
     // These are no events.
     server.end_others(&session).send().await;
     server.register(EMAIL, "b4l0u").send().await;
     server.log_out(&session).send().await;
     server.reset(EMAIL, &token, "t4rt1fl3tt3").send().await;
+    server
+        .undo_address("eve@example.org", &undo, "b4l0u")
+        .send()
+        .await;
     vec![
         ("sign_up", Some(1), signed_up),
         ("login", Some(1), logged_in),
@@ -68,6 +80,10 @@ async fn do_everything(server: &Server) -> Vec<(&'static str, Option<i64>, Reply
         ("throttled", None, throttled),
         ("sign_up", Some(2), another),
         ("login", Some(2), eve),
+        ("address_change_asked", Some(2), new_asked),
+        ("address_changed", Some(2), moved),
+        ("address_change_undone", Some(2), undone),
+        ("login", Some(2), eve_again),
         ("user_deleted", Some(2), deleted),
     ]
 }

@@ -79,17 +79,17 @@ on_each_engine! {
                 for (origin, is_ours) in exposure.origins {
                     let session = app.logged_in(EMAIL, "b4l0u").await;
                     let token = app.reset_token(EMAIL).await;
+                    let with_session = |call: Call| call.header("cookie", format!("{}={session}", exposure.cookie));
                     let calls = [
                         (client.register("eve@example.org", "b4l0u"), "DELETE FROM users WHERE email = 'eve@example.org'"),
                         (client.log_in(EMAIL, "b4l0u"), ""),
                         (client.ask_reset("nobody@example.org"), ""),
                         (client.reset(EMAIL, &token, "b4l0u"), ""),
-                        (
-                            client
-                                .request("DELETE", "/sessions")
-                                .header("cookie", format!("{}={session}", exposure.cookie)),
-                            "",
-                        ),
+                        (with_session(client.post("/profile/email", &[("email", "new@example.org")])), ""),
+                        (with_session(client.put("/profile/email", &[("email_token", &token)])), ""),
+                        (with_session(client.request("DELETE", "/profile/email")), ""),
+                        (client.undo_address(EMAIL, &token, "b4l0u"), ""),
+                        (with_session(client.request("DELETE", "/sessions")), ""),
                     ];
                     let passes = match site {
                         Some(site) => site == "same-origin" || site == "none",

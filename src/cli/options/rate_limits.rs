@@ -44,13 +44,13 @@ pub struct RateLimitOptions {
     #[arg(long, env = "BIENVENUE_SIGN_UP_RATE_PER_ADDRESS", value_name = "RATE")]
     sign_up_rate_per_address: Option<Rate>,
 
-    /// How many password resets may be asked for one address [default: 5/h with a public URL,
-    /// else 1000/h]
+    /// How many password resets may be asked for one address, and other addresses by one account
+    /// [default: 5/h with a public URL, else 1000/h]
     #[arg(long, env = "BIENVENUE_RESET_RATE_PER_ADDRESS", value_name = "RATE")]
     reset_rate_per_address: Option<Rate>,
 
-    /// How many password resets may be asked for from one source [default: 30/h with a
-    /// public URL, else off]
+    /// How many password resets, and how many other addresses of accounts, may be asked for from one
+    /// source [default: 30/h with a public URL, else off]
     #[arg(long, env = "BIENVENUE_RESET_RATE_PER_SOURCE", value_name = "RATE")]
     reset_rate_per_source: Option<Rate>,
 }

@@ -10,6 +10,7 @@ mod kept;
 mod mails;
 mod pages;
 mod races;
+mod secrets;
 mod undoing;
 
 /// The address of a user, whose password is [`PASSWORD`].

@@ -69,7 +69,7 @@ on_each_engine! {
             assert!(made.stderr.contains("backed up 1200 users, 1200 sessions"), "{made:?}");
             let audit = made.audit();
             assert_eq!(audit["event"], "backup_made");
-            assert_eq!(audit["rows"], 7 * 1_200 + 1);
+            assert_eq!(audit["rows"], 9 * 1_200 + 1);
             let rights = fs::metadata(&file).unwrap().permissions();
             assert_eq!(rights.mode() & 0o777, 0o600);
             let backup = inside_of(&file).await;

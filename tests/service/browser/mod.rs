@@ -3,6 +3,7 @@
 //! One browser runs at a time, since each takes as much memory as everything else together.
 
 mod accessibility;
+mod address;
 mod journeys;
 mod keyboard;
 mod other_sites;

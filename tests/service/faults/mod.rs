@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::support::is_root;
 use crate::support::report::skipped;
 
+mod address;
 mod backup;
 mod disk;
 mod file;

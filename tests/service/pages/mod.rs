@@ -1,5 +1,6 @@
 //! The pages, as a browser gets them from the real router.
 
+mod addresses;
 mod forms;
 mod journeys;
 mod languages;
@@ -348,6 +349,9 @@ pub async fn every_page(database: Database, settings: Settings, language: &str) 
         see(name, status, call).await;
     }
     for (name, status, call) in visits_to_sign_up(&app, &settings).await {
+        see(name, status, call).await;
+    }
+    for (name, status, call) in addresses::visits(&app, &session).await {
         see(name, status, call).await;
     }
     let profile = app.get("/profile").session(&session);
