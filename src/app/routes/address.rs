@@ -193,9 +193,13 @@ pub async fn address_page(
         .await
     {
         Ok((user, email)) => confirm_page(&view, &user.email, &email, token).into_response(),
-        Err(error @ auth::Error::BadEmailToken) => {
-            refusal(&state, &view, &user, "", error.into()).await
-        }
+        Err(error @ auth::Error::BadEmailToken) => match shown(&state, &user).await {
+            Ok(shown) => FormRefusal::new(error.into(), &view, |messages| {
+                page(&view, &user, &shown, "", Some(messages)).holding_token()
+            })
+            .into_response(),
+            Err(error) => to_log_in(error, &view, &path),
+        },
         Err(error) => to_log_in(error, &view, &path),
     }
 }
@@ -305,7 +309,7 @@ async fn shown(state: &AppState, user: &SessionUser) -> Result<Shown, auth::Erro
     })
 }
 
-/// A refusal, on the page to ask for a change.
+/// The refusal of a form, on the page to ask for a change.
 async fn refusal(
     state: &AppState,
     view: &View,
@@ -318,7 +322,7 @@ async fn refusal(
         Err(error) => return to_log_in(error, view, PATH),
     };
     let refusal = FormRefusal::new(error, view, |messages| {
-        page(view, user, &shown, email, Some(messages)).holding_token()
+        page(view, user, &shown, email, Some(messages))
     });
     refusal.into_response()
 }
@@ -351,6 +355,10 @@ fn page(
             (ask.markup(view, messages))
             (links(view, &[("/profile", TO_PROFILE)]))
         } @else {
+            // There is no field beside which it could stand.
+            @if let Some(problem) = messages.and_then(|messages| messages.about("email")) {
+                p.problem.notice role="alert" { (problem) }
+            }
             (links(view, &[(&again, LOG_IN_AGAIN), ("/profile", TO_PROFILE)]))
         }
     };

@@ -104,7 +104,10 @@ pub async fn undo_page(
     };
     match checked {
         Ok(()) => Ok(page(&view, &state, email, undo_token, None)),
-        Err(error) => Err(over(error.into(), &view)),
+        Err(error) => {
+            let holds_token = query.text("undo_token").is_some();
+            Err(over(error.into(), &view, holds_token))
+        }
     }
 }
 
@@ -120,7 +123,7 @@ pub async fn undo_form(
     };
     let email = undone.await.map_err(|error| match error {
         // No other password helps.
-        error @ Error::Auth(auth::Error::BadUndoToken) => over(error, &view),
+        error @ Error::Auth(auth::Error::BadUndoToken) => over(error, &view, false),
         error => FormRefusal::new(error, &view, |messages| {
             let (email, undo_token) = (fields.shown("email"), fields.shown("undo_token"));
             page(&view, &state, &email, &undo_token, Some(messages))
@@ -156,10 +159,15 @@ fn page(
     titled(view, TITLE, messages, &content).holding_token()
 }
 
-/// What follows a link that does not work.
-fn over(error: Error, view: &View) -> FormRefusal {
+/// What follows a link that does not work, whose token is in the address of the page or not.
+fn over(error: Error, view: &View, holds_token: bool) -> FormRefusal {
     FormRefusal::new(error, view, |messages| {
         let content = links(view, &[("/", TO_HOME)]);
-        titled(view, TITLE, Some(messages), &content).holding_token()
+        let page = titled(view, TITLE, Some(messages), &content);
+        if holds_token {
+            page.holding_token()
+        } else {
+            page
+        }
     })
 }

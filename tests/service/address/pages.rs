@@ -142,6 +142,17 @@ on_each_engine! {
         assert!(app.can_log_in(NEW, PASSWORD).await);
     }
 
+    async fn who_confirms_an_address_that_is_taken_by_now_is_told_so(database: Database) {
+        let (app, session) = app_without_mail(database).await;
+        let token = app.email_token(&session, NEW).await;
+        app.registered(NEW, "first").await;
+        let page = confirm(&app, &session, &token).send().await.assert_page(400);
+        assert!(page.text("#email-problem").contains("already an account"));
+        app.clock.turn(LIFETIMES.fresh_login);
+        let page = confirm(&app, &session, &token).send().await.assert_page(400);
+        assert!(page.text("[role=alert]").contains("already an account"), "{}", page.text("main"));
+    }
+
     async fn what_is_wrong_is_said_beside_the_field(database: Database) {
         let (app, session) = app_without_mail(database).await;
         for (email, problem) in [("", "Enter"), ("new@", "not an email address"), (OTHER, "already an account")] {

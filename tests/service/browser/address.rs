@@ -76,7 +76,7 @@ async fn a_person_changes_their_address_and_takes_the_account_back_by_the_keyboa
     let problem = browser.text_of("#email-problem").await;
     assert!(problem.contains("not an email address"), "{problem}");
     assert_eq!(browser.focus().await, "email");
-    browser.press("example.org").await;
+    browser.fill("#email", NEW).await;
     browser.press_enter().await;
     let status = browser.text_of("[role=status]").await;
     assert!(

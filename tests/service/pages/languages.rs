@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use bienvenue::app::{Brand, Settings};
+use bienvenue::email::Email;
 
 use super::{EMAIL, every_page};
 use crate::on_each_engine;
@@ -32,7 +33,7 @@ async fn no_page_has_a_text_that_is_not_translated() {
         let english: HashSet<String> = english.texts().into_iter().collect();
         assert!(!english.is_empty());
         for text in french.texts() {
-            let is_of_no_language = ["Xyzzy", EMAIL].contains(&&*text);
+            let is_of_no_language = text == "Xyzzy" || text.parse::<Email>().is_ok();
             assert!(
                 is_of_no_language || !english.contains(&text),
                 "{name}: {text:?} is the same in both languages"

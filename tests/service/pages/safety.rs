@@ -54,9 +54,14 @@ async fn every_page_forbids_everything_that_it_does_not_need() {
         let page = reply.assert_page(seen.status);
         assert_eq!(page.text("header a"), "<b id=injected>&amp;\"'");
         let holds_token = page
-            .all("input[name=reset_token], input[name=sign_up_token]")
+            .all(
+                "input[name=reset_token], input[name=sign_up_token], input[name=email_token],
+                 input[name=undo_token], input[name=next][value*=_token]",
+            )
             .len()
-            == 1;
+            == 1
+            // Its address does.
+            || name == "confirm the address, of another";
         let referrers = if holds_token {
             "strict-origin"
         } else {
