@@ -22,9 +22,11 @@ on_each_engine! {
         let csv = format!("email,password_hash\n{file}");
         let import = ["users", "import", "-", "--format", "csv"];
         let preview = run_with(&database, &[&import[..], &["--dry-run"]].concat(), &csv);
-        println!("{preview:?}");
-        let imported = run_with(&database, &import, &csv);
-        println!("{imported:?}");
+
+        let preview = preview.done().stderr;
+        assert!(preview.contains("1 would be imported, 2 exist already"), "{preview}");
+        let imported = run_with(&database, &import, &csv).done().stderr;
+        assert!(imported.contains("1 imported, 2 exist already"), "{imported}");
         assert_eq!(inside.count("users").await, 2);
         assert_eq!(inside.count("users WHERE email = 'bob@example.org'").await, 0);
         assert_eq!(inside.count("users WHERE email = 'third@example.org'").await, 1);
