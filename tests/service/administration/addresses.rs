@@ -22,7 +22,6 @@ on_each_engine! {
         let csv = format!("email,password_hash\n{file}");
         let import = ["users", "import", "-", "--format", "csv"];
         let preview = run_with(&database, &[&import[..], &["--dry-run"]].concat(), &csv);
-
         let preview = preview.done().stderr;
         assert!(preview.contains("1 would be imported, 2 exist already"), "{preview}");
         let imported = run_with(&database, &import, &csv).done().stderr;
