@@ -46,6 +46,7 @@ mod response;
 mod routes {
     pub mod account;
     pub mod address;
+    pub mod forward_auth;
     pub mod home;
     pub mod password;
     pub mod profile;
@@ -64,8 +65,8 @@ use pages::View;
 use refusal::represent;
 use request::accept;
 use routes::{
-    account, address, home, password, profile, reset_password, session_list, sessions,
-    undo_address, users,
+    account, address, forward_auth, home, password, profile, reset_password, session_list,
+    sessions, undo_address, users,
 };
 use state::AppState;
 
@@ -83,7 +84,7 @@ pub fn app(auth: Auth, settings: Settings) -> Router {
 
 /// The same, with how long its requests take.
 pub fn measured_app(auth: Auth, settings: Settings) -> (Router, Arc<RequestMetrics>) {
-    let paths = route_table().into_iter().map(|(path, ..)| path);
+    let paths = served_routes(&auth).into_iter().map(|(path, ..)| path);
     let metrics = Arc::new(RequestMetrics::new(paths));
     let state = AppState {
         metrics: Some(Arc::clone(&metrics)),
@@ -190,12 +191,34 @@ fn route_table() -> Vec<Route> {
                 .post(reset_password::ask_for_reset_form)
                 .put(reset_password::update_password_form),
         ),
+        (
+            forward_auth::FORWARD_AUTH,
+            get(forward_auth::forward_auth),
+            get(forward_auth::forward_auth),
+        ),
+        (
+            forward_auth::AUTH_REQUEST,
+            get(forward_auth::auth_request),
+            get(forward_auth::auth_request),
+        ),
     ]
+}
+
+/// Whether a path is there only if there are apps in front of which a proxy asks.
+fn is_for_apps(path: &str) -> bool {
+    path.starts_with("/_bienvenue/")
+}
+
+/// What of the route table is served.
+fn served_routes(auth: &Auth) -> Vec<Route> {
+    let mut routes = route_table();
+    routes.retain(|(path, ..)| !is_for_apps(path) || !auth.apps().is_empty());
+    routes
 }
 
 /// The route table as a router.
 fn routes(state: &Arc<AppState>) -> Router {
-    let router = route_table()
+    let router = served_routes(&state.auth)
         .into_iter()
         .fold(Router::new(), |router, (path, programs, people)| {
             add_route(router, path, [programs, people], state)

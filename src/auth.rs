@@ -5,6 +5,7 @@
 //! - `registration`, `sign_up`, `login`, `session`, `password_reset`, `address_undo`: what one may ask for;
 //!   `own_sessions`, `password_change`, `address_change` and `account`, what one may by a session of one's own;
 //!   `address_lifetimes`: how long a change of an address is possible.
+//! - `app_access`: who may use an app in front of which a proxy asks.
 //! - `rate_limit`: how often.
 //! - `mail_request`: asking for a mail; `outbox`: the worker that sends them; `mail_setup`: what that takes;
 //!   `mail_counts`: how many were; `links`: the links in them.
@@ -21,6 +22,7 @@ use crate::db::Db;
 use crate::email::Email;
 use crate::mail::{Mailer, Site};
 use crate::password::{Password, PasswordRule, Passwords};
+use crate::protected_app::ProtectedApps;
 use crate::token::TokenSource;
 
 mod account;
@@ -28,6 +30,7 @@ mod address_change;
 mod address_lifetimes;
 mod address_undo;
 pub mod administration;
+mod app_access;
 mod audit;
 mod error;
 mod links;
@@ -48,6 +51,7 @@ mod writes;
 
 pub use address_change::{AddressChangeAsked, AddressChanged, ChangeAddress, PendingAddress};
 pub use address_lifetimes::{EMAIL_TOKEN_LIFETIME, UNDO_LIFETIME};
+pub use app_access::AppUser;
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
 pub use links::reset_link;
@@ -94,6 +98,7 @@ pub struct Auth {
     tells_of_logins: bool,
     mail_counts: Arc<MailCounts>,
     audit: Arc<Audit>,
+    apps: Arc<ProtectedApps>,
 }
 
 impl Auth {
@@ -119,6 +124,7 @@ impl Auth {
             tells_of_logins: true,
             mail_counts: Arc::new(mail_counts::no_mails()),
             audit: Arc::new(Audit::new()),
+            apps: Arc::default(),
         }
     }
 

@@ -65,6 +65,7 @@ pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};
 pub use reset_tokens::ResetTokens;
 pub use sessions::Sessions;
 pub use sessions::acting::ActingSession;
+pub use sessions::found::{FoundSession, SessionKey, StoredSession};
 pub use sessions::insert::NewSession;
 pub use sessions::of_user::SessionOfUser;
 pub use sign_ups::{SignUp, SignUps};
@@ -425,6 +426,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         named(
             "sessions::look_up::FIND_USERS",
             sessions::look_up::FIND_USERS.texts(),
+        ),
+        named(
+            "sessions::look_up::FIND_USERS_WITH_GROUPS",
+            sessions::look_up::FIND_USERS_WITH_GROUPS.texts(),
         ),
         reset_tokens::STATEMENTS.to_vec(),
         sign_ups::STATEMENTS.to_vec(),

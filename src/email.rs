@@ -48,6 +48,11 @@ impl Email {
             .map_or("", |(local_part, _)| local_part)
     }
 
+    /// What stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// The address as logs may show it, such as `b***@example.org`: enough to recognize it by, not
     /// enough to write to it.
     pub fn masked(&self) -> String {

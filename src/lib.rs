@@ -36,7 +36,7 @@
 //!   all that programs can send and get, and is changed with it.
 //! - [`operations`]: beside `app`, on a listener of its own, for operators: metrics, liveness, readiness.
 //!   `exposition` has every metric with its name and its help.
-//! - [`auth`]: a file for each thing that one may ask for; `rate_limit` says how often, with the default
+//! - [`auth`]: a file for each thing that one may ask for, `app_access` for what a proxy asks; `rate_limit` says how often, with the default
 //!   rates, and why that locks no owner out; `outbox` when mails are sent, how
 //!   often to one address, and when again; `audit` the audit lines; `status` what operators ask.
 //!   `administration` is what the commands on users, groups and sessions ask for.
@@ -53,7 +53,8 @@
 //! - [`mail`]: what mails say, and how they are handed over to a mail server or put into a folder.
 //! - [`user`], [`email`], [`token`]: a user, an address in its one spelling, the secrets that users hold
 //!   and the digests that are stored. [`source`]: where a request comes from, and [`client`] what it is sent
-//!   by. [`public_url`]: where the service is reached. [`language`]: texts in each language.
+//!   by. [`public_url`]: where the service is reached; [`protected_app`]: the apps that it guards, and who
+//!   may use them. [`language`]: texts in each language.
 //! - [`metrics`]: numbers that rooms count and `operations` tells.
 //! - [`clock`] tells the time, [`rfc3339`] writes and reads moments, [`wait_budget`] how long a request may still wait for the database, and
 //!   [`error_chain`] an error with its causes.
@@ -87,6 +88,7 @@ pub mod mail;
 pub mod metrics;
 pub mod operations;
 pub mod password;
+pub mod protected_app;
 pub mod public_url;
 pub mod rfc3339;
 pub mod server;

@@ -1,5 +1,5 @@
-//! Session ids, and the tokens that reset a password, sign up, change an address or undo that: random UUIDs that
-//! their owner sees once, and the digests of them that are stored.
+//! Session ids and other secrets of users: random UUIDs that their owner sees once, and the digests of them that
+//! are stored.
 //!
 //! Two types for each, so that a plain token cannot reach the database and a digest cannot reach a
 //! client. Neither shows itself in `Debug`.
@@ -30,6 +30,18 @@ pub enum AddressChange {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressUndo {}
 
+/// Marks tokens that stand for a session at an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum App {}
+
+/// Marks tokens that hand a user over to an app, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandOver {}
+
+/// Marks tokens by which an app's host knows the browser again that it has sent to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AppLogin {}
+
 /// What a logged-in client presents in its cookie.
 pub type SessionId = Token<Session>;
 /// What is stored of a [`SessionId`].
@@ -54,6 +66,19 @@ pub type EmailTokenDigest = TokenDigest<AddressChange>;
 pub type UndoToken = Token<AddressUndo>;
 /// What is stored of an [`UndoToken`].
 pub type UndoTokenDigest = TokenDigest<AddressUndo>;
+
+/// What a client that is logged in presents to an app, in a cookie of the app's host. It opens nothing else.
+pub type AppSessionId = Token<App>;
+/// What is stored of an [`AppSessionId`].
+pub type AppSessionDigest = TokenDigest<App>;
+/// What an app's host is given for an app session, once.
+pub type Ticket = Token<HandOver>;
+/// What is stored of a [`Ticket`].
+pub type TicketDigest = TokenDigest<HandOver>;
+/// What a browser keeps while it logs in for an app.
+pub type AppLoginToken = Token<AppLogin>;
+/// By which a ticket is bound to the browser that asked for it: what others learn of its [`AppLoginToken`].
+pub type AppLoginState = TokenDigest<AppLogin>;
 
 /// Where tokens come from; from outside, so that tests can repeat themselves.
 pub trait TokenSource: Send + Sync {
@@ -137,7 +162,7 @@ impl<Kind> TokenDigest<Kind> {
     }
 }
 
-impl SessionDigest {
+impl<Kind> TokenDigest<Kind> {
     /// The digest that was stored as these bytes; `None` if none is.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self {
@@ -145,7 +170,28 @@ impl SessionDigest {
             kind: PhantomData,
         })
     }
+}
 
+impl AppLoginState {
+    /// How it is written in a URL: 64 hexadecimal digits.
+    pub fn to_text(self) -> String {
+        let digits = self.bytes.iter().map(|byte| format!("{byte:02x}"));
+        digits.collect()
+    }
+
+    /// Reads what [`to_text`](Self::to_text) writes; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 64 || !text.bytes().all(is_digit) {
+            return None;
+        }
+        let bytes = (0..32).map(|index| u8::from_str_radix(&text[2 * index..2 * index + 2], 16));
+        let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
+        Self::from_bytes(&bytes)
+    }
+}
+
+impl SessionDigest {
     /// By which the session is named in a list: the first 64 bits of a SHA-256 of the digest.
     pub fn listed_id(&self) -> ListedSessionId {
         let mut digest = Sha256::new();

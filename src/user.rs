@@ -115,6 +115,42 @@ impl FromStr for GroupName {
     }
 }
 
+/// The groups of a user: `users`, which everyone is in, and their own, in one text with commas.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GroupList(Box<str>);
+
+impl GroupList {
+    /// The group that every user is in.
+    const EVERYONE: &str = "users";
+
+    /// The list of a user's own groups, in whatever order, and that of everyone.
+    pub fn with_everyone(mut own: Vec<GroupName>) -> Self {
+        own.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut list = Self::EVERYONE.to_owned();
+        for group in own.iter().filter(|group| group.0 != Self::EVERYONE) {
+            list.push(',');
+            list.push_str(&group.0);
+        }
+        Self(list.into())
+    }
+
+    /// The names, with commas between them, which no name has.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the user is in this group.
+    pub fn contains(&self, group: &GroupName) -> bool {
+        self.0.split(',').any(|name| name == group.0)
+    }
+}
+
+impl fmt::Debug for GroupList {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 /// A user who is logged in, as far as the session tells. What passwords are checked against is
 /// not read for it.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
@@ -49,6 +49,18 @@ pub enum Error {
     /// A page of another site may have sent it.
     #[error("cross-site requests are refused")]
     CrossSite,
+    /// A check of an app that comes from elsewhere than a trusted proxy.
+    #[error("only a trusted proxy may ask this")]
+    NoTrustedProxy,
+    /// A check of an app that does not say, in one way only, what was asked for.
+    #[error("{0} is missing, malformed or given more than once")]
+    BadProxyHeader(&'static str),
+    /// Nobody is logged in at the app that is checked.
+    #[error("not logged in")]
+    NotLoggedIn {
+        /// Where a person logs in; `None` for who is no person in a browser.
+        login: Option<String>,
+    },
     /// The content type is not supported.
     #[error(
         "content type must be application/x-www-form-urlencoded, application/json \
@@ -201,7 +213,10 @@ impl Error {
             | Self::MalformedBody { .. }
             | Self::TooManyFields
             | Self::BadFields(_) => StatusCode::BAD_REQUEST,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::NoTrustedProxy | Self::BadProxyHeader(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::NotLoggedIn { .. } => StatusCode::UNAUTHORIZED,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -219,6 +234,8 @@ impl Error {
                 | auth::Error::Locked
                 | auth::Error::NoSession
                 | auth::Error::NotFresh
+                | auth::Error::UnknownApp
+                | auth::Error::NotAllowed
                 | auth::Error::UnknownEmail
                 | auth::Error::BadResetToken
                 | auth::Error::BadEmailToken
@@ -234,8 +251,15 @@ impl Error {
     }
 
     fn add_headers(&self, headers: &mut HeaderMap) {
-        let Self::Auth(error) = self else {
-            return;
+        let error = match self {
+            Self::Auth(error) => error,
+            Self::NotLoggedIn { login } => {
+                headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+                let login = login.as_ref().and_then(|login| login.try_into().ok());
+                headers.extend(login.map(|login: HeaderValue| (LOCATION, login)));
+                return;
+            }
+            _ => return,
         };
         match error {
             auth::Error::BadCredentials | auth::Error::WrongPassword => {

@@ -24,6 +24,16 @@ mod tests {
     use crate::password::{InvalidPassword, PasswordRule, WeakPassword};
     use crate::{auth, db};
 
+    /// The header fields by which proxies tell what they ask about.
+    const PROXY_HEADERS: [&str; 6] = [
+        "x-forwarded-method",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-uri",
+        "x-original-method",
+        "x-original-url",
+    ];
+
     /// Values of all variants of an enum. Does not compile while a variant is missing.
     macro_rules! of_each_variant {
         ($($variant:pat => $values:expr,)+) => {{
@@ -47,6 +57,9 @@ mod tests {
             Error::BadHost => [Error::BadHost],
             Error::BadTransferEncoding => [Error::BadTransferEncoding],
             Error::CrossSite => [Error::CrossSite],
+            Error::NoTrustedProxy => [Error::NoTrustedProxy],
+            Error::BadProxyHeader(_) => PROXY_HEADERS.map(Error::BadProxyHeader),
+            Error::NotLoggedIn { .. } => [Error::NotLoggedIn { login: None }],
             Error::UnsupportedMediaType => [Error::UnsupportedMediaType],
             Error::BodyTooLarge => [Error::BodyTooLarge],
             Error::BodyTooSlow => [Error::BodyTooSlow],
@@ -72,6 +85,8 @@ mod tests {
             auth::Error::NoSession => [auth::Error::NoSession],
             auth::Error::NotFresh => [auth::Error::NotFresh],
             auth::Error::UnknownSession => [auth::Error::UnknownSession],
+            auth::Error::UnknownApp => [auth::Error::UnknownApp],
+            auth::Error::NotAllowed => [auth::Error::NotAllowed],
             auth::Error::WrongPassword => [auth::Error::WrongPassword],
             auth::Error::UnknownEmail => [auth::Error::UnknownEmail],
             auth::Error::BadResetToken => [auth::Error::BadResetToken],

@@ -5,9 +5,11 @@
 //! - [`session`]: the session cookie, and whose session it is.
 //! - [`client_address`]: where a request comes from, also through trusted proxies; [`client_name`]: what
 //!   sends it.
+//! - [`app_check`]: what a proxy tells of a request for an app.
 //! - [`host`]: which host it is for; [`trace_id`]: which trace it belongs to.
 
 pub mod accept;
+pub mod app_check;
 pub mod body;
 pub mod client_address;
 pub mod client_name;

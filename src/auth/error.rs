@@ -39,6 +39,12 @@ pub enum Error {
     /// The user of the session has no session with this id.
     #[error("not found")]
     UnknownSession,
+    /// No app is at the host that a proxy asks about.
+    #[error("no app at this host")]
+    UnknownApp,
+    /// The user of the session may not use the app.
+    #[error("not allowed to use this app")]
+    NotAllowed,
     /// This is not the password of the user of the session.
     #[error("wrong password")]
     WrongPassword,

@@ -8,9 +8,9 @@ use super::error::{Error, Result};
 use super::writes::{briefly, uninterrupted};
 use crate::client::ClientName;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
-use crate::db::{Found, NewSession, Period, SessionCutoffs};
+use crate::db::{Found, FoundSession, NewSession, Period, SessionCutoffs, SessionKey};
 use crate::source::Source;
-use crate::token::{SessionDigest, SessionId};
+use crate::token::SessionId;
 use crate::user::{SessionUser, User};
 
 /// The most sessions that one user can have; the oldest goes when another begins.
@@ -80,36 +80,52 @@ impl Auth {
     ///
     /// [`Error::NoSession`].
     pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<SessionUser> {
-        let digest = session_id.digest();
+        let key = SessionKey::Plain(session_id.digest());
+        Ok(self.use_session(key).await?.session.user)
+    }
+
+    /// Finds a session that is valid, and notes that it is in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`].
+    pub(super) async fn use_session(&self, key: SessionKey) -> Result<FoundSession> {
         let now = self.clock.now();
-        let Found::Valid(user) = self.find_session(digest, self.session_cutoffs(now)).await? else {
+        let (found, Found::Valid(())) = self.find_session(key, self.session_cutoffs(now)).await?
+        else {
             return Err(Error::NoSession);
         };
+        let last_seen_at = found.session.user.last_seen_at;
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
         let latest = now.after(CLOCK_TOLERANCE);
-        if user.last_seen_at <= stale || user.last_seen_at > latest {
-            let touch = self.db.sessions.touch(digest, now, latest);
+        if last_seen_at <= stale || last_seen_at > latest {
+            let touch = self.db.sessions.touch(found.digest, now, latest);
             // In a box, as below: what few checks need takes no room in the future of every one.
             Box::pin(briefly("note that a session is in use", touch)).await;
         }
-        Ok(user)
+        Ok(found)
     }
 
-    /// Finds the user of a session. An expired one is deleted, so that it stays refused if the clock is
-    /// turned back.
+    /// Finds a session, and what it is worth. An expired one is deleted, so that it stays refused if the
+    /// clock is turned back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSession`] if it is not there.
     async fn find_session(
         &self,
-        digest: SessionDigest,
+        key: SessionKey,
         cutoffs: SessionCutoffs,
-    ) -> Result<Found<SessionUser>> {
-        let found = self.db.sessions.find_user(digest, cutoffs).await?;
-        if let Found::Expired = found {
-            let db = self.db.clone();
+    ) -> Result<(FoundSession, Found<()>)> {
+        let found = self.db.sessions.find(key).await?.ok_or(Error::NoSession)?;
+        let worth = found.session.judge(cutoffs);
+        if let Found::Expired = worth {
+            let (db, digest) = (self.db.clone(), found.digest);
             let delete = async move { db.sessions.delete_expired(digest, cutoffs).await };
             let delete = briefly("delete an expired session", uninterrupted(delete));
             Box::pin(delete).await;
         }
-        Ok(found)
+        Ok((found, worth))
     }
 
     /// Ends a session, be it valid or void: who logs out after a change of the password has no less
@@ -122,16 +138,18 @@ impl Auth {
         let digest = session_id.digest();
         let cutoffs = self.session_cutoffs(self.clock.now());
         // Looked at first only to know who it is; what decides is the deletion.
-        let (Found::Valid(user) | Found::Void(user)) = self.find_session(digest, cutoffs).await?
-        else {
+        let found = self
+            .find_session(SessionKey::Plain(digest), cutoffs)
+            .await?;
+        let (found, Found::Valid(()) | Found::Void(())) = found else {
             return Err(Error::NoSession);
         };
-        let auth = self.clone();
+        let (auth, user) = (self.clone(), found.session.user.id);
         uninterrupted(async move {
             if !auth.db.sessions.delete(digest, cutoffs).await? {
                 return Err(Error::NoSession);
             }
-            auth.audit.log(Event::Logout, source, Some(user.id));
+            auth.audit.log(Event::Logout, source, Some(user));
             Ok(())
         })
         .await

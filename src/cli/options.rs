@@ -21,6 +21,7 @@ use clap::{Args, Command};
 use crate::app::{Brand, SessionCookie, Settings};
 use crate::auth::rate_limit::RateLimits;
 use crate::auth::{Lifetimes, SignUpMode};
+use crate::protected_app::ProtectedApps;
 use crate::server::{ConnectionLimits, ListenAddress};
 
 mod accounts;
@@ -300,7 +301,34 @@ impl ServeOptions {
             );
         }
         self.mail.check()?;
-        self.check_exposure()
+        self.check_exposure()?;
+        self.check_apps()
+    }
+
+    /// Refuses apps that could not be used, or that anyone could.
+    fn check_apps(&self) -> Result<(), String> {
+        self.apps()?;
+        let mode = self.sign_up_mode();
+        let is_confirmed = mode == SignUpMode::Closed
+            || (mode == SignUpMode::Verified && !self.exposure.give_reset_tokens_to_anyone);
+        if self.exposure.goes_by_address() && !is_confirmed {
+            return Err(
+                "--app lets addresses in, and anyone can sign up with any address: give --sign-up verified \
+                 or closed, or let groups in (group:name)"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The apps in front of which a proxy asks.
+    ///
+    /// # Errors
+    ///
+    /// Says why they could not be used.
+    pub fn apps(&self) -> Result<ProtectedApps, String> {
+        let public_url = self.accounts.public_url.as_ref();
+        self.exposure.apps(public_url, &self.listen)
     }
 
     /// Refuses what would give accounts away, unless it is asked for by its name.

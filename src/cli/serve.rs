@@ -155,6 +155,8 @@ async fn serve_until_stopped(
         auth = auth.without_login_notices();
     }
     auth = auth.with_sign_up(options.sign_up_mode());
+    // Checked with the options.
+    auth = auth.with_apps(options.apps()?);
 
     for warning in warnings::of(options) {
         warn!("{warning}");

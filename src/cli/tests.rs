@@ -12,6 +12,7 @@ use super::options::MailTransport;
 
 use super::*;
 
+mod apps;
 mod config_file;
 mod secrets;
 

@@ -54,13 +54,15 @@ impl Groups {
     /// [`is_foreign_key_violation`](super::Error::is_foreign_key_violation) if the user is gone.
     pub async fn add(&self, user: UserId, group: &GroupName) -> Result<bool> {
         let add = sqlx::query(ADD).bind(user.0).bind(group.as_str());
-        Ok(self.connections.execute(Touched::None, add).await? > 0)
+        let touched = Touched::SessionsOf(user);
+        Ok(self.connections.execute(touched, add).await? > 0)
     }
 
     /// Takes a user out of a group. False if they are not in it.
     pub async fn remove(&self, user: UserId, group: &GroupName) -> Result<bool> {
         let remove = sqlx::query(REMOVE).bind(user.0).bind(group.as_str());
-        Ok(self.connections.execute(Touched::None, remove).await? > 0)
+        let touched = Touched::SessionsOf(user);
+        Ok(self.connections.execute(touched, remove).await? > 0)
     }
 
     /// The names of the groups that a user is in.

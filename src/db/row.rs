@@ -25,3 +25,11 @@ pub fn email_in(row: &AnyRow) -> sqlx::Result<Email> {
         source: Box::<InvalidEmail>::new(error),
     })
 }
+
+/// That a column holds nothing that we have written.
+pub fn not_understood(column: &str) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: "not what was written".into(),
+    }
+}

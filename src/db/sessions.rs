@@ -15,13 +15,15 @@ use crate::user::{SessionUser, UserId};
 
 pub(super) mod acting;
 pub(super) mod cache;
+pub(super) mod found;
 pub(super) mod insert;
 pub(super) mod look_up;
 pub(super) mod of_user;
 
 use cache::Touched;
+use found::{FoundSession, SessionKey};
 use insert::{NewSession, SessionInserter};
-use look_up::{LookUp, SessionLookUp};
+use look_up::SessionLookUp;
 
 statements! {
     /// `$1` digest, `$2` now, `$3` the latest moment that `last_seen_at` can be right. Adds no row, so
@@ -60,7 +62,7 @@ statements! {
 #[derive(Clone)]
 pub struct Sessions {
     connections: Connections,
-    look_ups: Arc<Batcher<LookUp, Result<Found<SessionUser>>>>,
+    look_ups: Arc<Batcher<SessionKey, Result<Option<FoundSession>>>>,
     inserts: Arc<Batcher<NewSession, Result<bool>>>,
 }
 
@@ -92,6 +94,21 @@ impl Sessions {
         self.inserts.ask(session).await?
     }
 
+    /// Finds a session, valid or not, with its user.
+    ///
+    /// # Errors
+    ///
+    /// Also if what is stored is not a user.
+    pub async fn find(&self, key: SessionKey) -> Result<Option<FoundSession>> {
+        self.connections.ensure_noted_present()?;
+        if let Some(cache) = self.connections.session_cache()
+            && let Some(found) = cache.find(&key)
+        {
+            return Ok(Some(found));
+        }
+        self.look_ups.ask(key).await?
+    }
+
     /// Finds the user of a session, which is valid or not by these cutoffs.
     ///
     /// # Errors
@@ -102,13 +119,10 @@ impl Sessions {
         digest: SessionDigest,
         cutoffs: SessionCutoffs,
     ) -> Result<Found<SessionUser>> {
-        self.connections.ensure_noted_present()?;
-        if let Some(cache) = self.connections.session_cache()
-            && let Some(session) = cache.find(&digest)
-        {
-            return Ok(session.judge(cutoffs));
-        }
-        self.look_ups.ask(LookUp { digest, cutoffs }).await?
+        let found = self.find(SessionKey::Plain(digest)).await?;
+        Ok(found.map_or(Found::Invalid, |found| {
+            found.session.judge(cutoffs).with(found.session.user)
+        }))
     }
 
     /// Counts the sessions of all users who come after this one, and not after `last`. Those that have

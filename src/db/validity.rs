@@ -72,3 +72,15 @@ pub enum Found<T> {
     /// in the future than clocks differ.
     Invalid,
 }
+
+impl Found<()> {
+    /// The same of what this is for.
+    pub fn with<T>(self, value: T) -> Found<T> {
+        match self {
+            Self::Valid(()) => Found::Valid(value),
+            Self::Void(()) => Found::Void(value),
+            Self::Expired => Found::Expired,
+            Self::Invalid => Found::Invalid,
+        }
+    }
+}

@@ -43,6 +43,7 @@ const WORDS: &[&str] = &[
     "client",
     "public_url",
     "user",
+    "protected_app",
     "wait_budget",
     "metrics",
 ];

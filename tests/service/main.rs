@@ -24,6 +24,7 @@ mod e2e;
 mod failed_commits;
 mod faults;
 mod foreign_hashes;
+mod forward_auth;
 mod headers;
 mod instances;
 mod isolation;

@@ -34,6 +34,9 @@ const OF_FRESH: [(&str, &str); 3] = [
     ("DELETE", "/sessions/{id}"),
 ];
 
+/// What a proxy asks.
+const CHECKS: [&str; 2] = ["/_bienvenue/forward_auth", "/_bienvenue/auth_request"];
+
 type Fields = Vec<(&'static str, &'static str)>;
 
 /// Every operation that takes fields, with good ones.
@@ -134,6 +137,40 @@ impl Got {
         }
     }
 
+    /// Those of what a proxy asks.
+    async fn add_of_checks(&mut self, client: &Client) {
+        for path in CHECKS {
+            self.add_of_any(client, "GET", path).await;
+            for missing in 0..7 {
+                let ask = |host: &str| {
+                    let fields = [
+                        ("x-forwarded-method", "GET".to_owned()),
+                        ("x-forwarded-proto", "https".to_owned()),
+                        ("x-forwarded-host", host.to_owned()),
+                        ("x-forwarded-uri", "/".to_owned()),
+                        ("x-original-method", "GET".to_owned()),
+                        ("x-original-url", format!("https://{host}/")),
+                    ];
+                    let fields = fields.into_iter().enumerate();
+                    let given = fields.filter(|(place, _)| *place != missing);
+                    given.fold(client.get(path), |call, (_, (name, value))| {
+                        call.header(name, value)
+                    })
+                };
+                let known = ask("auth.example.org");
+                for call in [
+                    known.clone(),
+                    known.clone().session(&self.session),
+                    known.from("192.0.2.1"),
+                    ask("other.example.org"),
+                ] {
+                    let reply = call.send().await;
+                    self.note("GET", path, &reply);
+                }
+            }
+        }
+    }
+
     /// Those of a body that cannot be read.
     async fn add_of_body(&mut self, client: &Client, method: &str, path: &str) {
         for (content_type, body) in [
@@ -216,7 +253,7 @@ async fn allowed(call: Call) -> BTreeSet<Method> {
 
 on_each_engine! {
     async fn the_document_has_the_methods_of_the_router(database: Database) {
-        let app = TestApp::new(database).await;
+        let app = TestApp::new(database).await.guarding(&["auth.example.org"]);
         for path in DOCUMENT.paths() {
             let described = |with_pages: bool| -> BTreeSet<Method> {
                 let methods = DOCUMENT.methods(path);
@@ -325,6 +362,14 @@ on_each_engine! {
 
         got.session = app.logged_in("new@example.org", "r3bl0ch0n de savoie").await;
         got.add_of_changed_address(&app).await;
+
+        for path in CHECKS {
+            got.add(&app, "GET", path, |call| call).await;
+        }
+        let app = app.guarding(&["auth.example.org: group:staff"]);
+        app.inside.execute("UPDATE users SET locked_at = NULL").await;
+        got.session = app.logged_in(EMAIL, PASSWORD).await;
+        got.add_of_checks(&app).await;
 
         let mut missing = DOCUMENT.refusals();
         missing.retain(|(_, status, message)| {

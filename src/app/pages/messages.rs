@@ -39,6 +39,10 @@ impl Messages {
             Error::Auth(error) => of_auth(error, view),
             Error::NotFound => said(view, texts::NOT_FOUND_TITLE, texts::NOT_FOUND),
             Error::CrossSite => said(view, texts::REFUSED_TITLE, texts::CROSS_SITE),
+            Error::NoTrustedProxy | Error::BadProxyHeader(_) => {
+                said(view, texts::REFUSED_TITLE, texts::NO_APP)
+            }
+            Error::NotLoggedIn { .. } => said(view, texts::REFUSED_TITLE, texts::NO_SESSION),
             Error::Panicked => said(view, texts::INTERNAL_TITLE, texts::INTERNAL),
             Error::MethodNotAllowed => bad_request(view, texts::METHOD_NOT_ALLOWED),
             Error::UnsupportedMediaType => bad_request(view, texts::UNSUPPORTED_MEDIA_TYPE),
@@ -141,6 +145,8 @@ fn of_auth(error: &auth::Error, view: &View) -> Said {
         auth::Error::NoSession => said(view, texts::REFUSED_TITLE, texts::NO_SESSION),
         auth::Error::NotFresh => said(view, texts::REFUSED_TITLE, texts::NOT_FRESH),
         auth::Error::UnknownSession => said(view, texts::NOT_FOUND_TITLE, texts::UNKNOWN_SESSION),
+        auth::Error::UnknownApp => said(view, texts::REFUSED_TITLE, texts::NO_APP),
+        auth::Error::NotAllowed => said(view, texts::REFUSED_TITLE, texts::NOT_ALLOWED),
         auth::Error::WrongPassword => said(view, texts::REFUSED_TITLE, texts::WRONG_PASSWORD),
         auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
         auth::Error::SignUpClosed => said(view, texts::SIGN_UP_CLOSED_TITLE, texts::SIGN_UP_CLOSED),

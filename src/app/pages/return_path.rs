@@ -6,7 +6,7 @@ use url::{Position, Url, form_urlencoded};
 /// A path of this site to go on to, `/` unless asked otherwise. Anyone can write a link to the log-in
 /// page with any text in it, so only what every browser and server takes for a path of this site is
 /// one; all else is `/` (OWASP ASVS 3.7.2).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ReturnPath(String);
 
 impl Default for ReturnPath {

@@ -20,6 +20,9 @@ pub use brand::{
 
 const SVG: &str = "image/svg+xml";
 
+/// What the paths of files begin with: on the host of an app too, a proxy passes these to the service.
+const FILES: &str = "/_bienvenue/";
+
 /// The name of a file contains the digest of its content, so it never changes (RFC 8246).
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
@@ -105,7 +108,7 @@ impl Asset {
     fn new(name: &str, extension: &str, content_type: &'static str, bytes: Bytes) -> Self {
         let digest = format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(&bytes)));
         Self {
-            path: format!("/{name}-{}.{extension}", &digest[..16]),
+            path: format!("{FILES}{name}-{}.{extension}", &digest[..16]),
             content_type,
             bytes,
         }

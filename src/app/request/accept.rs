@@ -18,6 +18,12 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
     weight_of(headers, "text", "html") > weight_of(headers, "application", "json")
 }
 
+/// Whether `Accept` names HTML, as browsers do of what they show.
+pub fn names_html(headers: &HeaderMap) -> bool {
+    let mut ranges = weighted(headers, &ACCEPT);
+    ranges.any(|(range, weight)| range.eq_ignore_ascii_case("text/html") && weight > 0)
+}
+
 /// The weight that the client gives a media type, in thousandths: that of the most precise range
 /// which the type is in.
 fn weight_of(headers: &HeaderMap, kind: &str, subtype: &str) -> u16 {

@@ -4,6 +4,9 @@ use clap::{Args, ValueEnum};
 
 use crate::app::{SessionCookie, TrustedProxy};
 use crate::auth::SignUpMode;
+use crate::protected_app::{InvalidProtectedApp, ProtectedApp, ProtectedApps};
+use crate::public_url::PublicUrl;
+use crate::server::ListenAddress;
 
 /// How the service faces the world. Without a public URL it serves this machine alone.
 #[derive(Clone, Debug, Args)]
@@ -39,6 +42,27 @@ pub struct ExposureOptions {
         value_delimiter = ','
     )]
     pub trusted_proxies: Vec<TrustedProxy>,
+
+    /// An app that only users may reach: its host, and after a colon who may use it [default: every user]
+    ///
+    /// The --trusted-proxy in front of the app asks at /_bienvenue/forward_auth or /_bienvenue/auth_request
+    /// whether a request may pass. Who may use it are addresses, @domain for all addresses in one, and
+    /// group:name (bienvenue groups), with commas between them, as in
+    /// "wiki.example.org: bob@example.org, @example.com, group:staff". "*.example.org" stands for all hosts
+    /// with one more label. May be given several times, or as a list with semicolons.
+    #[arg(
+        long = "app",
+        env = "BIENVENUE_APP",
+        value_name = "HOST[: WHO,...]",
+        value_delimiter = ';',
+        value_parser = parse_app
+    )]
+    apps: Vec<ProtectedApp>,
+}
+
+/// Reads an app, with white space around it as it may stand in a list.
+fn parse_app(text: &str) -> Result<ProtectedApp, InvalidProtectedApp> {
+    text.trim().parse()
 }
 
 /// How browsers keep a session.
@@ -63,6 +87,43 @@ enum SignUpOption {
 }
 
 impl ExposureOptions {
+    /// The apps, for a service that is reached at this URL and listens there.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing, or why they do not go together.
+    pub fn apps(
+        &self,
+        public_url: Option<&PublicUrl>,
+        listen: &ListenAddress,
+    ) -> Result<ProtectedApps, String> {
+        if self.apps.is_empty() {
+            return Ok(ProtectedApps::default());
+        }
+        let Some(public_url) = public_url else {
+            return Err(
+                "--app: people are sent to the public URL to log in: give --public-url too, such as \
+                 https://auth.example.org"
+                    .to_owned(),
+            );
+        };
+        // Whatever connects to a Unix socket is trusted.
+        if self.trusted_proxies.is_empty() && matches!(listen, ListenAddress::Tcp(_)) {
+            return Err(
+                "--app: whether a request may pass is answered to a proxy that is trusted, and to nobody \
+                 else: give --trusted-proxy with its address, or --listen unix:PATH"
+                    .to_owned(),
+            );
+        }
+        ProtectedApps::new(self.apps.clone(), public_url.clone())
+            .map_err(|error| format!("--app: {error}"))
+    }
+
+    /// Whether an address lets its user use an app.
+    pub fn goes_by_address(&self) -> bool {
+        self.apps.iter().any(ProtectedApp::goes_by_address)
+    }
+
     /// How people sign up, if mails are sent or not.
     ///
     /// Without mail the token would be in the answer, and confirm nothing.

@@ -47,37 +47,22 @@ use sqlx::{AnyConnection, Row};
 
 use crate::clock::UnixTime;
 use crate::db::engine::wal_index::{WalIndex, WalIndexHeader};
-use crate::db::validity::{Found, SessionCutoffs};
 use crate::token::SessionDigest;
-use crate::user::{SessionUser, UserId};
+use crate::user::{GroupList, UserId};
+
+use super::found::{FoundSession, SessionKey, StoredSession};
 
 /// How many sessions are remembered at most, in two generations of this many: as many as a table of 16,384
-/// places holds. With their addresses they take 5 MB at most.
+/// places holds. With their addresses they take 6 MB at most; with groups, each list of them takes its length
+/// besides.
 const MAX_IN_GENERATION: usize = 14_336;
 
-/// Sessions of users with longer addresses are not remembered, in bytes. Bounds what a session takes.
+/// Sessions of users with longer addresses are not remembered, in bytes, nor with longer lists of groups.
+/// Bounds what a session takes.
 const MAX_ADDRESS_BYTES: usize = 64;
+const MAX_GROUPS_BYTES: usize = 256;
 
-/// What the rows of a session and its user say.
-#[derive(Clone, Debug)]
-pub struct StoredSession {
-    /// The user, when the session began, and when it was last in use.
-    pub user: SessionUser,
-    /// Whether the password was changed since it began.
-    pub is_void: bool,
-}
-
-impl StoredSession {
-    /// What the session is worth by these cutoffs.
-    pub fn judge(self, cutoffs: SessionCutoffs) -> Found<SessionUser> {
-        match cutoffs.judge(self.user.last_seen_at, self.user.began_at, self.user) {
-            Found::Valid(user) if self.is_void => Found::Void(user),
-            found => found,
-        }
-    }
-}
-
-/// The sessions whose rows, or the rows of whose users, a write changes or deletes.
+/// The sessions whose rows, or the rows of whose users or their groups, a write adds, changes or deletes.
 #[derive(Clone, Copy, Debug)]
 pub enum Touched {
     /// None, or only new ones.
@@ -129,11 +114,11 @@ impl SessionCache {
     }
 
     /// A session that is in the database like this at this moment; `None` if the database must be asked.
-    pub fn find(&self, digest: &SessionDigest) -> Option<StoredSession> {
+    pub fn find(&self, key: &SessionKey) -> Option<FoundSession> {
         let header = self.wal_index.header()?;
         let mut state = self.state();
         if state.header == Some(header) {
-            state.sessions.get(digest)
+            state.find(key)
         } else {
             None
         }
@@ -155,12 +140,12 @@ impl SessionCache {
     pub fn remember(
         &self,
         header: Option<WalIndexHeader>,
-        sessions: impl Iterator<Item = (SessionDigest, StoredSession)>,
+        sessions: impl Iterator<Item = (SessionKey, FoundSession)>,
     ) {
         let mut state = self.state();
         if header.is_some() && state.header == header {
-            for (digest, session) in sessions {
-                state.sessions.insert(digest, session);
+            for (_, found) in sessions {
+                state.sessions.insert(found.digest, found.session);
             }
         }
     }
@@ -194,6 +179,17 @@ impl SessionCache {
 }
 
 impl State {
+    /// What is remembered under the header of this moment.
+    fn find(&mut self, key: &SessionKey) -> Option<FoundSession> {
+        let (digest, needs_groups) = match *key {
+            SessionKey::Plain(digest) => (digest, false),
+            SessionKey::WithGroups(digest) => (digest, true),
+        };
+        let session = self.sessions.get(&digest)?;
+        let has_all = session.groups.is_some() || !needs_groups;
+        has_all.then_some(FoundSession { digest, session })
+    }
+
     /// Forgets everything, and stands at this header from now on.
     fn stand_at(&mut self, header: Option<WalIndexHeader>) {
         self.sessions = Generations::default();
@@ -268,7 +264,9 @@ impl Generations {
     }
 
     fn insert(&mut self, digest: SessionDigest, session: StoredSession) {
-        if session.user.email.as_str().len() > MAX_ADDRESS_BYTES {
+        let groups = session.groups.as_ref().map_or("", GroupList::as_str);
+        if session.user.email.as_str().len() > MAX_ADDRESS_BYTES || groups.len() > MAX_GROUPS_BYTES
+        {
             return;
         }
         if self.young.len() >= MAX_IN_GENERATION {

@@ -201,6 +201,7 @@ fn what_is_printed_gives_the_same_settings_as_a_file() {
              smtp-url = 'smtp://localhost:25'\n\
              mail-from = 'Example <noreply@example.org>'\n\
              trusted-proxy = ['10.0.0.0/8', '127.0.0.1']\n\
+             app = ['wiki.example.org: @example.org, group:staff', '*.example.com']\n\
              session-lifetime = '7d'\n\
              log = 'info,sqlx=debug'",
             &["--site-name", "true", "--listen", "0.0.0.0:1"],

@@ -107,7 +107,7 @@ on_each_engine! {
             let path = home.attribute("header img", "src").unwrap();
             assert_eq!(home.attribute("header img", "alt").unwrap(), "Bienvenue");
             assert_eq!(home.attribute("link[rel=icon]", "href").unwrap(), path);
-            assert!(path.starts_with("/logo-") && path.ends_with(extension), "{path}");
+            assert!(path.starts_with("/_bienvenue/logo-") && path.ends_with(extension), "{path}");
 
             let reply = app.get(&path).by_browser().send().await;
             assert_eq!((reply.status.as_u16(), &*reply.body), (200, content));

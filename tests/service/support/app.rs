@@ -13,6 +13,7 @@ use bienvenue::clock::{Clock, UnixTime};
 use bienvenue::db::{Db, MailClaim};
 use bienvenue::mail::{Mailer, Site};
 use bienvenue::password::{Cost, Passwords};
+use bienvenue::protected_app::ProtectedApps;
 use bienvenue::source::Source;
 use bienvenue::token::{OsRandom, TokenSource};
 use uuid::Uuid;
@@ -62,6 +63,21 @@ pub const LIFETIMES: Lifetimes = Lifetimes {
     fresh_login: Duration::from_mins(10),
     reset_token: Duration::from_mins(30),
 };
+
+/// Apps as `--app` has them.
+pub fn protected(apps: &[&str]) -> ProtectedApps {
+    let apps = apps.iter().map(|app| app.parse().unwrap());
+    ProtectedApps::new(apps.collect(), PUBLIC_URL.parse().unwrap()).unwrap()
+}
+
+/// How a service is set up in front of apps.
+pub fn guarding_settings() -> Settings {
+    Settings {
+        public_url: Some(PUBLIC_URL.parse().unwrap()),
+        trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+        ..Settings::default()
+    }
+}
 
 fn site() -> Site {
     Site {
@@ -156,6 +172,23 @@ impl TestApp {
             auth,
             ..self
         }
+    }
+
+    /// The same service in front of these apps, given as with `--app`, at [`PUBLIC_URL`], behind a proxy on this
+    /// machine.
+    pub fn guarding(self, apps: &[&str]) -> Self {
+        let auth = self.auth.with_apps(protected(apps));
+        Self {
+            client: Client::of_router(app(auth.clone(), guarding_settings())),
+            auth,
+            ..self
+        }
+    }
+
+    /// Another instance of the service in front of these apps, over the same database.
+    pub async fn another_guarding(&self, apps: &[&str]) -> Client {
+        let auth = self.another_auth().await.with_apps(protected(apps));
+        Client::of_router(app(auth, guarding_settings()))
     }
 
     /// A service that mails reset links, which begin with [`PUBLIC_URL`].

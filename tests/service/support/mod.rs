@@ -25,7 +25,7 @@ pub mod smtp_server;
 
 use postgres::Cluster;
 
-pub use app::{LIFETIMES, NO_LIMITS, PUBLIC_URL, TestApp, home};
+pub use app::{LIFETIMES, NO_LIMITS, PUBLIC_URL, TestApp, guarding_settings, home};
 pub use fakes::StuckTokens;
 
 /// Turns each function, which takes a fresh [`Database`], into one test on each engine.

@@ -88,6 +88,15 @@ pub const UNKNOWN_SESSION: Text = text(
     "This session has ended already.",
     "Cette session est déjà terminée.",
 );
+pub const NO_APP: Text = text(
+    "This app is not set up to be used with this log-in. Tell those who run it.",
+    "Cette application n’est pas configurée pour cette connexion. Signalez‑le à ses responsables.",
+);
+pub const NOT_ALLOWED: Text = text(
+    "You are logged in, but your account may not use this app. Ask those who run it.",
+    "Vous êtes connecté, mais votre compte n’a pas accès à cette application. Adressez‑vous à ses \
+     responsables.",
+);
 pub const WRONG_PASSWORD: Text = text(
     "This is not your current password.",
     "Ce n’est pas votre mot de passe actuel.",

@@ -6,10 +6,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::UnixTime;
-use crate::db::{Db, NewSession, NewUser, Period};
+use crate::db::{Db, Found, NewSession, NewUser, Period, SessionCutoffs};
 use crate::email::Email;
 use crate::token::{OsRandom, SessionId};
-use crate::user::{HashedPassword, User};
+use crate::user::{HashedPassword, SessionUser, User};
 use crate::wait_budget;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -92,7 +92,7 @@ impl TestDatabase {
     }
 
     fn is_remembered(&self, digest: SessionDigest) -> bool {
-        self.cache().find(&digest).is_some()
+        self.cache().find(&SessionKey::Plain(digest)).is_some()
     }
 
     /// What the service answers about the session.
@@ -101,7 +101,7 @@ impl TestDatabase {
     }
 
     /// What a look-up reads of the session now, which is there.
-    fn read(&self, digest: SessionDigest) -> [(SessionDigest, StoredSession); 1] {
+    fn read(&self, digest: SessionDigest) -> [(SessionKey, FoundSession); 1] {
         let session = StoredSession {
             user: SessionUser {
                 id: self.user.id,
@@ -110,8 +110,9 @@ impl TestDatabase {
                 last_seen_at: NOW,
             },
             is_void: false,
+            groups: None,
         };
-        [(digest, session)]
+        [(SessionKey::Plain(digest), FoundSession { digest, session })]
     }
 
     /// Deletes all sessions behind the service's back.
@@ -343,7 +344,7 @@ async fn nothing_is_remembered_until_a_commit_was_seen_nor_after_the_end() {
     let header = unproved.begin_look_up();
     assert!(header.is_some());
     unproved.remember(header, database.read(digest).into_iter());
-    assert!(unproved.find(&digest).is_none());
+    assert!(unproved.find(&SessionKey::Plain(digest)).is_none());
 
     database.db.close().await;
     let header = database.cache().begin_look_up();

@@ -1,0 +1,158 @@
+//! What a proxy tells of a request for an app, when it asks whether that may pass.
+//!
+//! Each way of asking has one family of header fields, since a proxy that writes the one lets those of the
+//! other pass as the client wrote them. A field that is missing, given twice or not understood is no answer.
+
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method};
+
+use super::accept;
+use super::client_address::is_proxy;
+use crate::app::error::Error;
+use crate::app::pages::ReturnPath;
+use crate::app::state::AppState;
+use crate::auth;
+use crate::protected_app::AppHost;
+use crate::source::Peer;
+
+/// A longer path with query is not gone back to after logging in: it stands in addresses on the way, once
+/// more encoded in each.
+const MAX_NEXT_BYTES: usize = 2048;
+
+/// Set by browsers on what they send over TLS and to this machine.
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// Set by scripts that load data.
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+/// A request for an app.
+#[derive(Debug)]
+pub struct AppRequest {
+    /// The host that it is for.
+    pub host: AppHost,
+    /// Where a person goes on to after logging in.
+    pub next: ReturnPath,
+    /// Whether it changes nothing, so that the browser may repeat it.
+    pub is_reading: bool,
+}
+
+/// A request for an app as `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri` tell it.
+pub struct ForwardedRequest(pub AppRequest);
+
+/// A request for an app as `X-Original-Method` and `-URL` tell it.
+pub struct OriginalRequest(pub AppRequest);
+
+impl FromRequestParts<Arc<AppState>> for ForwardedRequest {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
+        ensure_trusted(parts, state)?;
+        let headers = &parts.headers;
+        let method = one(headers, "x-forwarded-method", method)?;
+        let is_https = one(headers, "x-forwarded-proto", is_https)?;
+        let host_of = |text: &str| AppHost::of_request(text, is_https);
+        let host = one(headers, "x-forwarded-host", host_of)?;
+        let path = one(headers, "x-forwarded-uri", |text| Some(text.to_owned()))?;
+        Ok(Self(AppRequest::new(&method, host, &path)))
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for OriginalRequest {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
+        ensure_trusted(parts, state)?;
+        let headers = &parts.headers;
+        let method = one(headers, "x-original-method", method)?;
+        let (host, path) = one(headers, "x-original-url", host_and_path)?;
+        Ok(Self(AppRequest::new(&method, host, &path)))
+    }
+}
+
+impl AppRequest {
+    fn new(method: &Method, host: AppHost, path: &str) -> Self {
+        let is_reading = matches!(*method, Method::GET | Method::HEAD);
+        let next = if is_reading {
+            next_of(path)
+        } else {
+            ReturnPath::home()
+        };
+        Self {
+            host,
+            next,
+            is_reading,
+        }
+    }
+}
+
+/// Where a person goes on to who has asked for this path.
+pub fn next_of(path: &str) -> ReturnPath {
+    let next = ReturnPath::parse(path);
+    if next.as_str().len() > MAX_NEXT_BYTES {
+        return ReturnPath::home();
+    }
+    next
+}
+
+/// Refuses what anyone else than a trusted proxy says.
+fn ensure_trusted(parts: &Parts, state: &AppState) -> Result<(), Error> {
+    let Some(&ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<Peer>>() else {
+        let reason = "the server does not say who is connected";
+        return Err(auth::Error::Internal(reason.into()).into());
+    };
+    if is_proxy(peer, &state.settings.trusted_proxies) {
+        Ok(())
+    } else {
+        Err(Error::NoTrustedProxy)
+    }
+}
+
+/// What the only field of this name says.
+fn one<T>(
+    headers: &HeaderMap,
+    name: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, Error> {
+    let mut values = headers.get_all(name).iter();
+    let value = match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().filter(|text| !text.is_empty()),
+        _ => None,
+    };
+    value.and_then(read).ok_or(Error::BadProxyHeader(name))
+}
+
+fn method(text: &str) -> Option<Method> {
+    text.parse().ok()
+}
+
+/// Whether a scheme is encrypted. Traefik calls a WebSocket by its own scheme.
+fn is_https(scheme: &str) -> Option<bool> {
+    match scheme {
+        "https" | "wss" => Some(true),
+        "http" | "ws" => Some(false),
+        _ => None,
+    }
+}
+
+/// Takes a URL such as `https://wiki.example.org/page?a=b` apart into its host and the rest.
+fn host_and_path(url: &str) -> Option<(AppHost, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let is_https = is_https(scheme)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    Some((AppHost::of_request(authority, is_https)?, path.to_owned()))
+}
+
+/// Whether a browser goes to a page, so that it can be sent to log in: a script that loads data, a
+/// WebSocket and a program without a browser cannot.
+pub fn is_navigation(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all(SEC_FETCH_MODE).iter();
+    match (modes.next(), modes.next()) {
+        (Some(mode), None) => mode == "navigate",
+        (None, _) => accept::names_html(headers) && !headers.contains_key(X_REQUESTED_WITH),
+        (Some(_), Some(_)) => false,
+    }
+}

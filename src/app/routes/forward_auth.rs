@@ -1,0 +1,100 @@
+//! `/_bienvenue/forward_auth` and `/_bienvenue/auth_request`: a proxy asks, for each request for an app,
+//! whether that may pass.
+//!
+//! The query and the path of the check say nothing, nor does `Authorization`, which is the app's. What is not
+//! understood is refused.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::error::Error;
+use crate::app::request::app_check::{
+    AppRequest, ForwardedRequest, OriginalRequest, is_navigation,
+};
+use crate::app::state::AppState;
+use crate::auth::{self, AppUser};
+
+pub const FORWARD_AUTH: &str = "/_bienvenue/forward_auth";
+pub const AUTH_REQUEST: &str = "/_bienvenue/auth_request";
+
+/// For proxies that pass the answer to the client if it is not a success, such as Caddy and Traefik: who can
+/// log in is sent there.
+pub async fn forward_auth(
+    State(state): State<Arc<AppState>>,
+    ForwardedRequest(request): ForwardedRequest,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    match check(&state, &request, &headers).await {
+        Err(Error::NotLoggedIn { login: Some(login) }) => {
+            let status = if request.is_reading {
+                StatusCode::FOUND
+            } else {
+                StatusCode::SEE_OTHER
+            };
+            let headers = [(LOCATION, login), (CACHE_CONTROL, "no-store".to_owned())];
+            Ok((status, headers).into_response())
+        }
+        checked => Ok(pass(&checked?)?),
+    }
+}
+
+/// For nginx, which knows 2xx, 401 and 403 only: where to log in stands beside the 401.
+pub async fn auth_request(
+    State(state): State<Arc<AppState>>,
+    OriginalRequest(request): OriginalRequest,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    Ok(pass(&check(&state, &request, &headers).await?)?)
+}
+
+/// The user by whose session a request may pass.
+async fn check(
+    state: &AppState,
+    request: &AppRequest,
+    headers: &HeaderMap,
+) -> Result<AppUser, Error> {
+    let AppRequest { host, next, .. } = request;
+    let apps = state.auth.apps();
+    let app = state.auth.find_app(host)?;
+    let user = match state.settings.session_cookie.presented(headers) {
+        Some(session_id) => state.auth.get_app_user(app, &session_id).await,
+        None => Err(auth::Error::NoSession),
+    };
+    user.map_err(|error| match error {
+        auth::Error::NoSession => Error::NotLoggedIn {
+            login: is_navigation(headers).then(|| {
+                let path = next.after("/sessions");
+                apps.origin(host) + &path
+            }),
+        },
+        error => error.into(),
+    })
+}
+
+/// Lets a request pass, with who it is from. The only answer here that is a success, and always with all of
+/// these fields: where one is missing, proxies let the client's own through.
+fn pass(user: &AppUser) -> Result<Response, auth::Error> {
+    let (email, id) = (user.email.as_str(), user.id.0.to_string());
+    let fields = [
+        ("remote-user", email),
+        ("remote-email", email),
+        ("remote-name", email),
+        ("remote-groups", user.groups.as_str()),
+        ("remote-sub", &id),
+    ];
+    let mut response = (StatusCode::OK, [(CACHE_CONTROL, "no-store")]).into_response();
+    for (name, text) in fields {
+        let value = HeaderValue::try_from(text)
+            .ok()
+            .filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| auth::Error::Internal(format!("no {name}").into()))?;
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), value);
+    }
+    Ok(response)
+}
