@@ -46,6 +46,7 @@ mod response;
 mod routes {
     pub mod account;
     pub mod address;
+    pub mod app_login;
     pub mod forward_auth;
     pub mod home;
     pub mod password;
@@ -65,8 +66,8 @@ use pages::View;
 use refusal::represent;
 use request::accept;
 use routes::{
-    account, address, forward_auth, home, password, profile, reset_password, session_list,
-    sessions, undo_address, users,
+    account, address, app_login, forward_auth, home, password, profile, reset_password,
+    session_list, sessions, undo_address, users,
 };
 use state::AppState;
 
@@ -97,12 +98,12 @@ fn router_of(state: AppState) -> Router {
     let state = Arc::new(state);
     // A request passes these from the first to the last, its response from the last to the first.
     let around_routes = ServiceBuilder::new()
-        .layer(security_headers::layer(&state.settings))
+        .layer(security_headers::layer(&state))
         .layer(from_fn_with_state(Arc::clone(&state), negotiate))
         .layer(CatchPanicLayer::custom(error::panicked));
     // Files are the same for every client and every site.
     let around_assets = ServiceBuilder::new()
-        .layer(security_headers::layer(&state.settings))
+        .layer(security_headers::layer(&state))
         .layer(from_fn_with_state(Arc::clone(&state), refuse_in_json));
     routes(&state)
         .layer(around_routes)
@@ -200,6 +201,21 @@ fn route_table() -> Vec<Route> {
             forward_auth::AUTH_REQUEST,
             get(forward_auth::auth_request),
             get(forward_auth::auth_request),
+        ),
+        (
+            app_login::LOG_IN,
+            get(app_login::log_in),
+            get(app_login::log_in),
+        ),
+        (
+            app_login::AUTHORIZE,
+            get(app_login::authorize),
+            get(app_login::authorize),
+        ),
+        (
+            app_login::CALL_BACK,
+            get(app_login::call_back),
+            get(app_login::call_back),
         ),
     ]
 }

@@ -5,7 +5,8 @@
 //! - `registration`, `sign_up`, `login`, `session`, `password_reset`, `address_undo`: what one may ask for;
 //!   `own_sessions`, `password_change`, `address_change` and `account`, what one may by a session of one's own;
 //!   `address_lifetimes`: how long a change of an address is possible.
-//! - `app_access`: who may use an app in front of which a proxy asks.
+//! - `app_access`: who may use an app in front of which a proxy asks; `hand_over`: how an app on another host
+//!   gets a session.
 //! - `rate_limit`: how often.
 //! - `mail_request`: asking for a mail; `outbox`: the worker that sends them; `mail_setup`: what that takes;
 //!   `mail_counts`: how many were; `links`: the links in them.
@@ -33,6 +34,7 @@ pub mod administration;
 mod app_access;
 mod audit;
 mod error;
+mod hand_over;
 mod links;
 mod login;
 mod mail_counts;
@@ -54,6 +56,7 @@ pub use address_lifetimes::{EMAIL_TOKEN_LIFETIME, UNDO_LIFETIME};
 pub use app_access::AppUser;
 pub use audit::AUDIT_TARGET;
 pub use error::Error;
+pub use hand_over::APP_LOGIN_LIFETIME;
 pub use links::reset_link;
 pub use login::LogIn;
 pub use mail_counts::MailCounts;
@@ -188,8 +191,8 @@ impl Auth {
         }
     }
 
-    /// Deletes sessions, reset tokens, sign-up tokens, changes of addresses, notes of mails and counts of
-    /// attempts that have expired, and says how many.
+    /// Deletes sessions, reset tokens, sign-up tokens, tickets, changes of addresses, notes of mails and counts
+    /// of attempts that have expired, and says how many.
     ///
     /// # Errors
     ///
@@ -208,8 +211,10 @@ impl Auth {
         let given_up_before = now.before(UNDO_LIFETIME);
         let past = self.db.past_addresses.purge(given_up_before).await?;
         let addresses = pending + past;
+        let tickets = self.tickets_issued_before();
+        let tickets = self.db.app_sessions.purge_tickets(tickets).await?;
         let mails = self.purge_mails().await?;
         let attempts = self.rate_limiter.purge().await?;
-        Ok(sessions + tokens + sign_ups + addresses + mails + attempts)
+        Ok(sessions + tokens + sign_ups + tickets + addresses + mails + attempts)
     }
 }

@@ -3,8 +3,9 @@
 //! The same statements run on SQLite and on PostgreSQL. Uniqueness, single use and expiry are
 //! conditions of the statements, so that no two requests, and no two processes, can both be told yes.
 //!
-//! - `users`, `groups`, `sessions`, `reset_tokens`, `sign_ups`, `pending_addresses`, `past_addresses`,
-//!   `rate_limits`, `outbox`: each has the statements of its tables, what they are used for, and the worker that runs many of them at once.
+//! - `users`, `groups`, `sessions`, `app_sessions`, `reset_tokens`, `sign_ups`, `pending_addresses`,
+//!   `past_addresses`, `rate_limits`, `outbox`: each has the statements of its tables, what they are used for,
+//!   and the worker that runs many of them at once.
 //!   `sessions::cache` remembers sessions; every write says which ones it touches.
 //! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
 //! - `backup`: all tables into one file, and back into an empty database.
@@ -25,6 +26,7 @@ use tracing::info;
 
 use crate::metrics::Counters;
 
+mod app_sessions;
 mod backup;
 mod batch;
 mod connection;
@@ -46,8 +48,9 @@ mod statement;
 mod users;
 mod validity;
 
+pub use app_sessions::{AppSessions, NewAppSession, NewTicket, StoredTicket, TicketOutcome};
 pub use backup::make::NewBackup;
-pub use backup::tables::{Kind, TABLES, Table};
+pub use backup::tables::{Kind, TABLES, TABLES_LEFT_OUT, Table};
 pub use backup::{BackupError, Counts, Progress};
 pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use engine::open_error::OpenError;
@@ -146,6 +149,7 @@ const MIGRATIONS: &[MigrationText] = &[
         "addresses",
         include_str!("../migrations/0012_addresses.sql"),
     ),
+    (13, "apps", include_str!("../migrations/0013_apps.sql")),
 ];
 
 /// The database, table by table. Clones share their connections.
@@ -157,6 +161,8 @@ pub struct Db {
     pub groups: Groups,
     /// Sessions.
     pub sessions: Sessions,
+    /// Tickets, and the sessions at apps that they begin.
+    pub app_sessions: AppSessions,
     /// Reset tokens.
     pub reset_tokens: ResetTokens,
     /// Sign-up tokens.
@@ -242,6 +248,7 @@ impl Db {
             users: Users::new(connections.clone()),
             groups: Groups::new(connections.clone()),
             sessions: Sessions::new(connections.clone()),
+            app_sessions: AppSessions::new(connections.clone()),
             reset_tokens: ResetTokens::new(connections.clone()),
             sign_ups: SignUps::new(connections.clone()),
             pending_addresses: PendingAddresses::new(connections.clone()),
@@ -402,6 +409,11 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     let named = |name: &'static str, texts: &[&'static str]| -> Vec<_> {
         texts.iter().map(|text| (name, *text)).collect()
     };
+    macro_rules! in_widths {
+        ($statement:path) => {
+            named(stringify!($statement), $statement.texts())
+        };
+    }
     [
         users::STATEMENTS.to_vec(),
         users::accounts::STATEMENTS.to_vec(),
@@ -411,35 +423,25 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         users::export::STATEMENTS.to_vec(),
         users::import::STATEMENTS.to_vec(),
         named("users::import::ADD", &users::import::ADD),
-        named("users::import::FIND", users::import::FIND.texts()),
-        named("users::import::FIND_KEPT", users::import::FIND_KEPT.texts()),
+        in_widths!(users::import::FIND),
+        in_widths!(users::import::FIND_KEPT),
         groups::STATEMENTS.to_vec(),
         sessions::STATEMENTS.to_vec(),
         sessions::acting::STATEMENTS.to_vec(),
         sessions::of_user::STATEMENTS.to_vec(),
         sessions::insert::STATEMENTS.to_vec(),
         named("sessions::insert::ADD", &sessions::insert::ADD),
-        named(
-            "sessions::insert::FIND_CROWDED_USERS",
-            sessions::insert::FIND_CROWDED_USERS.texts(),
-        ),
-        named(
-            "sessions::look_up::FIND_USERS",
-            sessions::look_up::FIND_USERS.texts(),
-        ),
-        named(
-            "sessions::look_up::FIND_USERS_WITH_GROUPS",
-            sessions::look_up::FIND_USERS_WITH_GROUPS.texts(),
-        ),
+        in_widths!(sessions::insert::FIND_CROWDED_USERS),
+        in_widths!(sessions::look_up::FIND_USERS),
+        in_widths!(sessions::look_up::FIND_USERS_WITH_GROUPS),
+        in_widths!(sessions::look_up::FIND_APP_USERS),
+        app_sessions::STATEMENTS.to_vec(),
         reset_tokens::STATEMENTS.to_vec(),
         sign_ups::STATEMENTS.to_vec(),
         pending_addresses::STATEMENTS.to_vec(),
         past_addresses::STATEMENTS.to_vec(),
         rate_limits::buckets::STATEMENTS.to_vec(),
-        named(
-            "rate_limits::buckets::FIND",
-            rate_limits::buckets::FIND.texts(),
-        ),
+        in_widths!(rate_limits::buckets::FIND),
         rate_limits::familiar_sources::STATEMENTS.to_vec(),
         outbox::STATEMENTS.to_vec(),
         outbox::delivery::STATEMENTS.to_vec(),

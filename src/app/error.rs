@@ -236,6 +236,7 @@ impl Error {
                 | auth::Error::NotFresh
                 | auth::Error::UnknownApp
                 | auth::Error::NotAllowed
+                | auth::Error::BadTicket
                 | auth::Error::UnknownEmail
                 | auth::Error::BadResetToken
                 | auth::Error::BadEmailToken

@@ -87,6 +87,7 @@ mod tests {
             auth::Error::UnknownSession => [auth::Error::UnknownSession],
             auth::Error::UnknownApp => [auth::Error::UnknownApp],
             auth::Error::NotAllowed => [auth::Error::NotAllowed],
+            auth::Error::BadTicket => [auth::Error::BadTicket],
             auth::Error::WrongPassword => [auth::Error::WrongPassword],
             auth::Error::UnknownEmail => [auth::Error::UnknownEmail],
             auth::Error::BadResetToken => [auth::Error::BadResetToken],

@@ -12,6 +12,7 @@ use tracing::info;
 use super::error::Error;
 use super::rate_limit;
 use crate::metrics::Counters;
+use crate::protected_app::AppHost;
 use crate::source::Source;
 use crate::user::UserId;
 
@@ -27,6 +28,7 @@ pub(super) enum Event {
     Login,
     FailedLogin,
     LockedLogin,
+    AppLogin,
     Logout,
     SessionEnded,
     PasswordChanged,
@@ -39,12 +41,13 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::SignUpAsked,
         Self::SignUp,
         Self::Login,
         Self::FailedLogin,
         Self::LockedLogin,
+        Self::AppLogin,
         Self::Logout,
         Self::SessionEnded,
         Self::PasswordChanged,
@@ -63,6 +66,7 @@ impl Event {
             Self::Login => "login",
             Self::FailedLogin => "failed_login",
             Self::LockedLogin => "locked_login",
+            Self::AppLogin => "app_login",
             Self::Logout => "logout",
             Self::SessionEnded => "session_ended",
             Self::PasswordChanged => "password_changed",
@@ -82,6 +86,7 @@ const THROTTLED: &str = "throttled";
 /// The limits besides those of [`rate_limit`].
 pub(super) const MAILS_IN_ALL: &str = "mails waiting in all";
 pub(super) const MAILS_OF_NETWORK: &str = "mails waiting of one network";
+pub(super) const TICKETS_OF_SESSION: &str = "tickets of one session";
 
 /// Writes down what happened, and counts it.
 pub(super) struct Audit {
@@ -91,7 +96,7 @@ pub(super) struct Audit {
 
 impl Audit {
     pub(super) fn new() -> Self {
-        let others = [MAILS_IN_ALL, MAILS_OF_NETWORK];
+        let others = [MAILS_IN_ALL, MAILS_OF_NETWORK, TICKETS_OF_SESSION];
         Self {
             events: Counters::new(Event::ALL.map(Event::name)),
             throttled: Counters::new(rate_limit::limit_names().into_iter().chain(others)),
@@ -110,6 +115,13 @@ impl Audit {
         let (event, user) = (Event::SessionEnded.name(), user.0);
         self.events.add(event);
         info!(target: AUDIT_TARGET, event, %source, user, sessions);
+    }
+
+    /// Writes down that a user has begun a session at the app at this host.
+    pub(super) fn log_app_login(&self, source: Source, user: UserId, app: &AppHost) {
+        let (event, user) = (Event::AppLogin.name(), user.0);
+        self.events.add(event);
+        info!(target: AUDIT_TARGET, event, %source, user, %app);
     }
 
     /// Writes down that a request was refused because of a limit, and returns the refusal.

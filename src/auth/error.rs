@@ -45,6 +45,9 @@ pub enum Error {
     /// The user of the session may not use the app.
     #[error("not allowed to use this app")]
     NotAllowed,
+    /// The ticket is unknown, used, expired, another app's or another browser's.
+    #[error("invalid ticket")]
+    BadTicket,
     /// This is not the password of the user of the session.
     #[error("wrong password")]
     WrongPassword,

@@ -9,6 +9,7 @@ use super::writes::{briefly, uninterrupted};
 use crate::client::ClientName;
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::{Found, FoundSession, NewSession, Period, SessionCutoffs, SessionKey};
+use crate::protected_app::AppHost;
 use crate::source::Source;
 use crate::token::SessionId;
 use crate::user::{SessionUser, User};
@@ -81,20 +82,27 @@ impl Auth {
     /// [`Error::NoSession`].
     pub async fn get_user_from_session_id(&self, session_id: &SessionId) -> Result<SessionUser> {
         let key = SessionKey::Plain(session_id.digest());
-        Ok(self.use_session(key).await?.session.user)
+        Ok(self.use_session(key, None).await?.session.user)
     }
 
-    /// Finds a session that is valid, and notes that it is in use.
+    /// Finds a session that is valid, and notes that it is in use. With a host it is one at the app there.
     ///
     /// # Errors
     ///
     /// [`Error::NoSession`].
-    pub(super) async fn use_session(&self, key: SessionKey) -> Result<FoundSession> {
+    pub(super) async fn use_session(
+        &self,
+        key: SessionKey,
+        app: Option<&AppHost>,
+    ) -> Result<FoundSession> {
         let now = self.clock.now();
-        let (found, Found::Valid(())) = self.find_session(key, self.session_cutoffs(now)).await?
-        else {
+        let found = self.find_session(key, self.session_cutoffs(now)).await?;
+        let (found, Found::Valid(())) = found else {
             return Err(Error::NoSession);
         };
+        if found.app.as_ref() != app {
+            return Err(Error::NoSession);
+        }
         let last_seen_at = found.session.user.last_seen_at;
         let stale = now.before(LAST_SEEN_RESOLUTION.min(self.lifetimes.session_idle / 4));
         let latest = now.after(CLOCK_TOLERANCE);

@@ -24,7 +24,7 @@ impl Period {
 
     /// Whether something made at this moment is valid.
     pub fn contains(self, made_at: UnixTime) -> bool {
-        matches!(self.judge(made_at, ()), Found::Valid(()))
+        made_at > self.after && made_at <= self.until
     }
 
     /// What something made at this moment is worth.

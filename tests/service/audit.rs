@@ -128,7 +128,7 @@ on_each_engine! {
         let options = [&OPTIONS[..], &["--operations", "127.0.0.1:0"]].concat();
         let server = Server::start_with(&database.url, &options);
         // No account is locked here, and people sign up at once.
-        let mut counts = BTreeMap::from(["locked_login", "sign_up_asked"].map(|name| (name.to_owned(), 0)));
+        let mut counts = BTreeMap::from(["app_login", "locked_login", "sign_up_asked"].map(|name| (name.to_owned(), 0)));
         for (name, ..) in do_everything(&server).await {
             *counts.entry(name.to_owned()).or_insert(0) += 1;
         }

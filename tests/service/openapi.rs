@@ -37,6 +37,13 @@ const OF_FRESH: [(&str, &str); 3] = [
 /// What a proxy asks.
 const CHECKS: [&str; 2] = ["/_bienvenue/forward_auth", "/_bienvenue/auth_request"];
 
+/// The steps by which a browser is handed over to an app.
+const STEPS: [&str; 3] = ["/_bienvenue/login", AUTHORIZE, CALL_BACK];
+const AUTHORIZE: &str = "/_bienvenue/authorize";
+const CALL_BACK: &str = "/_bienvenue/callback";
+const TO_WIKI: &str = "app=wiki.example.org&state=\
+                       e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 type Fields = Vec<(&'static str, &'static str)>;
 
 /// Every operation that takes fields, with good ones.
@@ -115,6 +122,7 @@ impl Got {
         let status = reply.status.as_u16();
         if status >= 400 {
             let message = reply.json()["message"].as_str().unwrap().to_owned();
+            let path = path.split('?').next().unwrap_or_default();
             self.refusals
                 .insert((format!("{method} {path}"), status, message));
         }
@@ -169,6 +177,21 @@ impl Got {
                 }
             }
         }
+    }
+
+    /// Those of the steps by which a browser is handed over to an app.
+    async fn add_of_steps(&mut self, client: &Client) {
+        for path in STEPS {
+            self.add_of_any(client, "GET", path).await;
+        }
+        for query in ["", "?app=wiki.example.org", &format!("?{TO_WIKI}")] {
+            self.add_of_user(client, "GET", &format!("{AUTHORIZE}{query}"))
+                .await;
+        }
+        self.add(client, "GET", CALL_BACK, |call| {
+            call.header("host", "wiki.example.org")
+        })
+        .await;
     }
 
     /// Those of a body that cannot be read.
@@ -363,13 +386,14 @@ on_each_engine! {
         got.session = app.logged_in("new@example.org", "r3bl0ch0n de savoie").await;
         got.add_of_changed_address(&app).await;
 
-        for path in CHECKS {
+        for path in CHECKS.into_iter().chain(STEPS) {
             got.add(&app, "GET", path, |call| call).await;
         }
-        let app = app.guarding(&["auth.example.org: group:staff"]);
+        let app = app.guarding(&["auth.example.org: group:staff", "wiki.example.org: group:staff"]);
         app.inside.execute("UPDATE users SET locked_at = NULL").await;
         got.session = app.logged_in(EMAIL, PASSWORD).await;
         got.add_of_checks(&app).await;
+        got.add_of_steps(&app).await;
 
         let mut missing = DOCUMENT.refusals();
         missing.retain(|(_, status, message)| {
@@ -399,6 +423,11 @@ on_each_engine! {
                 got.session = reply.session_id().unwrap_or(got.session);
                 got.note(method, path, &reply);
             }
+        }
+        let app = app.guarding(&["wiki.example.org"]);
+        for _ in 0..31 {
+            let call = app.get(&format!("{AUTHORIZE}?{TO_WIKI}")).session(&got.session);
+            got.note("GET", AUTHORIZE, &call.send().await);
         }
         let mut described = DOCUMENT.refusals();
         described.retain(|(_, status, _)| *status == 429);

@@ -9,18 +9,15 @@ use axum::response::Response;
 use tower::util::MapResponseLayer;
 
 use crate::app::pages::IsPage;
-use crate::app::settings::Settings;
+use crate::app::state::AppState;
+use crate::protected_app::ProtectedApps;
 
 /// What a response says unless a handler has said otherwise.
 static ALWAYS: [(HeaderName, HeaderValue); 6] = [
     // Every answer is about one user or none (OWASP ASVS 5.0, 14.3.2). Refusals too: a cache
     // between two users must not answer the one with what the other was told.
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    // Nothing is loaded, run or shown in a frame of another page (3.4.3, 3.4.6).
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
-    ),
+    (CONTENT_SECURITY_POLICY, NOTHING),
     // What we say is JSON is JSON (3.4.4).
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     // A link in a mail has a token in it, which no other site gets to see (3.4.5). Not
@@ -42,10 +39,26 @@ static ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 /// What a page says besides: our own style sheet and pictures, our own forms, and nothing else; no script
 /// at all, and no frame of another site around it (3.4.3 and 3.4.6).
-static PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-     frame-ancestors 'none'; base-uri 'none'",
-);
+///
+/// The forms lead on to the apps on other hosts, where there are any: browsers hold the redirects after a form
+/// against this too, and logging in ends at the app (CSP Level 3, 6.4.2).
+fn page_policy(apps: &ProtectedApps) -> HeaderValue {
+    let forms = ["'self'".to_owned()]
+        .into_iter()
+        .chain(apps.other_origins());
+    let forms: Vec<String> = forms.collect();
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action {}; frame-ancestors 'none'; \
+         base-uri 'none'",
+        forms.join(" ")
+    );
+    // The names of hosts have no letter that a header field cannot have.
+    HeaderValue::try_from(policy).unwrap_or(NOTHING)
+}
+
+/// Nothing is loaded, run or shown in a frame of another page (3.4.3, 3.4.6).
+const NOTHING: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
 
 /// What a page says that holds a token: `Referer` then tells no path. Not `no-referrer`, as above.
 static TOKEN_PAGE_REFERRERS: HeaderValue = HeaderValue::from_static("strict-origin");
@@ -55,18 +68,17 @@ static TOKEN_PAGE_REFERRERS: HeaderValue = HeaderValue::from_static("strict-orig
 static OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
 /// Adds the header fields that a response lacks.
-pub fn layer(
-    settings: &Settings,
-) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
-    let is_over_tls = settings.is_over_tls();
-    MapResponseLayer::new(move |response| add(response, is_over_tls))
+pub fn layer(state: &AppState) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
+    let is_over_tls = state.settings.is_over_tls();
+    let page_policy = page_policy(state.auth.apps());
+    MapResponseLayer::new(move |response| add(response, is_over_tls, &page_policy))
 }
 
-fn add(mut response: Response, is_over_tls: bool) -> Response {
+fn add(mut response: Response, is_over_tls: bool, page_policy: &HeaderValue) -> Response {
     let page = response.extensions().get::<IsPage>().copied();
     let headers = response.headers_mut();
     if let Some(page) = page {
-        headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
+        headers.insert(CONTENT_SECURITY_POLICY, page_policy.clone());
         if page.holds_token {
             headers.insert(REFERRER_POLICY, TOKEN_PAGE_REFERRERS.clone());
         }
@@ -91,7 +103,7 @@ mod tests {
     #[test]
     fn what_a_response_says_itself_stands() {
         let response = [(CACHE_CONTROL, "max-age=60")].into_response();
-        let response = add(response, true);
+        let response = add(response, true, &NOTHING);
         let said: Vec<_> = response.headers().get_all(CACHE_CONTROL).iter().collect();
         assert_eq!(said, ["max-age=60"]);
         assert_eq!(response.headers()[REFERRER_POLICY], "same-origin");

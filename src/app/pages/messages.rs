@@ -147,6 +147,7 @@ fn of_auth(error: &auth::Error, view: &View) -> Said {
         auth::Error::UnknownSession => said(view, texts::NOT_FOUND_TITLE, texts::UNKNOWN_SESSION),
         auth::Error::UnknownApp => said(view, texts::REFUSED_TITLE, texts::NO_APP),
         auth::Error::NotAllowed => said(view, texts::REFUSED_TITLE, texts::NOT_ALLOWED),
+        auth::Error::BadTicket => said(view, texts::BAD_REQUEST_TITLE, texts::BAD_TICKET),
         auth::Error::WrongPassword => said(view, texts::REFUSED_TITLE, texts::WRONG_PASSWORD),
         auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
         auth::Error::SignUpClosed => said(view, texts::SIGN_UP_CLOSED_TITLE, texts::SIGN_UP_CLOSED),

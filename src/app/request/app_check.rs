@@ -2,10 +2,13 @@
 //!
 //! Each way of asking has one family of header fields, since a proxy that writes the one lets those of the
 //! other pass as the client wrote them. A field that is missing, given twice or not understood is no answer.
+//!
+//! Also which host a request itself is for, where the service answers on the host of an app.
 
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 
@@ -86,6 +89,45 @@ impl AppRequest {
             is_reading,
         }
     }
+}
+
+/// The host that a request itself is for, which is that of an app and not the service's own. Everywhere else
+/// the path is not there.
+pub struct AtApp(pub AppHost);
+
+impl FromRequestParts<Arc<AppState>> for AtApp {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
+        let host = requested_host(parts, state).filter(|host| is_other_app(host, state));
+        host.map(Self).ok_or(Error::NotFound)
+    }
+}
+
+/// That a request is not for the host of an app that is another than the service's own. There the path is not
+/// there.
+pub struct AtService;
+
+impl FromRequestParts<Arc<AppState>> for AtService {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self, Error> {
+        match requested_host(parts, state) {
+            Some(host) if is_other_app(&host, state) => Err(Error::NotFound),
+            _ => Ok(Self),
+        }
+    }
+}
+
+fn is_other_app(host: &AppHost, state: &AppState) -> bool {
+    let apps = state.auth.apps();
+    apps.find(host).is_some() && !apps.is_own_host(host)
+}
+
+/// Of `Host` there is one, or none in HTTP/1.0, as has been checked.
+fn requested_host(parts: &Parts, state: &AppState) -> Option<AppHost> {
+    let host = parts.headers.get(HOST)?.to_str().ok()?;
+    AppHost::of_request(host, state.auth.apps().are_https())
 }
 
 /// Where a person goes on to who has asked for this path.

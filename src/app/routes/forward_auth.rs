@@ -11,6 +11,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::app_login;
 use crate::app::error::Error;
 use crate::app::request::app_check::{
     AppRequest, ForwardedRequest, OriginalRequest, is_navigation,
@@ -58,19 +59,32 @@ async fn check(
     headers: &HeaderMap,
 ) -> Result<AppUser, Error> {
     let AppRequest { host, next, .. } = request;
-    let apps = state.auth.apps();
-    let app = state.auth.find_app(host)?;
-    let user = match state.settings.session_cookie.presented(headers) {
-        Some(session_id) => state.auth.get_app_user(app, &session_id).await,
-        None => Err(auth::Error::NoSession),
+    let (auth, cookie) = (&state.auth, state.settings.session_cookie);
+    let app = auth.find_app(host)?;
+    let is_own_host = auth.apps().is_own_host(host);
+    let user = if is_own_host {
+        match cookie.presented(headers) {
+            Some(session_id) => auth.get_app_user(app, &session_id).await,
+            None => Err(auth::Error::NoSession),
+        }
+    } else {
+        match cookie.presented(headers) {
+            Some(session_id) => auth.get_user_at_app(app, host, &session_id).await,
+            None => Err(auth::Error::NoSession),
+        }
     };
     user.map_err(|error| match error {
-        auth::Error::NoSession => Error::NotLoggedIn {
-            login: is_navigation(headers).then(|| {
-                let path = next.after("/sessions");
-                apps.origin(host) + &path
-            }),
-        },
+        auth::Error::NoSession => {
+            let path = if is_own_host {
+                "/sessions"
+            } else {
+                app_login::LOG_IN
+            };
+            let login = || auth.apps().origin(host) + &next.after(path);
+            Error::NotLoggedIn {
+                login: is_navigation(headers).then(login),
+            }
+        }
         error => error.into(),
     })
 }

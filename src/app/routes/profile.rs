@@ -1,5 +1,8 @@
 //! `/profile`: whose session it is, and for people what they can do with their account.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::IntoResponse;
 use maud::html;
 use serde_json::json;
@@ -8,9 +11,11 @@ use super::sessions::{self, LoggedIn};
 use super::{account, address, password, session_list};
 use crate::app::pages::form::{EMAIL, done, links, titled};
 use crate::app::pages::{Page, TO_HOME, View};
+use crate::app::refusal::FormRefusal;
 use crate::app::request::query::Query;
 use crate::app::request::session::CurrentUser;
 use crate::app::response::Json;
+use crate::app::state::AppState;
 use crate::language::{Text, text};
 
 pub const TITLE: Text = text("Your account", "Votre compte");
@@ -18,6 +23,7 @@ const PASSWORD_UPDATED: Text = text(
     "Your password has been changed. You are logged out everywhere else.",
     "Votre mot de passe a été changé. Vous êtes déconnecté partout ailleurs.",
 );
+const APPS: Text = text("Your apps", "Vos applications");
 
 const ADDRESS_CHANGED: Text = text(
     "Your email address has been changed. You are logged out everywhere else.",
@@ -32,7 +38,13 @@ pub async fn profile(CurrentUser(user): CurrentUser) -> impl IntoResponse {
     Json(json!({ "email": user.email.as_str() }))
 }
 
-pub async fn profile_page(view: View, LoggedIn(user): LoggedIn, query: Query) -> Page {
+pub async fn profile_page(
+    State(state): State<Arc<AppState>>,
+    view: View,
+    LoggedIn(user): LoggedIn,
+    query: Query,
+) -> Result<Page, FormRefusal> {
+    let apps = state.auth.apps_of(&user).await?;
     let content = html! {
         @if query.text("password") == Some("updated") {
             (done(&view, PASSWORD_UPDATED))
@@ -46,6 +58,14 @@ pub async fn profile_page(view: View, LoggedIn(user): LoggedIn, query: Query) ->
             dt { (view.text(EMAIL)) }
             dd { (user.email.as_str()) }
         }
+        @if !apps.is_empty() {
+            h2 #apps { (view.text(APPS)) }
+            ul.apps aria-labelledby="apps" {
+                @for host in apps {
+                    li { a href=(state.auth.apps().origin(host)) { (host) } }
+                }
+            }
+        }
         // One for each thing that can be changed.
         (links(&view, &[
             (address::PATH, address::TITLE),
@@ -56,5 +76,5 @@ pub async fn profile_page(view: View, LoggedIn(user): LoggedIn, query: Query) ->
         (sessions::log_out_button(&view))
         (links(&view, &[("/", TO_HOME)]))
     };
-    titled(&view, TITLE, None, &content)
+    Ok(titled(&view, TITLE, None, &content))
 }

@@ -1,13 +1,13 @@
-//! The cookie that holds a session id.
+//! The cookies that hold a session id, and for apps on other hosts what takes its place there.
 
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 
-use crate::token::SessionId;
+use crate::token::{App, AppLogin, Session, Token};
 
-/// Under which name, and on which terms, browsers keep a session.
+/// Under which names, and on which terms, browsers keep a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionCookie {
     /// `session_id`, over plain HTTP too.
@@ -18,11 +18,34 @@ pub enum SessionCookie {
     HostOnly,
 }
 
+/// What is kept in a cookie of its own.
+pub trait Kept {
+    /// The name of the cookie, over plain HTTP too.
+    const PLAIN: &str;
+    /// Its name over TLS only.
+    const HOST_ONLY: &str;
+}
+
+impl Kept for Session {
+    const PLAIN: &str = "session_id";
+    const HOST_ONLY: &str = "__Host-session_id";
+}
+
+impl Kept for App {
+    const PLAIN: &str = "bienvenue_app";
+    const HOST_ONLY: &str = "__Host-bienvenue_app";
+}
+
+impl Kept for AppLogin {
+    const PLAIN: &str = "bienvenue_login";
+    const HOST_ONLY: &str = "__Host-bienvenue_login";
+}
+
 impl SessionCookie {
-    fn name(self) -> &'static str {
+    fn name<Kind: Kept>(self) -> &'static str {
         match self {
-            Self::Plain => "session_id",
-            Self::HostOnly => "__Host-session_id",
+            Self::Plain => Kind::PLAIN,
+            Self::HostOnly => Kind::HOST_ONLY,
         }
     }
 
@@ -34,11 +57,11 @@ impl SessionCookie {
         }
     }
 
-    /// The value of `Set-Cookie` that gives a browser a session, to be kept for this long; `None` for
+    /// The value of `Set-Cookie` that gives a browser a token, to be kept for this long; `None` for
     /// as long as the browser runs.
-    pub fn set(self, session_id: &SessionId, kept_for: Option<Duration>) -> String {
-        let (name, attributes) = (self.name(), self.attributes());
-        let session = format!("{name}={}; {attributes}", session_id.reveal());
+    pub fn set<Kind: Kept>(self, token: &Token<Kind>, kept_for: Option<Duration>) -> String {
+        let (name, attributes) = (self.name::<Kind>(), self.attributes());
+        let session = format!("{name}={}; {attributes}", token.reveal());
         match kept_for {
             Some(time) => format!("{session}; Max-Age={}", time.as_secs()),
             None => session,
@@ -47,26 +70,27 @@ impl SessionCookie {
 
     /// The value of `Set-Cookie` that makes a client forget its session.
     pub fn clear(self) -> String {
-        format!("{}=; {}; Max-Age=0", self.name(), self.attributes())
+        let (name, attributes) = (self.name::<Session>(), self.attributes());
+        format!("{name}=; {attributes}; Max-Age=0")
     }
 
-    /// The session id that a request presents; `None` for none, for two, and for what is none of
+    /// The token of this kind that a request presents; `None` for none, for two, and for what is none of
     /// ours.
     ///
     /// Names are compared byte by byte. Cookie libraries trim them, of more kinds of white space
     /// than browsers do, and what they trim is a way around the rules for names (`__Host-`).
-    pub fn presented(self, headers: &HeaderMap) -> Option<SessionId> {
+    pub fn presented<Kind: Kept>(self, headers: &HeaderMap) -> Option<Token<Kind>> {
         let mut values = headers
             .get_all(COOKIE)
             .iter()
             .flat_map(|header| header.as_bytes().split(|&byte| byte == b';'))
             .filter_map(|pair| {
                 let pair = pair.strip_prefix(b" ").unwrap_or(pair);
-                pair.strip_prefix(self.name().as_bytes())?
+                pair.strip_prefix(self.name::<Kind>().as_bytes())?
                     .strip_prefix(b"=")
             });
         match (values.next(), values.next()) {
-            (Some(value), None) => SessionId::parse(std::str::from_utf8(value).ok()?),
+            (Some(value), None) => Token::parse(std::str::from_utf8(value).ok()?),
             _ => None,
         }
     }
@@ -85,7 +109,7 @@ mod tests {
         for cookie in cookies {
             headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
         }
-        kind.presented(&headers).is_some()
+        kind.presented::<Session>(&headers).is_some()
     }
 
     const KINDS: [SessionCookie; 2] = [SessionCookie::Plain, SessionCookie::HostOnly];
@@ -93,7 +117,7 @@ mod tests {
     #[test]
     fn the_session_is_found_among_other_cookies() {
         for kind in KINDS {
-            let session = format!("{}={UUID}", kind.name());
+            let session = format!("{}={UUID}", kind.name::<Session>());
             for cookies in [
                 vec![session.as_bytes()],
                 vec![format!("a=b; {session}; c").as_bytes()],
@@ -109,7 +133,7 @@ mod tests {
     #[test]
     fn nothing_but_the_exact_name_with_one_id_is_a_session() {
         for kind in KINDS {
-            let name = kind.name();
+            let name = kind.name::<Session>();
             let session = format!("{name}={UUID}");
             for cookies in [
                 vec![],
@@ -139,7 +163,7 @@ mod tests {
     #[test]
     fn each_kind_of_cookie_is_nothing_to_the_other() {
         for (kind, other) in [(KINDS[0], KINDS[1]), (KINDS[1], KINDS[0])] {
-            let session = format!("{}={UUID}", kind.name());
+            let session = format!("{}={UUID}", kind.name::<Session>());
             assert!(!is_presented_by(other, &[session.as_bytes()]));
         }
     }

@@ -1,4 +1,4 @@
-//! The tables of a backup, which are all that the schema has.
+//! The tables of a backup, which are all that the schema has, but for what another takes the place of at once.
 
 use std::fmt::Write;
 
@@ -163,6 +163,10 @@ pub const TABLES: &[Table] = &[
         is_of_user: false,
     },
 ];
+
+/// The tables that are not copied. Tickets are good for a minute. A session at an app is of a session that is
+/// copied: with that the next request for the app gets another one, which the user does not notice.
+pub const TABLES_LEFT_OUT: &[&str] = &["tickets", "app_sessions"];
 
 impl Table {
     /// Finds the rows, in the order of the key.

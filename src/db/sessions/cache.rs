@@ -35,11 +35,16 @@
 //!
 //! Only sessions that exist are remembered, so a new one touches none. Times are judged at each check.
 //!
+//! A session at an app is remembered as a link to its session, and is worth nothing without that: what ends
+//! the session, by whose foreign key the link goes too, makes it forgotten. What ends links alone says so
+//! ([`Touched::AppSessionsOf`]). Both are found under one header.
+//!
 //! The index stays the file that was opened: [`FileWatch`](crate::db::engine::file_watch::FileWatch)
 //! keeps a connection open, so that SQLite does not remove it. If somebody else does, SQLite goes on with
 //! the removed file like us, until the watch sees it and no request is answered from the database.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::mem::take;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -47,14 +52,15 @@ use sqlx::{AnyConnection, Row};
 
 use crate::clock::UnixTime;
 use crate::db::engine::wal_index::{WalIndex, WalIndexHeader};
-use crate::token::SessionDigest;
+use crate::protected_app::AppHost;
+use crate::token::{AppSessionDigest, SessionDigest};
 use crate::user::{GroupList, UserId};
 
 use super::found::{FoundSession, SessionKey, StoredSession};
 
 /// How many sessions are remembered at most, in two generations of this many: as many as a table of 16,384
 /// places holds. With their addresses they take 6 MB at most; with groups, each list of them takes its length
-/// besides.
+/// besides. As many sessions at apps take 4 MB more, where there are apps.
 const MAX_IN_GENERATION: usize = 14_336;
 
 /// Sessions of users with longer addresses are not remembered, in bytes, nor with longer lists of groups.
@@ -73,14 +79,18 @@ pub enum Touched {
     SessionsOf(UserId),
     /// Those last seen at this moment or before.
     SessionsSeenUntil(UnixTime),
+    /// None, but sessions at apps that are of this one.
+    AppSessionsOf(SessionDigest),
 }
 
-/// Whether a write to any table can change sessions or users by more than its own statements. Foreign keys
-/// of our own do so only when a user is deleted.
+/// Whether a write to any table can change what is remembered by more than its own statements. Foreign keys of
+/// our own do so only when a user or a session is deleted.
 const HAS_SIDE_EFFECTS: &str = "
     SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger')
         OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('users'))
-        OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('sessions') WHERE \"table\" <> 'users')";
+        OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('sessions') WHERE \"table\" <> 'users')
+        OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('user_groups') WHERE \"table\" <> 'users')
+        OR EXISTS (SELECT 1 FROM pragma_foreign_key_list('app_sessions') WHERE \"table\" <> 'sessions')";
 
 /// The sessions that are remembered.
 pub struct SessionCache {
@@ -93,7 +103,9 @@ struct State {
     /// The header under which the sessions are in the database as they are here; `None` if nothing can be
     /// remembered.
     header: Option<WalIndexHeader>,
-    sessions: Generations,
+    sessions: Generations<SessionDigest, StoredSession>,
+    /// Sessions at apps.
+    links: Generations<AppSessionDigest, Link>,
     /// Whether a write of ours is under way, which may have committed already.
     is_writing: bool,
     /// The `data_version` after the last write; `None` if there was none on the connection that is written
@@ -144,8 +156,8 @@ impl SessionCache {
     ) {
         let mut state = self.state();
         if header.is_some() && state.header == header {
-            for (_, found) in sessions {
-                state.sessions.insert(found.digest, found.session);
+            for (key, found) in sessions {
+                state.insert(key, found);
             }
         }
     }
@@ -181,18 +193,58 @@ impl SessionCache {
 impl State {
     /// What is remembered under the header of this moment.
     fn find(&mut self, key: &SessionKey) -> Option<FoundSession> {
-        let (digest, needs_groups) = match *key {
-            SessionKey::Plain(digest) => (digest, false),
-            SessionKey::WithGroups(digest) => (digest, true),
+        let (digest, needs_groups, app) = match key {
+            SessionKey::Plain(digest) => (*digest, false, None),
+            SessionKey::WithGroups(digest) => (*digest, true, None),
+            SessionKey::App(digest) => {
+                let link = self.links.get(digest)?;
+                (link.session, true, Some(link.app))
+            }
         };
         let session = self.sessions.get(&digest)?;
         let has_all = session.groups.is_some() || !needs_groups;
-        has_all.then_some(FoundSession { digest, session })
+        has_all.then_some(FoundSession {
+            digest,
+            session,
+            app,
+        })
+    }
+
+    fn insert(&mut self, key: SessionKey, found: FoundSession) {
+        let FoundSession {
+            digest,
+            session,
+            app,
+        } = found;
+        let groups = session.groups.as_ref().map_or("", GroupList::as_str);
+        if session.user.email.as_str().len() > MAX_ADDRESS_BYTES || groups.len() > MAX_GROUPS_BYTES
+        {
+            return;
+        }
+        self.sessions.insert(digest, session);
+        if let (SessionKey::App(key), Some(app)) = (key, app) {
+            let session = digest;
+            self.links.insert(key, Link { session, app });
+        }
+    }
+
+    fn forget(&mut self, touched: Touched) {
+        match touched {
+            Touched::None => {}
+            Touched::Session(digest) => self.sessions.remove(&digest),
+            Touched::SessionsOf(user) => self.sessions.retain(|session| session.user.id != user),
+            Touched::SessionsSeenUntil(time) => {
+                self.sessions
+                    .retain(|session| session.user.last_seen_at > time);
+            }
+            Touched::AppSessionsOf(digest) => self.links.retain(|link| link.session != digest),
+        }
     }
 
     /// Forgets everything, and stands at this header from now on.
     fn stand_at(&mut self, header: Option<WalIndexHeader>) {
         self.sessions = Generations::default();
+        self.links = Generations::default();
         self.header = header;
     }
 }
@@ -224,7 +276,7 @@ impl WriteInProgress<'_> {
         let mut state = self.cache.state();
         state.is_proved |= header.is_some() && header != self.header_before;
         if are_all_ours && header.is_some() {
-            state.sessions.forget(touched);
+            state.forget(touched);
             state.header = header;
         } else {
             state.stand_at(None);
@@ -245,51 +297,55 @@ impl Drop for WriteInProgress<'_> {
     }
 }
 
-/// Sessions in the order of their last use, roughly: those not used while a whole generation came up are
-/// forgotten.
-#[derive(Default)]
-struct Generations {
-    young: HashMap<SessionDigest, StoredSession>,
-    old: HashMap<SessionDigest, StoredSession>,
+/// Which session a session at an app is of.
+#[derive(Clone)]
+struct Link {
+    session: SessionDigest,
+    /// The host of the app.
+    app: AppHost,
 }
 
-impl Generations {
-    fn get(&mut self, digest: &SessionDigest) -> Option<StoredSession> {
-        if let Some(session) = self.young.get(digest) {
-            return Some(session.clone());
+/// What is remembered in the order of its last use, roughly: what was not used while a whole generation came up
+/// is forgotten.
+struct Generations<Key, Value> {
+    young: HashMap<Key, Value>,
+    old: HashMap<Key, Value>,
+}
+
+impl<Key, Value> Default for Generations<Key, Value> {
+    fn default() -> Self {
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
         }
-        let session = self.old.remove(digest)?;
-        self.insert(*digest, session.clone());
-        Some(session)
+    }
+}
+
+impl<Key: Copy + Eq + Hash, Value: Clone> Generations<Key, Value> {
+    fn get(&mut self, key: &Key) -> Option<Value> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = self.old.remove(key)?;
+        self.insert(*key, value.clone());
+        Some(value)
     }
 
-    fn insert(&mut self, digest: SessionDigest, session: StoredSession) {
-        let groups = session.groups.as_ref().map_or("", GroupList::as_str);
-        if session.user.email.as_str().len() > MAX_ADDRESS_BYTES || groups.len() > MAX_GROUPS_BYTES
-        {
-            return;
-        }
+    fn insert(&mut self, key: Key, value: Value) {
         if self.young.len() >= MAX_IN_GENERATION {
             self.old = take(&mut self.young);
         }
-        self.young.insert(digest, session);
+        self.young.insert(key, value);
     }
 
-    fn forget(&mut self, touched: Touched) {
-        for generation in [&mut self.young, &mut self.old] {
-            match touched {
-                Touched::None => {}
-                Touched::Session(digest) => {
-                    generation.remove(&digest);
-                }
-                Touched::SessionsOf(user) => {
-                    generation.retain(|_, session| session.user.id != user);
-                }
-                Touched::SessionsSeenUntil(time) => {
-                    generation.retain(|_, session| session.user.last_seen_at > time);
-                }
-            }
-        }
+    fn remove(&mut self, key: &Key) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(&Value) -> bool) {
+        self.young.retain(|_, value| is_kept(value));
+        self.old.retain(|_, value| is_kept(value));
     }
 }
 

@@ -1,7 +1,8 @@
 //! What sessions are asked for by, and what is found.
 
 use crate::db::validity::{Found, SessionCutoffs};
-use crate::token::SessionDigest;
+use crate::protected_app::AppHost;
+use crate::token::{AppSessionDigest, SessionDigest};
 use crate::user::{GroupList, SessionUser};
 
 /// By what a session is asked for.
@@ -11,6 +12,8 @@ pub enum SessionKey {
     Plain(SessionDigest),
     /// By itself, and the groups of its user are wanted too.
     WithGroups(SessionDigest),
+    /// By a session of it at an app. The groups of its user are wanted too.
+    App(AppSessionDigest),
 }
 
 impl SessionKey {
@@ -18,6 +21,7 @@ impl SessionKey {
     pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Plain(digest) | Self::WithGroups(digest) => digest.as_bytes(),
+            Self::App(digest) => digest.as_bytes(),
         }
     }
 }
@@ -50,4 +54,6 @@ pub struct FoundSession {
     pub digest: SessionDigest,
     /// What is stored of it.
     pub session: StoredSession,
+    /// The host of the app, if it was asked for by a session there.
+    pub app: Option<AppHost>,
 }

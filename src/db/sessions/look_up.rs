@@ -15,6 +15,7 @@ use crate::db::connection::{Connections, within_budget};
 use crate::db::error::Result;
 use crate::db::row::{email_in, not_understood};
 use crate::db::statement::Widths;
+use crate::protected_app::AppHost;
 use crate::token::SessionDigest;
 use crate::user::{GroupList, GroupName, SessionUser, UserId};
 
@@ -41,6 +42,21 @@ pub static FIND_USERS_WITH_GROUPS: LazyLock<Widths> = LazyLock::new(|| {
              JOIN users AS u ON u.id = s.user_id
              LEFT JOIN user_groups AS g ON g.user_id = u.id
              WHERE s.digest IN ({digests})"
+        )
+    })
+});
+
+/// The same by the digests of app sessions.
+pub static FIND_APP_USERS: LazyLock<Widths> = LazyLock::new(|| {
+    Widths::new(1, |digests| {
+        format!(
+            "SELECT a.digest AS asked, a.app, s.digest, u.id, u.email, s.created_at, s.last_seen_at,
+                 u.password_version, s.password_version AS begun_under, g.name AS group_name
+             FROM app_sessions AS a
+             JOIN sessions AS s ON s.digest = a.session_digest
+             JOIN users AS u ON u.id = s.user_id
+             LEFT JOIN user_groups AS g ON g.user_id = u.id
+             WHERE a.digest IN ({digests})"
         )
     })
 });
@@ -152,15 +168,17 @@ impl SessionLookUp {
 enum Kind {
     Plain,
     WithGroups,
+    App,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Plain, Self::WithGroups];
+    const ALL: [Self; 3] = [Self::Plain, Self::WithGroups, Self::App];
 
     fn of(key: &SessionKey) -> Self {
         match key {
             SessionKey::Plain(_) => Self::Plain,
             SessionKey::WithGroups(_) => Self::WithGroups,
+            SessionKey::App(_) => Self::App,
         }
     }
 
@@ -168,11 +186,20 @@ impl Kind {
         match self {
             Self::Plain => &FIND_USERS,
             Self::WithGroups => &FIND_USERS_WITH_GROUPS,
+            Self::App => &FIND_APP_USERS,
         }
     }
 
     fn has_groups(self) -> bool {
         self != Self::Plain
+    }
+
+    /// The column of what was asked for.
+    fn asked(self) -> &'static str {
+        match self {
+            Self::Plain | Self::WithGroups => "digest",
+            Self::App => "asked",
+        }
     }
 }
 
@@ -183,7 +210,7 @@ type Rows<'a> = (&'a AnyRow, Vec<GroupName>);
 fn by_digest(kind: Kind, rows: &[AnyRow]) -> sqlx::Result<HashMap<&[u8], Rows<'_>>> {
     let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
-        let digest: &[u8] = row.try_get("digest")?;
+        let digest: &[u8] = row.try_get(kind.asked())?;
         let (_, groups) = found.entry(digest).or_insert_with(|| (row, Vec::new()));
         if kind.has_groups() {
             // Another program may have written something that is no name: nobody is in that group.
@@ -201,6 +228,13 @@ fn found_in(kind: Kind, row: &AnyRow, groups: &[GroupName]) -> sqlx::Result<Foun
         row.try_get("begun_under")?,
     ];
     let digest = SessionDigest::from_bytes(row.try_get("digest")?);
+    let app = match kind {
+        Kind::Plain | Kind::WithGroups => None,
+        Kind::App => {
+            let app = AppHost::from_stored(row.try_get("app")?);
+            Some(app.ok_or_else(|| not_understood("app"))?)
+        }
+    };
     Ok(FoundSession {
         digest: digest.ok_or_else(|| not_understood("digest"))?,
         session: StoredSession {
@@ -215,6 +249,7 @@ fn found_in(kind: Kind, row: &AnyRow, groups: &[GroupName]) -> sqlx::Result<Foun
                 .has_groups()
                 .then(|| GroupList::with_everyone(groups.to_vec())),
         },
+        app,
     })
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use bienvenue::db::TABLES_LEFT_OUT;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::*;
@@ -43,6 +44,16 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Those of these rows that a backup has of both engines.
+fn copied(mut rows: Vec<String>) -> Vec<String> {
+    let is_left_out = |row: &String| {
+        let table = row.split(':').next().unwrap_or_default();
+        TABLES_LEFT_OUT.contains(&table)
+    };
+    rows.retain(|row| !is_left_out(row));
+    rows
+}
+
 on_each_engine! {
     async fn a_backup_has_every_row_and_is_for_its_owner_alone(database: Database) {
         database.open().await.close().await;
@@ -73,7 +84,7 @@ on_each_engine! {
             let rights = fs::metadata(&file).unwrap().permissions();
             assert_eq!(rights.mode() & 0o777, 0o600);
             let backup = inside_of(&file).await;
-            assert_eq!(backup.all_rows().await, inside.all_rows().await);
+            assert_eq!(copied(backup.all_rows().await), copied(inside.all_rows().await));
             assert_eq!(backup.count("throttles").await, 1_200);
             backup.close().await;
         }

@@ -1,8 +1,14 @@
 //! A proxy asks, for each request for an app, whether that may pass.
 
+mod browser;
 mod checks;
+mod ends;
+mod hand_over;
+mod tickets;
 
 use std::fmt::Debug;
+
+pub use browser::{Browser, End};
 
 use crate::support::TestApp;
 use crate::support::client::{Call, Client, Reply};
@@ -12,6 +18,9 @@ pub const PASSWORD: &str = "b4l0u";
 
 /// The service's own host, as an app of its own.
 pub const OWN: &str = "auth.example.org";
+
+/// An app on another host.
+pub const WIKI: &str = "wiki.example.org";
 
 /// What browsers say of what they show.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";

@@ -148,6 +148,11 @@ const OTHER_TABLES: &[(&str, &str)] = &[
     ),
     ("user_groups", "name || ' ' || user_id"),
     (
+        "tickets",
+        "digest, session_digest, app, state, next, created_at, coalesce(used_at, -1)",
+    ),
+    ("app_sessions", "digest, session_digest, app, created_at"),
+    (
         "outbox",
         "id, turn, kind, email, asked_at, coalesce(due_at, -1), quiet_until, attempts,
          coalesce(length(claim), 0), coalesce(network, 'none')",
@@ -249,6 +254,10 @@ impl Inside {
              NUMBERS SELECT n, 'user' || n || '@example.org', 'x', 1, n FROM numbers",
             "INSERT INTO sessions (digest, user_id, password_version, created_at, last_seen_at)
              NUMBERS SELECT DIGEST, n, 1, n, n FROM numbers",
+            "INSERT INTO tickets (digest, session_digest, app, state, next, created_at)
+             SELECT digest, digest, 'wiki.example.org', digest, '/', created_at FROM sessions",
+            "INSERT INTO app_sessions (digest, session_digest, app, created_at)
+             SELECT digest, digest, 'wiki.example.org', created_at FROM sessions",
             "INSERT INTO reset_tokens (user_id, digest, password_version, created_at)
              NUMBERS SELECT n, DIGEST, 1, n FROM numbers",
             "INSERT INTO sign_ups (email, digest, mailed, created_at)

@@ -97,6 +97,11 @@ pub const NOT_ALLOWED: Text = text(
     "Vous êtes connecté, mais votre compte n’a pas accès à cette application. Adressez‑vous à ses \
      responsables.",
 );
+pub const BAD_TICKET: Text = text(
+    "You could not be logged in to this app: it took too long, or began in another browser.",
+    "Vous n’avez pas pu être connecté à cette application\u{A0}: cela a pris trop de temps, ou a commencé dans \
+     un autre navigateur.",
+);
 pub const WRONG_PASSWORD: Text = text(
     "This is not your current password.",
     "Ce n’est pas votre mot de passe actuel.",

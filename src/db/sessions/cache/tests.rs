@@ -112,7 +112,14 @@ impl TestDatabase {
             is_void: false,
             groups: None,
         };
-        [(SessionKey::Plain(digest), FoundSession { digest, session })]
+        [(
+            SessionKey::Plain(digest),
+            FoundSession {
+                digest,
+                session,
+                app: None,
+            },
+        )]
     }
 
     /// Deletes all sessions behind the service's back.
@@ -321,6 +328,8 @@ async fn what_triggers_and_other_foreign_keys_change_is_seen() {
         "CREATE TRIGGER one BEFORE UPDATE ON reset_tokens BEGIN DELETE FROM sessions; END",
         "ALTER TABLE sessions ADD COLUMN token INTEGER REFERENCES reset_tokens ON DELETE CASCADE",
         "ALTER TABLE users ADD COLUMN token INTEGER REFERENCES reset_tokens ON DELETE CASCADE",
+        "ALTER TABLE user_groups ADD COLUMN token INTEGER REFERENCES reset_tokens ON DELETE CASCADE",
+        "ALTER TABLE app_sessions ADD COLUMN token INTEGER REFERENCES reset_tokens ON DELETE CASCADE",
     ] {
         let mut database = TestDatabase::new().await;
         database.write_something_else().await;
