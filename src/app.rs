@@ -76,7 +76,7 @@ pub use openapi::openapi;
 pub use pages::{
     Brand, BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName,
 };
-pub use settings::{InvalidTrustedProxy, SessionCookie, Settings, TrustedProxy};
+pub use settings::{InvalidTrustedProxy, SessionCookie, Settings, TrustedProxy, is_proxy};
 
 /// The service as a router. Binds nothing: [`serve`](crate::server::serve) puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {

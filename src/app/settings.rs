@@ -9,7 +9,7 @@ mod session_cookie;
 mod trusted_proxy;
 
 pub use session_cookie::SessionCookie;
-pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
+pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy, is_proxy};
 
 /// How the service shows itself. The default is the local exposure: for clients on this machine.
 #[derive(Clone, Debug)]

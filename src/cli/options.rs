@@ -261,7 +261,7 @@ impl ServeOptions {
 
     /// How long a client may keep the service waiting, and how many may come at once.
     pub fn connection_limits(&self) -> ConnectionLimits {
-        self.connections.limits()
+        self.connections.limits(&self.exposure.trusted_proxies)
     }
 
     /// What the pages look like.

@@ -313,6 +313,7 @@ fn the_limits_of_connections_are_the_usual_ones_unless_set() {
         answer: Duration::from_secs(3),
         keep_alive: Duration::from_secs(4),
         connections: 5,
+        ..ConnectionLimits::default()
     };
     let options = parse(arguments.as_flattened()).unwrap();
     assert_eq!(options.connection_limits(), set);

@@ -34,10 +34,6 @@ use super::wait::{Pause, Wait};
 use crate::app::MAX_BODY_BYTES;
 use crate::source::Peer;
 
-/// The longest request line with header fields, in bytes, that is read; more get 431. Browsers send
-/// a tenth of it.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-
 /// How long the rest of a refused request is received and thrown away for.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -51,6 +47,7 @@ pub(super) async fn serve(
     mut order: StopOrder,
     wait: Arc<Wait>,
 ) {
+    let max_head_bytes = limits.max_head_bytes(peer);
     let progress = Arc::new(Progress::default());
     let is_ending = order.is_ending();
     let service =
@@ -61,8 +58,8 @@ pub(super) async fn serve(
     };
     let connection = http1::Builder::new()
         .header_read_timeout(None)
-        .max_header_size(MAX_HEAD_BYTES)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .max_header_size(max_head_bytes)
+        .max_buf_size(max_head_bytes)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut stop = pin!(order.given());
@@ -99,7 +96,7 @@ pub(super) async fn serve(
                 return Poll::Ready(());
             }
         }
-        wait.hold(progress.held(awaited));
+        wait.hold(progress.held(awaited, max_head_bytes));
         let Some(deadline) = deadline else {
             return Poll::Pending;
         };
@@ -224,11 +221,11 @@ impl Progress {
     }
 
     /// How many bytes of a request that has not arrived whole are in memory, at most.
-    fn held(&self, awaited: Awaited) -> usize {
+    fn held(&self, awaited: Awaited, max_head_bytes: usize) -> usize {
         match awaited {
             Awaited::Head(_) | Awaited::Body(_) => {
                 // What is received beyond that is thrown away.
-                let most = MAX_HEAD_BYTES + MAX_BODY_BYTES;
+                let most = max_head_bytes + MAX_BODY_BYTES;
                 self.received.load(Relaxed).min(most)
             }
             _ => 0,

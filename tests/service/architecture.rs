@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "mail",
         ],
     ),
-    // Of `app` only how long a body may be.
+    // Of `app` only how long a body may be, and who is a trusted proxy.
     ("server", &["app"]),
     // Of `password` and `mail` only what a field may be.
     ("app", &["auth", "password"]),

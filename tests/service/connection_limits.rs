@@ -28,6 +28,7 @@ fn at_most(connections: usize) -> ConnectionLimits {
         keep_alive: LONG,
         answer: LONG,
         connections,
+        ..ConnectionLimits::default()
     }
 }
 

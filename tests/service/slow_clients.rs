@@ -1,5 +1,6 @@
 //! A client may be slow, but only for so long, and at nobody else's expense.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -23,12 +24,13 @@ pub const GET_HOME: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Little patience, but for what is set otherwise.
-const LIMITS: ConnectionLimits = ConnectionLimits {
+static LIMITS: LazyLock<ConnectionLimits> = LazyLock::new(|| ConnectionLimits {
     head: Duration::from_millis(300),
     keep_alive: Duration::from_mins(10),
     answer: Duration::from_millis(300),
     connections: 1000,
-};
+    ..ConnectionLimits::default()
+});
 
 const BODY_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -63,7 +65,7 @@ async fn assert_ends_after(limit: Duration, started: Instant, raw: Raw) {
 
 #[tokio::test]
 async fn who_says_nothing_is_cut_off() {
-    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
+    let (address, ..) = serve_with(LIMITS.clone(), BODY_TIMEOUT).await;
     let started = Instant::now();
     let raw = Raw::connect_to(&address).await;
     assert_ends_after(LIMITS.head, started, raw).await;
@@ -71,7 +73,7 @@ async fn who_says_nothing_is_cut_off() {
 
 #[tokio::test]
 async fn who_never_ends_the_head_is_cut_off_however_steadily_it_comes() {
-    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
+    let (address, ..) = serve_with(LIMITS.clone(), BODY_TIMEOUT).await;
     let started = Instant::now();
     let mut stream = TcpStream::connect(&address).await.unwrap();
     stream
@@ -87,7 +89,7 @@ async fn who_never_ends_the_head_is_cut_off_however_steadily_it_comes() {
 
 #[tokio::test]
 async fn so_is_who_never_ends_a_later_one() {
-    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
+    let (address, ..) = serve_with(LIMITS.clone(), BODY_TIMEOUT).await;
     let mut raw = Raw::connect_to(&address).await;
     raw.send(GET_HOME).await;
     assert_eq!(raw.reply().await.status, 200);
@@ -98,7 +100,7 @@ async fn so_is_who_never_ends_a_later_one() {
 
 #[tokio::test]
 async fn who_never_ends_the_body_is_told_so_and_cut_off() {
-    let (address, app, _) = serve_with(LIMITS, BODY_TIMEOUT).await;
+    let (address, app, _) = serve_with(LIMITS.clone(), BODY_TIMEOUT).await;
     let before = app.inside.all_rows().await;
     let started = Instant::now();
     let mut raw = Raw::connect_to(&address).await;
@@ -120,9 +122,9 @@ async fn a_connection_may_rest_between_requests_and_then_ends() {
     let limits = ConnectionLimits {
         head: Duration::from_millis(100),
         keep_alive: Duration::from_millis(600),
-        ..LIMITS
+        ..LIMITS.clone()
     };
-    let (address, ..) = serve_with(limits, BODY_TIMEOUT).await;
+    let (address, ..) = serve_with(limits.clone(), BODY_TIMEOUT).await;
     let mut raw = Raw::connect_to(&address).await;
     let mut started = Instant::now();
     for _ in 0..3 {
@@ -136,7 +138,7 @@ async fn a_connection_may_rest_between_requests_and_then_ends() {
 
 #[tokio::test]
 async fn who_does_not_read_the_answers_is_cut_off() {
-    let (address, ..) = serve_with(LIMITS, BODY_TIMEOUT).await;
+    let (address, ..) = serve_with(LIMITS.clone(), BODY_TIMEOUT).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
@@ -153,9 +155,9 @@ async fn who_does_not_read_the_answers_is_cut_off() {
 async fn a_good_client_does_not_notice_the_slow_ones() {
     let limits = ConnectionLimits {
         head: PATIENCE,
-        ..LIMITS
+        ..LIMITS.clone()
     };
-    let (address, ..) = serve_with(limits, PATIENCE).await;
+    let (address, ..) = serve_with(limits.clone(), PATIENCE).await;
     let mut stuck = Vec::new();
     for _ in 0..100 {
         for said in [
@@ -185,7 +187,7 @@ async fn a_good_client_does_not_notice_the_slow_ones() {
 #[tokio::test]
 async fn a_request_knows_whom_it_comes_from() {
     let peer = async |ConnectInfo(peer): ConnectInfo<Peer>| format!("{peer:?}");
-    let (address, _) = serve_router(Router::new().route("/", get(peer)), LIMITS).await;
+    let (address, _) = serve_router(Router::new().route("/", get(peer)), LIMITS.clone()).await;
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let own = format!("{:?}", Peer::Machine(stream.local_addr().unwrap().ip()));
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();

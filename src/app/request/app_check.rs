@@ -13,9 +13,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 
 use super::accept;
-use super::client_address::is_proxy;
 use crate::app::error::Error;
 use crate::app::pages::ReturnPath;
+use crate::app::settings::is_proxy;
 use crate::app::state::AppState;
 use crate::auth;
 use crate::protected_app::AppHost;

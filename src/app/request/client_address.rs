@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use tracing::warn;
 
 use crate::app::error::Error;
-use crate::app::settings::TrustedProxy;
+use crate::app::settings::{TrustedProxy, is_proxy};
 use crate::app::state::AppState;
 use crate::auth;
 use crate::source::{Peer, Source};
@@ -53,7 +53,7 @@ fn client_address(peer: Peer, headers: &HeaderMap, trusted: &[TrustedProxy]) -> 
     if !is_proxy {
         return peer;
     }
-    let is_trusted = |address| is_trusted(address, trusted);
+    let is_trusted = |address| trusted.iter().any(|proxy| proxy.contains(address));
     let nearest_stranger = |hops: Vec<Hop>| {
         let mut nearest = peer;
         for hop in hops.into_iter().rev() {
@@ -73,18 +73,6 @@ fn client_address(peer: Peer, headers: &HeaderMap, trusted: &[TrustedProxy]) -> 
         [Some(address), _] | [None, Some(address)] => address,
         [None, None] => peer,
     }
-}
-
-/// Whether a peer is a trusted proxy.
-pub fn is_proxy(peer: Peer, trusted: &[TrustedProxy]) -> bool {
-    match peer {
-        Peer::Machine(_) => is_trusted(peer.address(), trusted),
-        Peer::UnixSocket => true,
-    }
-}
-
-fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
-    trusted.iter().any(|proxy| proxy.contains(address))
 }
 
 /// Warns, of each once in the life of the process, of a proxy that is not trusted, and of one that

@@ -3,8 +3,7 @@
 
 use axum::extract::{ConnectInfo, Request};
 
-use super::client_address::is_proxy;
-use crate::app::settings::TrustedProxy;
+use crate::app::settings::{TrustedProxy, is_proxy};
 use crate::source::Peer;
 
 /// The id of the trace that a trusted proxy gives the request: 32 hexadecimal digits. `None` if it gives

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::source::Peer;
+
 /// Machines that are believed when they say for whom they forward a request: an address, or a
 /// network such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,14 @@ impl TrustedProxy {
     /// Whether a machine at this address is meant. An IPv4 address must not be written as an IPv6 one.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
+    }
+}
+
+/// Whether a peer is a trusted proxy. Whatever connects to a Unix socket is one, since the file says who can.
+pub fn is_proxy(peer: Peer, trusted: &[TrustedProxy]) -> bool {
+    match peer {
+        Peer::Machine(_) => trusted.iter().any(|proxy| proxy.contains(peer.address())),
+        Peer::UnixSocket => true,
     }
 }
 

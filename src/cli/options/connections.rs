@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::time::parse_time;
+use crate::app::TrustedProxy;
 use crate::server::ConnectionLimits;
 
 /// How long a client may keep the service waiting. A client that exceeds a time is cut off.
@@ -73,13 +74,14 @@ impl ConnectionOptions {
         self.body_timeout
     }
 
-    /// All that a server has to know.
-    pub fn limits(&self) -> ConnectionLimits {
+    /// All that a server has to know, behind these proxies.
+    pub fn limits(&self, trusted_proxies: &[TrustedProxy]) -> ConnectionLimits {
         ConnectionLimits {
             head: self.head_timeout,
             keep_alive: self.keep_alive_timeout,
             answer: self.answer_timeout,
             connections: self.max_connections,
+            trusted_proxies: trusted_proxies.into(),
         }
     }
 }

@@ -4,6 +4,7 @@ mod browser;
 mod checks;
 mod ends;
 mod hand_over;
+mod program;
 mod tickets;
 
 use std::fmt::Debug;
