@@ -9,12 +9,14 @@ use bienvenue::db::{
     ActingSession, Db, Found, NewSession, NewUser, OwnDeletion, OwnPasswordChange, PasswordChange,
     Period, SessionCutoffs,
 };
-use bienvenue::token::{OsRandom, ResetToken, SessionDigest, SessionId};
+use bienvenue::token::{AppSessionDigest, OsRandom, ResetToken, SessionDigest, SessionId};
 use bienvenue::user::{HashedPassword, SessionUser, User, UserId};
 use sqlx::{AnyConnection, Connection, Row};
 
 use crate::support::home;
 use crate::support::report::skipped;
+
+mod apps;
 
 /// How many steps are taken. More of them, and from another start, by the environment.
 const STEPS: u64 = 100_000;
@@ -101,6 +103,7 @@ struct SharedDatabase {
     numbers: Numbers,
     now: i64,
     sessions: Vec<SessionDigest>,
+    app_sessions: Vec<AppSessionDigest>,
     /// What was done last, to be told if an answer is wrong.
     last_steps: Vec<String>,
     checks: u64,
@@ -420,8 +423,10 @@ impl SharedDatabase {
 
     async fn step(&mut self) {
         match self.numbers.below(100) {
-            0..=6 => self.write().await,
-            7..=9 => self.interfere(),
+            0..=4 => self.write().await,
+            5..=6 => self.write_of_apps().await,
+            7..=8 => self.interfere(),
+            9 => self.interfere_with_apps(),
             10 => self.now += i64::try_from(self.numbers.below(20)).unwrap(),
             11 if self.numbers.below(10) == 0 => self.write_behind_another().await,
             12 if self.numbers.below(10) == 0 => {
@@ -433,6 +438,7 @@ impl SharedDatabase {
             13 => {
                 self.other.run("lagging", "CLOSE");
             }
+            14..50 => self.check_apps().await,
             _ => {
                 let digest = self.session();
                 self.check(digest).await;
@@ -471,6 +477,7 @@ async fn every_answer_is_the_databases_whatever_anybody_does_to_it() {
         numbers: Numbers(start),
         now: 1_800_000_000,
         sessions: Vec::new(),
+        app_sessions: Vec::new(),
         last_steps: Vec::new(),
         checks: 0,
     };
