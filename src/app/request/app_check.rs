@@ -25,6 +25,9 @@ use crate::source::Peer;
 /// more encoded in each.
 const MAX_NEXT_BYTES: usize = 2048;
 
+/// What the paths of the service on the hosts of apps begin with.
+const OWN_PATHS: &str = "/_bienvenue/";
+
 /// Set by browsers on what they send over TLS and to this machine.
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -130,10 +133,10 @@ fn requested_host(parts: &Parts, state: &AppState) -> Option<AppHost> {
     AppHost::of_request(host, state.auth.apps().are_https())
 }
 
-/// Where a person goes on to who has asked for this path.
+/// Where a person goes on to who has asked for this path. Not to a step of the way itself.
 pub fn next_of(path: &str) -> ReturnPath {
     let next = ReturnPath::parse(path);
-    if next.as_str().len() > MAX_NEXT_BYTES {
+    if next.as_str().len() > MAX_NEXT_BYTES || next.as_str().starts_with(OWN_PATHS) {
         return ReturnPath::home();
     }
     next

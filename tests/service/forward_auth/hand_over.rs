@@ -158,7 +158,7 @@ on_each_engine! {
         let state = "0".repeat(64);
         for next in [
             "//evil.example/", "/\\evil.example", "https://evil.example/", "/%09/evil.example", "\\\\evil.example",
-            "/%0d%0aLocation:%20https://evil.example", "/.//evil.example", "javascript:alert(1)", "@evil.example", "",
+            "/%0d%0aLocation:%20https://evil.example", "/.//evil.example", "javascript:alert(1)", "@evil.example", "", "/_bienvenue/login?next=/p",
         ] {
             let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
             let mut browser = Browser::with_session(&app, Way::ForwardAuth, &session);

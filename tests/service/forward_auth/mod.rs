@@ -1,5 +1,6 @@
 //! A proxy asks, for each request for an app, whether that may pass.
 
+mod all_inputs;
 mod browser;
 mod checks;
 mod ends;

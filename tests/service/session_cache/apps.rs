@@ -14,7 +14,7 @@ const NO_NAME: &str = "x,staff";
 
 /// How many sessions at apps are in mind, and how many one session may have.
 const APP_SESSIONS: usize = 30;
-const OF_SESSION: u32 = 3;
+const OF_SESSION: u32 = 1;
 
 impl SharedDatabase {
     fn app_session(&mut self) -> Option<AppSessionDigest> {
@@ -121,27 +121,36 @@ impl SharedDatabase {
             cutoffs: self.cutoffs(),
         };
         let app = AppHost::of_request(host, true).unwrap();
-        let (now, ticket) = (UnixTime(self.now), Ticket::new(&OsRandom).digest());
-        let new = NewTicket {
-            digest: ticket,
-            app: app.clone(),
-            state: AppLoginToken::new(&OsRandom).digest(),
-            next: "/".to_owned(),
-            now,
-            counted_after: now,
-            max_tickets: 1000,
-        };
-        service.app_sessions.issue(acting, &new).await.unwrap();
-        let begun = NewAppSession {
-            digest: AppSessionId::new(&OsRandom).digest(),
-            acting,
-            app,
-            now,
-            max_app_sessions: OF_SESSION,
-        };
-        self.note(format!("{} begins at {host}", hex(digest)));
-        let used = service.app_sessions.use_up(ticket, now, Some(&begun)).await;
-        if used.unwrap() {
+        // One after the other, so that the first make place for those that follow.
+        let mut begun_before = None;
+        for _ in 0..4 {
+            let (now, ticket) = (UnixTime(self.now), Ticket::new(&OsRandom).digest());
+            let new = NewTicket {
+                digest: ticket,
+                app: app.clone(),
+                state: AppLoginToken::new(&OsRandom).digest(),
+                next: "/".to_owned(),
+                now,
+                counted_after: now,
+                max_tickets: 1000,
+            };
+            service.app_sessions.issue(acting, &new).await.unwrap();
+            let begun = NewAppSession {
+                digest: AppSessionId::new(&OsRandom).digest(),
+                acting,
+                app: app.clone(),
+                now,
+                max_app_sessions: OF_SESSION,
+            };
+            self.note(format!("{} begins at {host}", hex(digest)));
+            let used = service.app_sessions.use_up(ticket, now, Some(&begun)).await;
+            if !used.unwrap() {
+                return;
+            }
+            for digest in [Some(begun.digest), begun_before].into_iter().flatten() {
+                self.check_key(SessionKey::App(digest)).await;
+            }
+            begun_before = Some(begun.digest);
             let place = self.numbers.below(APP_SESSIONS);
             if self.app_sessions.len() < APP_SESSIONS {
                 self.app_sessions.push(begun.digest);
