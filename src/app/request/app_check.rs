@@ -39,10 +39,9 @@ const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with")
 pub struct AppRequest {
     /// The host that it is for.
     pub host: AppHost,
-    /// Where a person goes on to after logging in.
-    pub next: ReturnPath,
     /// Whether it changes nothing, so that the browser may repeat it.
     pub is_reading: bool,
+    path: String,
 }
 
 /// A request for an app as `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri` tell it.
@@ -61,8 +60,8 @@ impl FromRequestParts<Arc<AppState>> for ForwardedRequest {
         let is_https = one(headers, "x-forwarded-proto", is_https)?;
         let host_of = |text: &str| AppHost::of_request(text, is_https);
         let host = one(headers, "x-forwarded-host", host_of)?;
-        let path = one(headers, "x-forwarded-uri", |text| Some(text.to_owned()))?;
-        Ok(Self(AppRequest::new(&method, host, &path)))
+        let path = one(headers, "x-forwarded-uri", Some)?;
+        Ok(Self(AppRequest::new(&method, host, path)))
     }
 }
 
@@ -74,22 +73,25 @@ impl FromRequestParts<Arc<AppState>> for OriginalRequest {
         let headers = &parts.headers;
         let method = one(headers, "x-original-method", method)?;
         let (host, path) = one(headers, "x-original-url", host_and_path)?;
-        Ok(Self(AppRequest::new(&method, host, &path)))
+        Ok(Self(AppRequest::new(&method, host, path)))
     }
 }
 
 impl AppRequest {
     fn new(method: &Method, host: AppHost, path: &str) -> Self {
-        let is_reading = matches!(*method, Method::GET | Method::HEAD);
-        let next = if is_reading {
-            next_of(path)
-        } else {
-            ReturnPath::home()
-        };
         Self {
             host,
-            next,
-            is_reading,
+            is_reading: matches!(*method, Method::GET | Method::HEAD),
+            path: path.to_owned(),
+        }
+    }
+
+    /// Where a person goes on to after logging in.
+    pub fn next(&self) -> ReturnPath {
+        if self.is_reading {
+            next_of(&self.path)
+        } else {
+            ReturnPath::home()
         }
     }
 }
@@ -156,10 +158,10 @@ fn ensure_trusted(parts: &Parts, state: &AppState) -> Result<(), Error> {
 }
 
 /// What the only field of this name says.
-fn one<T>(
-    headers: &HeaderMap,
+fn one<'a, T>(
+    headers: &'a HeaderMap,
     name: &'static str,
-    read: impl FnOnce(&str) -> Option<T>,
+    read: impl FnOnce(&'a str) -> Option<T>,
 ) -> Result<T, Error> {
     let mut values = headers.get_all(name).iter();
     let value = match (values.next(), values.next()) {
@@ -183,12 +185,12 @@ fn is_https(scheme: &str) -> Option<bool> {
 }
 
 /// Takes a URL such as `https://wiki.example.org/page?a=b` apart into its host and the rest.
-fn host_and_path(url: &str) -> Option<(AppHost, String)> {
+fn host_and_path(url: &str) -> Option<(AppHost, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let is_https = is_https(scheme)?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    Some((AppHost::of_request(authority, is_https)?, path.to_owned()))
+    Some((AppHost::of_request(authority, is_https)?, path))
 }
 
 /// Whether a browser goes to a page, so that it can be sent to log in: a script that loads data, a

@@ -19,6 +19,13 @@ use crate::app::request::app_check::{
 use crate::app::state::AppState;
 use crate::auth::{self, AppUser};
 
+/// By which an app is told who the user is.
+static REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
+static REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
+static REMOTE_NAME: HeaderName = HeaderName::from_static("remote-name");
+static REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
+static REMOTE_SUB: HeaderName = HeaderName::from_static("remote-sub");
+
 pub const FORWARD_AUTH: &str = "/_bienvenue/forward_auth";
 pub const AUTH_REQUEST: &str = "/_bienvenue/auth_request";
 
@@ -58,7 +65,7 @@ async fn check(
     request: &AppRequest,
     headers: &HeaderMap,
 ) -> Result<AppUser, Error> {
-    let AppRequest { host, next, .. } = request;
+    let host = &request.host;
     let (auth, cookie) = (&state.auth, state.settings.session_cookie);
     let app = auth.find_app(host)?;
     let is_own_host = auth.apps().is_own_host(host);
@@ -80,7 +87,7 @@ async fn check(
             } else {
                 app_login::LOG_IN
             };
-            let login = || auth.apps().origin(host) + &next.after(path);
+            let login = || auth.apps().origin(host) + &request.next().after(path);
             Error::NotLoggedIn {
                 login: is_navigation(headers).then(login),
             }
@@ -94,21 +101,18 @@ async fn check(
 fn pass(user: &AppUser) -> Result<Response, auth::Error> {
     let (email, id) = (user.email.as_str(), user.id.0.to_string());
     let fields = [
-        ("remote-user", email),
-        ("remote-email", email),
-        ("remote-name", email),
-        ("remote-groups", user.groups.as_str()),
-        ("remote-sub", &id),
+        (&REMOTE_USER, email),
+        (&REMOTE_EMAIL, email),
+        (&REMOTE_NAME, email),
+        (&REMOTE_GROUPS, user.groups.as_str()),
+        (&REMOTE_SUB, &id),
     ];
     let mut response = (StatusCode::OK, [(CACHE_CONTROL, "no-store")]).into_response();
     for (name, text) in fields {
-        let value = HeaderValue::try_from(text)
-            .ok()
-            .filter(|value| !value.is_empty());
+        let value = HeaderValue::try_from(text).ok();
+        let value = value.filter(|value| !value.is_empty());
         let value = value.ok_or_else(|| auth::Error::Internal(format!("no {name}").into()))?;
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+        response.headers_mut().insert(name, value);
     }
     Ok(response)
 }

@@ -5,6 +5,7 @@ mod browser;
 mod checks;
 mod ends;
 mod hand_over;
+mod pages;
 mod program;
 mod tickets;
 
