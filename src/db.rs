@@ -7,7 +7,8 @@
 //!   `past_addresses`, `rate_limits`, `outbox`: each has the statements of its tables, what they are used for,
 //!   and the worker that runs many of them at once.
 //!   `sessions::cache` remembers sessions; every write says which ones it touches.
-//! - `statement`: how statements are written down; `row`, `validity`: what several tables share.
+//! - `statement`: how statements are written down; `all_statements`: the list of them; `row`, `validity`: what
+//!   several tables share.
 //! - `backup`: all tables into one file, and back into an empty database.
 //! - `batch`: a queue whose worker does what waits together.
 //! - `connection`: connections, each used for one piece of work at a time, which is done again if the server
@@ -26,6 +27,7 @@ use tracing::info;
 
 use crate::metrics::Counters;
 
+mod all_statements;
 mod app_sessions;
 mod backup;
 mod batch;
@@ -48,6 +50,7 @@ mod statement;
 mod users;
 mod validity;
 
+pub use all_statements::statements;
 pub use app_sessions::{AppSessions, NewAppSession, NewTicket, StoredTicket, TicketOutcome};
 pub use backup::make::NewBackup;
 pub use backup::tables::{Kind, TABLES, TABLES_LEFT_OUT, Table};
@@ -402,53 +405,6 @@ pub async fn inspect_server(url: &DatabaseUrl) -> Result<Server, OpenError> {
 pub async fn inspect_contents(url: &DatabaseUrl) -> Result<Option<Contents>, OpenError> {
     sqlx::any::install_default_drivers();
     inspection::inspect_contents(url, MIGRATIONS).await
-}
-
-/// All statements with their names, so that a test can prepare each on both databases.
-pub fn statements() -> Vec<(&'static str, &'static str)> {
-    let named = |name: &'static str, texts: &[&'static str]| -> Vec<_> {
-        texts.iter().map(|text| (name, *text)).collect()
-    };
-    macro_rules! in_widths {
-        ($statement:path) => {
-            named(stringify!($statement), $statement.texts())
-        };
-    }
-    [
-        users::STATEMENTS.to_vec(),
-        users::accounts::STATEMENTS.to_vec(),
-        users::address::STATEMENTS.to_vec(),
-        users::by_session::STATEMENTS.to_vec(),
-        users::changes::STATEMENTS.to_vec(),
-        users::export::STATEMENTS.to_vec(),
-        users::import::STATEMENTS.to_vec(),
-        named("users::import::ADD", &users::import::ADD),
-        in_widths!(users::import::FIND),
-        in_widths!(users::import::FIND_KEPT),
-        groups::STATEMENTS.to_vec(),
-        sessions::STATEMENTS.to_vec(),
-        sessions::acting::STATEMENTS.to_vec(),
-        sessions::of_user::STATEMENTS.to_vec(),
-        sessions::insert::STATEMENTS.to_vec(),
-        named("sessions::insert::ADD", &sessions::insert::ADD),
-        in_widths!(sessions::insert::FIND_CROWDED_USERS),
-        in_widths!(sessions::look_up::FIND_USERS),
-        in_widths!(sessions::look_up::FIND_USERS_WITH_GROUPS),
-        in_widths!(sessions::look_up::FIND_APP_USERS),
-        app_sessions::STATEMENTS.to_vec(),
-        reset_tokens::STATEMENTS.to_vec(),
-        sign_ups::STATEMENTS.to_vec(),
-        pending_addresses::STATEMENTS.to_vec(),
-        past_addresses::STATEMENTS.to_vec(),
-        rate_limits::buckets::STATEMENTS.to_vec(),
-        in_widths!(rate_limits::buckets::FIND),
-        rate_limits::familiar_sources::STATEMENTS.to_vec(),
-        outbox::STATEMENTS.to_vec(),
-        outbox::delivery::STATEMENTS.to_vec(),
-        outbox::waiting::STATEMENTS.to_vec(),
-        schema::STATEMENTS.to_vec(),
-    ]
-    .concat()
 }
 
 #[cfg(test)]

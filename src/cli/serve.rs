@@ -20,7 +20,7 @@ use super::warnings;
 use crate::app::{app, measured_app};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
-use crate::db::{LostDatabase, OpenError};
+use crate::db::{Db, LostDatabase, OpenError};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Mailer, Site};
 use crate::metrics::ConnectionMetrics;
@@ -133,30 +133,7 @@ async fn serve_until_stopped(
             return Ok(());
         }
     };
-    let mut auth = Auth::new(
-        db.clone(),
-        Passwords::new(options.accounts.bcrypt_cost, options.login_wait),
-        options.lifetimes(),
-        options.limits(),
-        Arc::new(SystemClock),
-        Arc::new(OsRandom),
-    );
-    if let Some(rule) = options.accounts.password_rule() {
-        auth = auth.with_password_rule(rule);
-    }
-    if let (Some(mailer), Some(public_url)) = (mailer, &options.accounts.public_url) {
-        let site = Site {
-            name: options.accounts.site_name.as_str().to_owned(),
-            public_url: public_url.clone(),
-        };
-        auth = auth.with_mail(mailer, site);
-    }
-    if !options.mail.notify_logins {
-        auth = auth.without_login_notices();
-    }
-    auth = auth.with_sign_up(options.sign_up_mode());
-    // Checked with the options.
-    auth = auth.with_apps(options.apps()?);
+    let auth = rules(options, &db, mailer)?;
 
     for warning in warnings::of(options) {
         warn!("{warning}");
@@ -238,6 +215,34 @@ fn url(address: &ListenAddress) -> String {
         ListenAddress::Tcp(address) => format!("http://{address}"),
         socket @ ListenAddress::Unix(_) => socket.to_string(),
     }
+}
+
+/// The rules that these options ask for, on top of a database.
+fn rules(options: &ServeOptions, db: &Db, mailer: Option<Mailer>) -> Result<Auth, Box<dyn Error>> {
+    let mut auth = Auth::new(
+        db.clone(),
+        Passwords::new(options.accounts.bcrypt_cost, options.login_wait),
+        options.lifetimes(),
+        options.limits(),
+        Arc::new(SystemClock),
+        Arc::new(OsRandom),
+    );
+    if let Some(rule) = options.accounts.password_rule() {
+        auth = auth.with_password_rule(rule);
+    }
+    if let (Some(mailer), Some(public_url)) = (mailer, &options.accounts.public_url) {
+        let site = Site {
+            name: options.accounts.site_name.as_str().to_owned(),
+            public_url: public_url.clone(),
+        };
+        auth = auth.with_mail(mailer, site);
+    }
+    if !options.mail.notify_logins {
+        auth = auth.without_login_notices();
+    }
+    // The apps were checked with the options.
+    let apps = options.apps()?;
+    Ok(auth.with_sign_up(options.sign_up_mode()).with_apps(apps))
 }
 
 /// What sends mails, if they are to be sent.

@@ -2,7 +2,7 @@
 //!
 //! Each change is one statement that decides by its own conditions, or the first of a transaction
 //! that does. Placeholders are `$1`, `$2`, …, which both databases number alike. Each table's file
-//! has its statements, and `db.rs` the list of all, of which a test prepares each on both databases.
+//! has its statements, and `all_statements` the list of all, of which a test prepares each on both databases.
 
 use std::fmt::Write;
 
