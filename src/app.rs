@@ -16,6 +16,7 @@
 //!
 //! Each imports only from those below it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
@@ -61,10 +62,11 @@ mod settings;
 mod state;
 
 use error::Error;
-use middleware::{access_log, request_check, security_headers};
+use middleware::{access_log, cors, request_check, security_headers};
 use pages::View;
 use refusal::represent;
 use request::accept;
+use request::other_origin::{self, OtherOrigin};
 use routes::{
     account, address, app_login, forward_auth, home, password, profile, reset_password,
     session_list, sessions, undo_address, users,
@@ -76,7 +78,10 @@ pub use openapi::openapi;
 pub use pages::{
     Brand, BrandColor, InvalidBrandColor, InvalidLogo, InvalidSiteName, Logo, SiteName,
 };
-pub use settings::{InvalidTrustedProxy, SessionCookie, Settings, TrustedProxy, is_proxy};
+pub use settings::{
+    AllowedOrigin, InvalidAllowedOrigin, InvalidTrustedProxy, SessionCookie, Settings,
+    TrustedProxy, is_proxy,
+};
 
 /// The service as a router. Binds nothing: [`serve`](crate::server::serve) puts it on a socket.
 pub fn app(auth: Auth, settings: Settings) -> Router {
@@ -278,6 +283,8 @@ fn assets(state: &AppState) -> Router {
 
 /// Chooses between JSON and pages, and in which language those are: the view in the extensions of a
 /// request is for a person, its absence for a program. Refusals are represented accordingly.
+///
+/// Scripts of other origins are programs whatever they accept.
 async fn negotiate(
     State(state): State<Arc<AppState>>,
     route: Option<MatchedPath>,
@@ -285,40 +292,62 @@ async fn negotiate(
     next: Next,
 ) -> Response {
     let method = request.method().clone();
-    if accept::prefers_html(request.headers()) {
+    let other_origin = other_origin::of(&request, &state.settings.allowed_origins);
+    if let Some(origin) = other_origin {
+        request.extensions_mut().insert(origin);
+    }
+    let mut response = if other_origin.is_none() && accept::prefers_html(request.headers()) {
         let language = accept::language(request.headers());
         let offers_sign_up = state.auth.ensure_sign_up_is_open().is_ok();
         let view = View::new(language, Arc::clone(&state.theme), offers_sign_up);
         request.extensions_mut().insert(view.clone());
         // Boxed, so that the futures of programs' requests have no room for it.
         let response = Box::pin(log_and_check(&state, route, request, next)).await;
-        return represent(response, Some(&view), &method);
+        represent(response, Some(&view), &method)
+    } else {
+        let response = log_and_check(&state, route, request, next).await;
+        let mut response = represent(response, None, &method);
+        let by_accept = HeaderValue::from_static("accept");
+        response.headers_mut().append(VARY, by_accept);
+        response
+    };
+    if state.cors.is_some() {
+        let by_origin = HeaderValue::from_static("origin");
+        response.headers_mut().append(VARY, by_origin);
     }
-    let response = log_and_check(&state, route, request, next).await;
-    let mut response = represent(response, None, &method);
-    let by_accept = HeaderValue::from_static("accept");
-    response.headers_mut().append(VARY, by_accept);
     response
 }
 
 /// Logs the request and its response, and passes it on if the checks are passed. One function, since
 /// each `from_fn` takes a good part of a microsecond.
 async fn log_and_check(
-    state: &AppState,
+    state: &Arc<AppState>,
     route: Option<MatchedPath>,
     request: Request,
     next: Next,
 ) -> Response {
-    access_log::log(
-        state,
-        route,
-        request,
-        async |request| match request_check::check(state, request).await {
-            Ok(request) => next.run(request).await,
-            Err(refusal) => refusal,
-        },
-    )
+    let is_of_other_origin = request.extensions().get::<OtherOrigin>().is_some();
+    access_log::log(state, route, request, async |request| match &state.cors {
+        Some(cors) if is_of_other_origin => {
+            let state = Arc::clone(state);
+            let checked = service_fn(move |request| {
+                let (state, next) = (Arc::clone(&state), next.clone());
+                async move { Ok::<_, Infallible>(check(&state, request, next).await) }
+            });
+            // Boxed, as for pages.
+            Box::pin(cors::share(cors, request, checked)).await
+        }
+        _ => check(state, request, next).await,
+    })
     .await
+}
+
+/// Passes a request on if the checks are passed.
+async fn check(state: &AppState, request: Request, next: Next) -> Response {
+    match request_check::check(state, request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal,
+    }
 }
 
 /// The same for a file.

@@ -32,6 +32,11 @@ impl PublicUrl {
         self.0.scheme() == "https"
     }
 
+    /// Whether it leads to the machine that asks.
+    pub fn is_local(&self) -> bool {
+        self.0.host().is_some_and(|host| is_this_machine(&host))
+    }
+
     /// The origin of the service's pages, as browsers write it (RFC 6454, 6.2), such as
     /// `https://auth.example.org`.
     pub fn origin(&self) -> String {

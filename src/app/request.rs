@@ -7,6 +7,7 @@
 //!   sends it.
 //! - [`app_check`]: what a proxy tells of a request for an app.
 //! - [`host`]: which host it is for; [`trace_id`]: which trace it belongs to.
+//! - [`other_origin`]: whether a script of another origin sends it.
 
 pub mod accept;
 pub mod app_check;
@@ -15,6 +16,7 @@ pub mod client_address;
 pub mod client_name;
 pub mod fields;
 pub mod host;
+pub mod other_origin;
 pub mod query;
 pub mod session;
 pub mod trace_id;

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::pages::Brand;
 use crate::public_url::PublicUrl;
 
+mod allowed_origin;
 mod session_cookie;
 mod trusted_proxy;
 
+pub use allowed_origin::{AllowedOrigin, InvalidAllowedOrigin, cors_layer};
 pub use session_cookie::SessionCookie;
 pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy, is_proxy};
 
@@ -18,6 +20,8 @@ pub struct Settings {
     pub public_url: Option<PublicUrl>,
     /// How browsers keep a session.
     pub session_cookie: SessionCookie,
+    /// Other origins whose scripts may use the service.
+    pub allowed_origins: Vec<AllowedOrigin>,
     /// Who is believed about where a request comes from.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// From the header fields of a request to the end of its body.
@@ -31,6 +35,7 @@ impl Default for Settings {
         Self {
             public_url: None,
             session_cookie: SessionCookie::default(),
+            allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             body_timeout: Duration::from_secs(30),
             brand: Brand::default(),

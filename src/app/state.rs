@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tower_http::cors::CorsLayer;
+
 use super::pages::Theme;
-use super::settings::Settings;
+use super::settings::{Settings, cors_layer};
 use crate::auth::Auth;
 use crate::metrics::RequestMetrics;
 
@@ -12,6 +14,8 @@ pub struct AppState {
     pub auth: Auth,
     pub settings: Settings,
     pub theme: Arc<Theme>,
+    /// Lets scripts of other origins read answers; `None` if there are no such origins.
+    pub cors: Option<CorsLayer>,
     /// Measures requests; `None` if nobody reads how long they take.
     pub metrics: Option<Arc<RequestMetrics>>,
 }
@@ -20,6 +24,7 @@ impl AppState {
     pub fn new(auth: Auth, settings: Settings) -> Self {
         Self {
             theme: Arc::new(Theme::new(&settings.brand)),
+            cors: cors_layer(&settings.allowed_origins),
             auth,
             settings,
             metrics: None,

@@ -253,6 +253,7 @@ impl ServeOptions {
         Settings {
             public_url: self.accounts.public_url.clone(),
             session_cookie: self.session_cookie(),
+            allowed_origins: self.exposure.allowed_origins.clone(),
             trusted_proxies: self.exposure.trusted_proxies.clone(),
             body_timeout: self.connections.body_timeout(),
             brand: self.brand(),
@@ -301,6 +302,7 @@ impl ServeOptions {
             );
         }
         self.mail.check()?;
+        self.check_origins()?;
         self.check_exposure()?;
         self.check_apps()
     }
@@ -329,6 +331,20 @@ impl ServeOptions {
     pub fn apps(&self) -> Result<ProtectedApps, String> {
         let public_url = self.accounts.public_url.as_ref();
         self.exposure.apps(public_url, &self.listen)
+    }
+
+    /// Refuses the service's own origin, whose pages need no permission and are not answered as scripts are.
+    fn check_origins(&self) -> Result<(), String> {
+        let Some(public_url) = &self.accounts.public_url else {
+            return Ok(());
+        };
+        let mut origins = self.exposure.allowed_origins.iter();
+        match origins.find(|origin| origin.is_of(public_url)) {
+            None => Ok(()),
+            Some(origin) => Err(format!(
+                "--allow-origin {origin} is the service itself, which --public-url names: leave it out"
+            )),
+        }
     }
 
     /// Refuses what would give accounts away, unless it is asked for by its name.

@@ -74,6 +74,26 @@ fn other_addresses_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn each_wrong_form_of_an_origin_is_refused_with_what_would_be_right() {
+    for (value, hint) in [
+        ("", "https://app.example.org"),
+        ("app.example.org", "https://app.example.org"),
+        ("https://app.example.org,", "https://app.example.org"),
+        ("*", "name each origin"),
+        ("https://*.example.org", "name each origin"),
+        ("null", "sandboxed"),
+        ("http://app.example.org", "give an https origin"),
+        ("https://app.example.org/", "without a slash"),
+        ("https://app.example.org/app", "a host and a port alone"),
+    ] {
+        let message = parse(&["--allow-origin", value]).unwrap_err();
+        assert!(message.contains(hint), "{value}: {message}");
+    }
+    let options = parse(&["--allow-origin=https://a.example.org,http://localhost:1"]).unwrap();
+    assert_eq!(options.settings().allowed_origins.len(), 2);
+}
+
+#[test]
 fn bad_values_are_refused_with_what_would_be_right() {
     for (option, value, hint) in [
         ("--listen", "5000", "127.0.0.1:5000"),

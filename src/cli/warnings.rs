@@ -46,10 +46,47 @@ pub fn of(options: &ServeOptions) -> Vec<String> {
                 .to_owned(),
         );
     }
+    warnings.extend(of_origins(options));
     if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {
         warnings.push(format!(
             "--mail-dir is for development: mails go into {} and are not sent",
             path.display()
+        ));
+    }
+    warnings
+}
+
+/// A sentence for each origin whose scripts may not get on with the service, or be others' than one thinks.
+fn of_origins(options: &ServeOptions) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let public_url = options.accounts.public_url.as_ref();
+    let is_public = public_url.is_some_and(|url| !url.is_local());
+    for origin in &options.exposure.allowed_origins {
+        if is_public && origin.is_local() {
+            warnings.push(format!(
+                "--allow-origin {origin} is for development: whatever answers there on the machine of a \
+                 user can act in the user's name"
+            ));
+        }
+        let is_other_site = match public_url {
+            Some(public_url) => origin.is_other_site_than(public_url),
+            None => !origin.is_local(),
+        };
+        if !is_other_site {
+            continue;
+        }
+        let consequence = match options.session_cookie() {
+            SessionCookie::Plain => {
+                "browsers keep no session for its pages, since that takes --session-cookie host"
+            }
+            SessionCookie::HostOnly | SessionCookie::Partitioned => {
+                "browsers keep a session for its pages that the service's own do not share, and older \
+                 ones keep none"
+            }
+        };
+        warnings.push(format!(
+            "--allow-origin {origin} is another site than the service: {consequence}; names below one \
+             domain are one site"
         ));
     }
     warnings

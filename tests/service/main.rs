@@ -33,6 +33,7 @@ mod mail;
 mod nginx;
 mod openapi;
 mod operations;
+mod other_origins;
 mod outage;
 mod pages;
 mod panics;

@@ -262,6 +262,34 @@ impl Got {
                 .await;
         }
     }
+
+    /// What a password that the rule refuses is told, wherever one can be chosen.
+    async fn add_of_weak_passwords(&mut self, app: &TestApp, token: &str) {
+        for password in ["short", "password", "bob@example.org", "reblochon"] {
+            let fields = [("email", "bob@example.org"), ("password", password)];
+            self.add(app, "POST", "/users", |call| call.form(&fields))
+                .await;
+            let fields = [&fields[..], &[("sign_up_token", NO_TOKEN)]].concat();
+            self.add(app, "PUT", "/users", |call| call.form(&fields))
+                .await;
+            let fields = [
+                ("email", EMAIL),
+                ("reset_token", token),
+                ("new_password", password),
+            ];
+            self.add(app, "PUT", "/reset_password", |call| call.form(&fields))
+                .await;
+            let fields = [
+                ("email", EMAIL),
+                ("undo_token", NO_TOKEN),
+                ("new_password", password),
+            ];
+            self.add(app, "PUT", UNDO, |call| call.form(&fields)).await;
+            let fields = [("password", PASSWORD), ("new_password", password)];
+            self.add(app, "PUT", CHANGE_PASSWORD, |call| call.form(&fields))
+                .await;
+        }
+    }
 }
 
 /// The methods that a path allows.
@@ -349,18 +377,7 @@ on_each_engine! {
         let token = app.reset_token(EMAIL).await;
         let rule = PasswordRule::default().for_site("Reblochon", Some("example.org"));
         let app = app.with_rules(|auth| auth.with_password_rule(rule));
-        for password in ["short", "password", "bob@example.org", "reblochon"] {
-            let fields = [("email", "bob@example.org"), ("password", password)];
-            got.add(&app, "POST", "/users", |call| call.form(&fields)).await;
-            let fields = [&fields[..], &[("sign_up_token", NO_TOKEN)]].concat();
-            got.add(&app, "PUT", "/users", |call| call.form(&fields)).await;
-            let fields = [("email", EMAIL), ("reset_token", &*token), ("new_password", password)];
-            got.add(&app, "PUT", "/reset_password", |call| call.form(&fields)).await;
-            let fields = [("email", EMAIL), ("undo_token", NO_TOKEN), ("new_password", password)];
-            got.add(&app, "PUT", UNDO, |call| call.form(&fields)).await;
-            let fields = [("password", PASSWORD), ("new_password", password)];
-            got.add(&app, "PUT", CHANGE_PASSWORD, |call| call.form(&fields)).await;
-        }
+        got.add_of_weak_passwords(&app, &token).await;
         let mut after = app.inside.all_rows().await;
         after.retain(|row| !row.starts_with("reset_tokens"));
         assert_eq!(after, before);

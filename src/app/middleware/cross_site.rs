@@ -1,15 +1,13 @@
 //! Requests that a page of another site makes its reader's browser send (CWE-352).
 
 use axum::extract::Request;
+use axum::http::Method;
 use axum::http::header::ORIGIN;
-use axum::http::{HeaderName, HeaderValue, Method};
 
 use crate::app::error::Error;
 use crate::app::request::host::Authority;
+use crate::app::request::other_origin::{OtherOrigin, SEC_FETCH_SITE, Several, one_value};
 use crate::public_url::PublicUrl;
-
-/// Browsers set it themselves, on what they send over TLS and to this machine, and no page can.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A scheme, a host and a port, as in `Origin: https://auth.example.org`.
 #[derive(Clone, Copy)]
@@ -44,14 +42,15 @@ impl<'a> Origin<'a> {
 /// | method | `Sec-Fetch-Site` | `Origin` | |
 /// |---|---|---|---|
 /// | `GET`, `HEAD`, `OPTIONS` | | | passes: they change nothing |
-/// | others | `same-origin`, `none` | | passes: a page of ours, or no page |
+/// | others | | one that is [allowed](OtherOrigin), by a script | passes |
+/// | | `same-origin`, `none` | | passes: a page of ours, or no page |
 /// | | anything else, or several | | refused |
 /// | | none | none | passes: no browser, so no cookies are used without their owner's knowledge |
 /// | | none | ours | passes |
 /// | | none | anything else, or several | refused |
 ///
-/// These are the steps of Go's `http.CrossOriginProtection` without its exceptions: no other origin
-/// is trusted and no path is left out (CVE-2025-47910). Stricter than there, our origin is the public
+/// These are the steps of Go's `http.CrossOriginProtection` with one exception, the origins that
+/// `--allow-origin` names, and no path left out (CVE-2025-47910). Stricter than there, our origin is the public
 /// URL's, with its scheme. Without one it is that of `Host`, over plain HTTP, and only if `Host` is an
 /// address or this machine: a foreign name can be made to lead here (DNS rebinding), and then its
 /// pages are of the same origin as we seem to be.
@@ -86,12 +85,15 @@ fn is_allowed(
     ) {
         return true;
     }
-    match one_value(request, &SEC_FETCH_SITE) {
+    if request.extensions().get::<OtherOrigin>().is_some() {
+        return true;
+    }
+    match one_value(request.headers(), &SEC_FETCH_SITE) {
         Ok(Some(site)) => return site == "same-origin" || site == "none",
         Err(Several) => return false,
         Ok(None) => {}
     }
-    let origin = match one_value(request, &ORIGIN) {
+    let origin = match one_value(request.headers(), &ORIGIN) {
         Ok(Some(origin)) => origin.to_str().ok().and_then(Origin::parse),
         Err(Several) => return false,
         Ok(None) => return true,
@@ -113,22 +115,10 @@ fn is_allowed(
         })
 }
 
-/// A header field is given more than once.
-struct Several;
-
-fn one_value<'a>(
-    request: &'a Request,
-    name: &HeaderName,
-) -> Result<Option<&'a HeaderValue>, Several> {
-    let mut values = request.headers().get_all(name).iter();
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value),
-        _ => Err(Several),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
     use super::*;
 
     const PUBLIC: &str = "https://auth.example.org";

@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 
 use super::accept;
+use super::other_origin::SEC_FETCH_MODE;
 use crate::app::error::Error;
 use crate::app::pages::ReturnPath;
 use crate::app::settings::is_proxy;
@@ -27,9 +28,6 @@ const MAX_NEXT_BYTES: usize = 2048;
 
 /// What the paths of the service on the hosts of apps begin with.
 const OWN_PATHS: &str = "/_bienvenue/";
-
-/// Set by browsers on what they send over TLS and to this machine.
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Set by scripts that load data.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");

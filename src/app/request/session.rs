@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 
+use super::other_origin::OtherOrigin;
 use crate::app::error::Error;
+use crate::app::settings::SessionCookie;
 use crate::app::state::AppState;
 use crate::auth;
 use crate::token::SessionId;
@@ -34,6 +36,24 @@ impl OptionalFromRequestParts<Arc<AppState>> for PresentedSession {
     ) -> Result<Option<Self>, Infallible> {
         let presented = state.settings.session_cookie.presented(&parts.headers);
         Ok(presented.map(Self))
+    }
+}
+
+/// How the browser that sends a request keeps a session.
+impl FromRequestParts<Arc<AppState>> for SessionCookie {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, Infallible> {
+        let cookie = state.settings.session_cookie;
+        let origin = parts.extensions.get::<OtherOrigin>();
+        Ok(if origin.is_some_and(|origin| origin.is_other_site) {
+            cookie.for_other_site()
+        } else {
+            cookie
+        })
     }
 }
 

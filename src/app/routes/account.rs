@@ -13,6 +13,7 @@ use crate::app::pages::form::{Button, EMAIL, Form, links, titled};
 use crate::app::pages::{Page, View};
 use crate::app::request::session::PresentedSession;
 use crate::app::response::{Json, see_other_with};
+use crate::app::settings::SessionCookie;
 use crate::app::state::AppState;
 use crate::auth;
 use crate::email::Email;
@@ -53,12 +54,13 @@ pub async fn delete(
     State(state): State<Arc<AppState>>,
     language: Language,
     source: Source,
+    cookie: SessionCookie,
     PresentedSession(session_id): PresentedSession,
 ) -> Result<impl IntoResponse, Error> {
     let deleted = state.auth.delete_user(&session_id, language, source);
     let email = deleted.await?;
     Ok((
-        sessions::clear_session(&state.settings),
+        sessions::clear_session(cookie, &state.settings),
         Json(json!({
             "email": email.as_str(),
             "message": "user deleted",
@@ -86,6 +88,7 @@ pub async fn delete_form(
     State(state): State<Arc<AppState>>,
     view: View,
     source: Source,
+    cookie: SessionCookie,
     session: Option<PresentedSession>,
 ) -> Response {
     let deleted = async {
@@ -96,7 +99,7 @@ pub async fn delete_form(
     match deleted.await {
         Ok(_) => {
             let next = see_other_with("/sessions", [("account", "deleted")]);
-            (sessions::clear_session(&state.settings), next).into_response()
+            (sessions::clear_session(cookie, &state.settings), next).into_response()
         }
         Err(error) => to_log_in(error, &view, DELETE_PATH),
     }

@@ -18,6 +18,7 @@ use crate::app::request::fields::Fields;
 use crate::app::request::query::Query;
 use crate::app::request::session::{CurrentUser, PresentedSession};
 use crate::app::response::{Json, see_other, see_other_with};
+use crate::app::settings::SessionCookie;
 use crate::app::state::AppState;
 use crate::auth::{
     self, AddressChangeAsked, AddressChanged, ChangeAddress, EMAIL_TOKEN_LIFETIME, MAIL_PAUSE,
@@ -125,8 +126,8 @@ pub async fn ask(
 pub async fn change(
     State(state): State<Arc<AppState>>,
     language: Language,
-    source: Source,
-    client: Option<ClientName>,
+    (source, client): (Source, Option<ClientName>),
+    cookie: SessionCookie,
     CurrentUser(_): CurrentUser,
     PresentedSession(session_id): PresentedSession,
     fields: Fields,
@@ -148,7 +149,7 @@ pub async fn change(
     }
     let kept_for = sessions::kept_for(&state, &fields);
     Ok((
-        sessions::set_session(&state.settings, &changed.session_id, kept_for),
+        sessions::set_session(cookie, &changed.session_id, kept_for),
         Json(body),
     ))
 }
@@ -238,6 +239,7 @@ pub async fn change_form(
     view: View,
     source: Source,
     client: Option<ClientName>,
+    cookie: SessionCookie,
     session: Option<PresentedSession>,
     fields: Fields,
 ) -> Response {
@@ -256,7 +258,7 @@ pub async fn change_form(
     match confirmation.change(&fields).await {
         Ok(AddressChanged { session_id, .. }) => {
             let kept_for = sessions::kept_for(&state, &fields);
-            let session = sessions::set_session(&state.settings, &session_id, kept_for);
+            let session = sessions::set_session(cookie, &session_id, kept_for);
             let next = see_other_with("/profile", [("address", "changed")]);
             (session, next).into_response()
         }

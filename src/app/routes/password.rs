@@ -18,6 +18,7 @@ use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::Fields;
 use crate::app::request::session::{CurrentUser, PresentedSession};
 use crate::app::response::{Json, see_other_with};
+use crate::app::settings::SessionCookie;
 use crate::app::state::AppState;
 use crate::auth::{self, ChangePassword};
 use crate::client::ClientName;
@@ -88,8 +89,8 @@ impl Request<'_> {
 pub async fn change(
     State(state): State<Arc<AppState>>,
     language: Language,
-    source: Source,
-    client: Option<ClientName>,
+    (source, client): (Source, Option<ClientName>),
+    cookie: SessionCookie,
     CurrentUser(_): CurrentUser,
     PresentedSession(session_id): PresentedSession,
     fields: Fields,
@@ -104,7 +105,7 @@ pub async fn change(
     let (email, session_id) = request.change(&fields).await?;
     let kept_for = sessions::kept_for(&state, &fields);
     Ok((
-        sessions::set_session(&state.settings, &session_id, kept_for),
+        sessions::set_session(cookie, &session_id, kept_for),
         Json(json!({
             "email": email.as_str(),
             "message": "Password updated",
@@ -128,6 +129,7 @@ pub async fn change_form(
     view: View,
     source: Source,
     client: Option<ClientName>,
+    cookie: SessionCookie,
     session: Option<PresentedSession>,
     fields: Fields,
 ) -> Response {
@@ -145,7 +147,7 @@ pub async fn change_form(
     match request.change(&fields).await {
         Ok((_, session_id)) => {
             let kept_for = sessions::kept_for(&state, &fields);
-            let session = sessions::set_session(&state.settings, &session_id, kept_for);
+            let session = sessions::set_session(cookie, &session_id, kept_for);
             let next = see_other_with("/profile", [("password", "updated")]);
             (session, next).into_response()
         }

@@ -18,6 +18,7 @@ use crate::app::refusal::FormRefusal;
 use crate::app::request::query::Query;
 use crate::app::request::session::{CurrentUser, PresentedSession};
 use crate::app::response::{Json, see_other_with};
+use crate::app::settings::SessionCookie;
 use crate::app::state::AppState;
 use crate::auth::{self, ListedSession};
 use crate::client::ClientName;
@@ -100,12 +101,13 @@ fn described(session: &ListedSession) -> Value {
 pub async fn end(
     State(state): State<Arc<AppState>>,
     source: Source,
+    cookie: SessionCookie,
     PresentedSession(session_id): PresentedSession,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Error> {
     let id = ListedSessionId::parse(&id);
     let is_current = state.auth.end_session(&session_id, id, source).await?;
-    let cleared = is_current.then(|| sessions::clear_session(&state.settings));
+    let cleared = is_current.then(|| sessions::clear_session(cookie, &state.settings));
     Ok((cleared, Json(json!({ "message": "session ended" }))))
 }
 
@@ -150,6 +152,7 @@ pub async fn end_form(
     State(state): State<Arc<AppState>>,
     view: View,
     source: Source,
+    cookie: SessionCookie,
     session: Option<PresentedSession>,
     Path(id): Path<String>,
 ) -> Response {
@@ -160,7 +163,7 @@ pub async fn end_form(
     let id = ListedSessionId::parse(&id);
     match state.auth.end_session(&session_id, id, source).await {
         Ok(is_current) => {
-            let cleared = is_current.then(|| sessions::clear_session(&state.settings));
+            let cleared = is_current.then(|| sessions::clear_session(cookie, &state.settings));
             let next = see_other_with(PATH, [("ended", "session")]);
             (cleared, next).into_response()
         }

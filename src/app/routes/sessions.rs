@@ -17,10 +17,11 @@ use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, ReturnPath, View};
 use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::{Fields, Malformed};
+use crate::app::request::other_origin::OtherOrigin;
 use crate::app::request::query::Query;
 use crate::app::request::session::{CurrentUser, PresentedSession};
 use crate::app::response::{Json, see_other};
-use crate::app::settings::Settings;
+use crate::app::settings::{SessionCookie, Settings};
 use crate::app::state::AppState;
 use crate::auth;
 use crate::client::ClientName;
@@ -107,6 +108,7 @@ pub async fn log_in(
     language: Language,
     source: Source,
     client: Option<ClientName>,
+    cookie: SessionCookie,
     replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Error> {
@@ -115,7 +117,7 @@ pub async fn log_in(
     let begun = log_in.begin_session(&state, language, client, source, replaced);
     let (user, session_id) = begun.await?;
     Ok((
-        set_session(&state.settings, &session_id, kept_for(&state, &fields)),
+        set_session(cookie, &session_id, kept_for(&state, &fields)),
         Json(json!({
             "email": user.email.as_str(),
             "message": "logged in",
@@ -124,19 +126,22 @@ pub async fn log_in(
 }
 
 /// One reply for two kinds of client: those that follow the redirect to the home page, and those
-/// that read the body.
+/// that read the body. A script of another origin can do neither (Fetch, "HTTP-redirect fetch": it would
+/// send the home page a `DELETE`), and gets the body alone.
 pub async fn log_out(
     State(state): State<Arc<AppState>>,
     source: Source,
+    other_origin: Option<OtherOrigin>,
+    cookie: SessionCookie,
     PresentedSession(session_id): PresentedSession,
 ) -> Result<impl IntoResponse, Error> {
     state.auth.destroy_session(&session_id, source).await?;
-    Ok((
-        StatusCode::FOUND,
-        [(LOCATION, "/")],
-        clear_session(&state.settings),
-        Json(json!({ "message": "logged out" })),
-    ))
+    let cleared = clear_session(cookie, &state.settings);
+    let body = Json(json!({ "message": "logged out" }));
+    Ok(match other_origin {
+        None => (StatusCode::FOUND, [(LOCATION, "/")], cleared, body).into_response(),
+        Some(_) => (cleared, body).into_response(),
+    })
 }
 
 /// The page to log in on; for who is logged in, to prove again who they are.
@@ -164,6 +169,7 @@ pub async fn log_in_form(
     view: View,
     source: Source,
     client: Option<ClientName>,
+    cookie: SessionCookie,
     replaced: Option<PresentedSession>,
     fields: Fields,
 ) -> Result<impl IntoResponse, FormRefusal> {
@@ -193,7 +199,7 @@ pub async fn log_in_form(
         }
     };
     Ok((
-        set_session(&state.settings, &session_id, kept_for(&state, &fields)),
+        set_session(cookie, &session_id, kept_for(&state, &fields)),
         see_other(form.next.as_str()),
     ))
 }
@@ -202,6 +208,7 @@ pub async fn log_out_form(
     State(state): State<Arc<AppState>>,
     view: View,
     source: Source,
+    cookie: SessionCookie,
     presented: Option<PresentedSession>,
 ) -> Result<impl IntoResponse, FormRefusal> {
     let ended = async {
@@ -210,20 +217,17 @@ pub async fn log_out_form(
     };
     let log_in_first = |error: auth::Error| log_in_first(error.into(), &view, ReturnPath::home());
     ended.await.map_err(log_in_first)?;
-    Ok((clear_session(&state.settings), see_other("/")))
+    Ok((clear_session(cookie, &state.settings), see_other("/")))
 }
 
 /// Gives a client its session. A browser keeps it for this long, `None` for as long as it runs; when
 /// the session itself ends is decided by `Auth`.
 pub fn set_session(
-    settings: &Settings,
+    cookie: SessionCookie,
     session_id: &SessionId,
     kept_for: Option<Duration>,
 ) -> impl IntoResponseParts + use<> {
-    [(
-        SET_COOKIE,
-        settings.session_cookie.set(session_id, kept_for),
-    )]
+    [(SET_COOKIE, cookie.set(session_id, kept_for))]
 }
 
 /// Browsers obey it over TLS only.
@@ -236,9 +240,9 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const STORAGE: HeaderValue = HeaderValue::from_static("\"storage\"");
 
 /// Makes a client forget a session that has ended.
-pub fn clear_session(settings: &Settings) -> impl IntoResponseParts + use<> {
+pub fn clear_session(cookie: SessionCookie, settings: &Settings) -> impl IntoResponseParts + use<> {
     (
-        [(SET_COOKIE, settings.session_cookie.clear())],
+        [(SET_COOKIE, cookie.clear())],
         settings
             .is_over_tls()
             .then_some([(CLEAR_SITE_DATA, STORAGE)]),

@@ -292,7 +292,7 @@ pub async fn finish_sign_up_form(
 }
 
 fn logged_in(state: &AppState, session_id: &SessionId, next: &ReturnPath) -> Response {
-    let session = sessions::set_session(&state.settings, session_id, None);
+    let session = sessions::set_session(state.settings.session_cookie, session_id, None);
     (session, see_other(next.as_str())).into_response()
 }
 

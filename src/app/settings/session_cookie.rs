@@ -16,6 +16,9 @@ pub enum SessionCookie {
     /// `__Host-session_id`, over TLS only. No other host and no plain page can set a cookie of this
     /// name (RFC 6265bis, 4.1.3.2), so none can slip its own session under a user.
     HostOnly,
+    /// The same for the pages of another site, in the place of [`Self::HostOnly`], where that would not be
+    /// kept. Browsers send it for pages of that site alone (CHIPS), those of the service have another.
+    Partitioned,
 }
 
 /// What is kept in a cookie of its own.
@@ -42,18 +45,29 @@ impl Kept for AppLogin {
 }
 
 impl SessionCookie {
-    fn name<Kind: Kept>(self) -> &'static str {
+    /// What a browser keeps for the pages of another site; nothing over plain HTTP.
+    pub fn for_other_site(self) -> Self {
         match self {
-            Self::Plain => Kind::PLAIN,
-            Self::HostOnly => Kind::HOST_ONLY,
+            Self::Plain => Self::Plain,
+            Self::HostOnly | Self::Partitioned => Self::Partitioned,
         }
     }
 
-    /// Not readable by scripts, not sent along when other sites post here, for every path.
+    fn name<Kind: Kept>(self) -> &'static str {
+        match self {
+            Self::Plain => Kind::PLAIN,
+            Self::HostOnly | Self::Partitioned => Kind::HOST_ONLY,
+        }
+    }
+
+    /// Not readable by scripts, not sent along when other sites post here, for every path. One that other
+    /// sites send along, since theirs is one of the allowed origins, is theirs alone, and what others post
+    /// is refused (`middleware/cross_site`).
     fn attributes(self) -> &'static str {
         match self {
             Self::Plain => "Path=/; HttpOnly; SameSite=Lax",
             Self::HostOnly => "Path=/; Secure; HttpOnly; SameSite=Lax",
+            Self::Partitioned => "Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::app::{SessionCookie, TrustedProxy};
+use crate::app::{AllowedOrigin, SessionCookie, TrustedProxy};
 use crate::auth::SignUpMode;
 use crate::protected_app::{InvalidProtectedApp, ProtectedApp, ProtectedApps};
 use crate::public_url::PublicUrl;
@@ -29,6 +29,20 @@ pub struct ExposureOptions {
     /// nothing but your own back end reaches.
     #[arg(long, env = "BIENVENUE_GIVE_RESET_TOKENS_TO_ANYONE")]
     pub give_reset_tokens_to_anyone: bool,
+
+    /// Another origin whose scripts may use the service, such as https://app.example.org for a single-page app
+    ///
+    /// They may do there what the pages of the service may, in their users' names, by fetch() with
+    /// credentials: "include". Pages below the same domain share the session with those of the service; for
+    /// those of another site browsers keep a session apart. May be given several times, or as a list with
+    /// commas.
+    #[arg(
+        long = "allow-origin",
+        env = "BIENVENUE_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allowed_origins: Vec<AllowedOrigin>,
 
     /// A proxy in front of the service: an address, or a network such as 10.0.0.0/8
     ///
@@ -161,7 +175,7 @@ impl ExposureOptions {
     pub fn cookie_kind(&self, is_https: bool) -> &'static str {
         match self.session_cookie(is_https) {
             SessionCookie::Plain => "plain",
-            SessionCookie::HostOnly => "host",
+            SessionCookie::HostOnly | SessionCookie::Partitioned => "host",
         }
     }
 }

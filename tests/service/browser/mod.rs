@@ -6,6 +6,7 @@ mod accessibility;
 mod address;
 mod journeys;
 mod keyboard;
+mod other_origins;
 mod other_sites;
 
 use std::io::{BufRead, BufReader};

@@ -101,3 +101,52 @@ async fn without_a_public_url_no_proxy_is_warned_of() {
     let (_, log) = server.stop();
     assert!(!log.contains("WARN"), "{log}");
 }
+
+#[tokio::test]
+async fn origins_that_do_not_share_the_session_are_warned_of() {
+    let database = Database::sqlite();
+    let mails = tempdir().unwrap();
+    let warnings_of = |origins: &str, options: &[&str]| {
+        let proxy = ["--trusted-proxy", "127.0.0.1", "--allow-origin", origins];
+        let options = [&proxy[..], options].concat();
+        let (_, log) = start_public(&database, mails.path(), &options).stop();
+        let warnings = log.lines().filter(|line| line.contains("--allow-origin"));
+        warnings.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of_one_site = "https://app.example.org,https://example.org:8443";
+    assert_eq!(warnings_of(of_one_site, &[]), Vec::<String>::new());
+    let [other_site] = &warnings_of("https://app.example.com", &[])[..] else {
+        panic!("one warning");
+    };
+    let told = "https://app.example.com is another site than the service: browsers keep a session";
+    assert!(other_site.contains(told), "{other_site}");
+    let plain = ["--session-cookie", "plain"];
+    let [other_site] = &warnings_of("https://app.example.com", &plain)[..] else {
+        panic!("one warning");
+    };
+    assert!(other_site.contains("keep no session"), "{other_site}");
+    let [development, other_site] = &warnings_of("http://localhost:5173", &[])[..] else {
+        panic!("two warnings");
+    };
+    assert!(development.contains("for development"), "{development}");
+    assert!(other_site.contains("another site"), "{other_site}");
+
+    for (origin, count) in [("http://localhost:5173", 0), ("https://app.example.org", 1)] {
+        let server = Server::start_with(&database.url, &["--allow-origin", origin]);
+        let (_, log) = server.stop();
+        assert_eq!(log.matches("keep no session").count(), count, "{log}");
+    }
+}
+
+#[test]
+fn the_origin_of_the_service_itself_is_refused() {
+    let folder = tempdir().unwrap();
+    let origin = "https://AUTH.example.org:443";
+    let public = ["--public-url", "https://auth.example.org", "--mail-dir"];
+    let options = [&public[..], &["mails", "--allow-origin", origin]].concat();
+    let output = run_in(folder.path(), &options);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let reason = "--allow-origin https://auth.example.org is the service itself";
+    assert!(told.contains(reason), "{told}");
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use axum::http::Method;
-use axum::http::header::{CONTENT_TYPE, SERVER};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_METHODS, CONTENT_TYPE, SERVER};
 use bienvenue::app::openapi;
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -106,6 +106,10 @@ impl Document {
             Some(path) if !path.is_empty() => path,
             _ => path,
         };
+        // A browser that asks what a script of another origin may send.
+        if method == Method::OPTIONS && reply.headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+            return;
+        }
         let overridden = url::form_urlencoded::parse(form)
             .find_map(|(name, value)| (name == "_method").then(|| value.parse().ok())?);
         let mut problems = Vec::new();
