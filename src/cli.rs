@@ -153,7 +153,7 @@ enum Command {
     /// For container images and scripts. Asks /readyz on the address that the service has from
     /// --operations.
     Health(HealthOptions),
-    /// Print the configuration, the manual page, completions or the OpenAPI document
+    /// Print the configuration, that of a proxy, the manual page, completions or the OpenAPI document
     #[command(subcommand)]
     Print(Printed),
 }
@@ -291,7 +291,8 @@ fn read(arguments: &[OsString], default_file: &Path) -> Result<Request, Refusal>
         .command
         .unwrap_or_else(|| Command::Serve(line.serve.into()));
     let settings = match &command {
-        Command::Serve(options) | Command::Print(Printed::Config(options)) => Some(&**options),
+        Command::Serve(options) => Some(&**options),
+        Command::Print(printed) => printed.options(),
         Command::Doctor(options) => Some(&options.serve),
         _ => None,
     };

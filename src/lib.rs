@@ -26,7 +26,7 @@
 //!   `accounts` (public URL, new passwords), `exposure` (cookie, proxies), `connections`, `rate_limits`,
 //!   `mail`, `brand`, `database`; and the configuration file (`config_file`), which `print/config` prints.
 //!   `logging` writes the log; `service_manager` tells systemd how the service is; `print` has the units for
-//!   systemd beside it, and `.ci/packages` what packages and images are made of.
+//!   systemd and the configurations of proxies beside it, and `.ci/packages` what packages and images are made of.
 //! - [`server`]: accepts connections, over TCP or a Unix socket, its own or a service manager's, and cuts
 //!   off clients that are slow or take too much. It serves any router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and

@@ -259,6 +259,11 @@ impl ProtectedApp {
         rule.any(is_address)
     }
 
+    /// Its host, or `*.` and what its hosts are below.
+    pub fn hosts(&self) -> String {
+        self.hosts.to_string()
+    }
+
     /// Its host; `None` if it has many.
     pub fn host(&self) -> Option<&AppHost> {
         match &self.hosts {

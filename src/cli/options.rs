@@ -347,6 +347,11 @@ impl ServeOptions {
         }
     }
 
+    /// The hosts of the apps, as they were given.
+    pub fn app_hosts(&self) -> impl Iterator<Item = String> {
+        self.exposure.app_hosts()
+    }
+
     /// Refuses what would give accounts away, unless it is asked for by its name.
     fn check_exposure(&self) -> Result<(), String> {
         let is_public = self.accounts.public_url.is_some();

@@ -1,5 +1,5 @@
-//! `bienvenue print …`: what is installed beside the program, the settings (`config`), and what clients
-//! are generated from (`openapi`).
+//! `bienvenue print …`: what is installed beside the program, the settings (`config`), what proxies are set
+//! up with, and what clients are generated from (`openapi`).
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,6 +14,9 @@ use super::options::effective::Effective;
 use crate::app::openapi;
 
 mod config;
+mod proxies;
+
+use proxies::Proxy;
 
 /// What can be printed.
 #[derive(Debug, Subcommand)]
@@ -23,6 +26,16 @@ pub enum Printed {
     /// Takes the options of serve, reads what serve would read and refuses what it would refuse, with
     /// status 2. Passwords are left out.
     Config(Box<ServeOptions>),
+    /// A configuration of nginx in front of the service and of apps, which it asks who is logged in
+    ///
+    /// Takes the options of serve, and has what they say: --public-url, --listen, and each --app. For what they
+    /// leave open there are examples: auth.example.org, wiki.example.org, and 127.0.0.1:8080 for the app
+    /// itself. Put it into http {}, such as in a file of /etc/nginx/conf.d.
+    Nginx(Box<ServeOptions>),
+    /// The same for Caddy, as a Caddyfile
+    Caddy(Box<ServeOptions>),
+    /// The same for Traefik and the first app, as a file for its file provider
+    Traefik(Box<ServeOptions>),
     /// The manual page, such as for /usr/share/man/man1/bienvenue.1
     Man,
     /// The completions for a shell
@@ -38,6 +51,19 @@ pub enum Printed {
     },
     /// The description of the HTTP API, from which clients are generated (OpenAPI 3.1, JSON)
     Openapi,
+}
+
+impl Printed {
+    /// The options of serve that it has.
+    pub fn options(&self) -> Option<&ServeOptions> {
+        match self {
+            Self::Config(options)
+            | Self::Nginx(options)
+            | Self::Caddy(options)
+            | Self::Traefik(options) => Some(options),
+            Self::Man | Self::Completions { .. } | Self::Systemd { .. } | Self::Openapi => None,
+        }
+    }
 }
 
 /// What systemd is to know of the service.
@@ -75,6 +101,9 @@ pub fn run(
             let derived = options.derived_defaults();
             Ok(config::render(settings, file.path().as_deref(), &derived).into_bytes())
         }
+        Printed::Nginx(options) => Ok(proxies::render(Proxy::Nginx, options).into_bytes()),
+        Printed::Caddy(options) => Ok(proxies::render(Proxy::Caddy, options).into_bytes()),
+        Printed::Traefik(options) => Ok(proxies::render(Proxy::Traefik, options).into_bytes()),
         Printed::Man => manual(command),
         Printed::Completions { shell } => {
             let mut text = Vec::new();

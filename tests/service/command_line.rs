@@ -17,6 +17,7 @@ use crate::support::server::Server;
 mod configuration;
 mod databases;
 mod help;
+mod proxies;
 mod warnings;
 
 /// Runs the program, which must end by itself, in this folder.

@@ -1,9 +1,8 @@
 //! The configuration of nginx in the README, in a real nginx before the real program.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hyper_util::client::legacy::Client as HttpClient;
@@ -17,8 +16,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::support::Database;
 use crate::support::client::{Call, Client};
+use crate::support::proxy::{Proxy, free_addresses};
 use crate::support::raw::Raw;
-use crate::support::report::skipped;
 use crate::support::server::Server;
 use crate::support::smtp_server::token_in;
 
@@ -28,16 +27,13 @@ const PASSWORD: &str = "r3bl0ch0n de savoie";
 /// From where the clients of nginx connect.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
-/// How long nginx may take to listen, and a mail to arrive.
+/// How long a mail may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A running nginx, killed when it is dropped.
-struct Nginx(Child);
 
 /// The service in public exposure with nginx before it.
 struct Site {
     server: Server,
-    nginx: Nginx,
+    nginx: Proxy,
     /// Where nginx listens, with TLS and without.
     tls: String,
     plain: String,
@@ -50,13 +46,6 @@ struct Site {
 impl Site {
     /// `None` where nginx is not installed, which is said aloud, and under `CI=true` is an error.
     fn start() -> Option<Self> {
-        let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
-            .into_iter()
-            .find(|path| Path::new(path).exists());
-        let Some(program) = program else {
-            skipped("nginx in front", "install nginx (Debian: nginx-light)");
-            return None;
-        };
         let folder = tempfile::tempdir().unwrap();
         let mails = folder.path().join("mails");
         let database = Database::sqlite();
@@ -74,36 +63,15 @@ impl Site {
         ];
         let server = Server::start_with(&database.url, &options);
 
-        // An address of this process alone, so that nobody takes the ports meanwhile.
-        let [_, _, high, low] = std::process::id().to_be_bytes();
-        let host = Ipv4Addr::new(127, 77, high, low);
-        let listeners = [0, 0].map(|port| TcpListener::bind((host, port)).unwrap());
-        let [tls, plain] = listeners.map(|listener| listener.local_addr().unwrap().to_string());
+        let [tls, plain] = free_addresses();
         let files = folder.path().join("nginx");
         fs::create_dir(&files).unwrap();
         let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed([host.to_string()]).unwrap();
+            generate_simple_self_signed([tls.split(':').next().unwrap().to_owned()]).unwrap();
         fs::write(files.join("certificate"), cert.pem()).unwrap();
         fs::write(files.join("key"), signing_key.serialize_pem()).unwrap();
         let configuration = configuration(&files, &tls, &plain, server.address());
-        fs::write(files.join("nginx.conf"), configuration).unwrap();
-        let nginx = Command::new(program)
-            .arg("-p")
-            .arg(&files)
-            .args(["-c", "nginx.conf", "-e", "error.log"])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut nginx = Nginx(nginx);
-        let started = Instant::now();
-        while std::net::TcpStream::connect(&plain).is_err() {
-            let ended = nginx.0.try_wait().unwrap();
-            assert!(
-                ended.is_none() && started.elapsed() < PATIENCE,
-                "nginx does not listen: {ended:?}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let nginx = Proxy::nginx(&files, &configuration, &plain)?;
         Some(Self {
             server,
             nginx,
@@ -145,30 +113,18 @@ impl Site {
     }
 }
 
-impl Nginx {
-    /// Ends it, and returns the names and texts of its logs in this folder.
-    fn logs_in(self, folder: &Path) -> Vec<(String, String)> {
-        drop(self);
-        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-        let logs = files.filter(|file| file.path().extension() == Some("log".as_ref()));
-        logs.map(|log| {
-            let name = log.file_name().to_string_lossy().into_owned();
-            (name, fs::read_to_string(log.path()).unwrap())
-        })
-        .collect()
-    }
+/// The names and texts of the logs in a folder.
+fn logs_in(folder: &Path) -> Vec<(String, String)> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let logs = files.filter(|file| file.path().extension() == Some("log".as_ref()));
+    logs.map(|log| {
+        let name = log.file_name().to_string_lossy().into_owned();
+        (name, fs::read_to_string(log.path()).unwrap())
+    })
+    .collect()
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A whole configuration around the block in the README, which gets other addresses and files and,
-/// beside TLS, a plain port. It writes to this folder alone, and logs as distributions have it do
-/// unless told otherwise.
+/// The block in the README, with other addresses and files and, beside TLS, a plain port.
 fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let blocks = readme.split("```nginx\n").skip(1);
@@ -192,21 +148,7 @@ fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String
         assert_eq!(block.matches(text).count(), 1, "{text}");
         block = block.replace(text, &replacement);
     }
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary = temporary.map(|kind| format!("{kind}_temp_path {folder}/{kind};\n"));
-    format!(
-        "daemon off;
-         master_process off;
-         pid {folder}/pid;
-         error_log {folder}/error.log;
-         events {{}}
-         http {{
-             access_log {folder}/access.log;
-             {}
-             {block}
-         }}",
-        temporary.concat()
-    )
+    block
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -286,7 +228,8 @@ async fn nginx_of_the_readme_logs_no_reset_token() {
     }
     assert_eq!(client.get("/profile").send().await.status, 502);
 
-    let logs = nginx.logs_in(&folder.path().join("nginx"));
+    drop(nginx);
+    let logs = logs_in(&folder.path().join("nginx"));
     for (name, text) in &logs {
         assert!(!text.contains(&token), "{name}: {text}");
     }

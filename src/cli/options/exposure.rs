@@ -133,6 +133,11 @@ impl ExposureOptions {
             .map_err(|error| format!("--app: {error}"))
     }
 
+    /// The hosts of the apps, as they were given.
+    pub fn app_hosts(&self) -> impl Iterator<Item = String> {
+        self.apps.iter().map(ProtectedApp::hosts)
+    }
+
     /// Whether an address lets its user use an app.
     pub fn goes_by_address(&self) -> bool {
         self.apps.iter().any(ProtectedApp::goes_by_address)

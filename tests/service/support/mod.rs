@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod openapi;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod proxy;
 pub mod raw;
 pub mod report;
 pub mod server;

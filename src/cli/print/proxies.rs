@@ -1,0 +1,223 @@
+//! `bienvenue print nginx`, `caddy` and `traefik`: how a proxy is set up in front of the service and of apps.
+//!
+//! The files beside this one are whole configurations for hosts that stand for others, `auth.example.org` for
+//! the service and `wiki.example.org` for an app. What the options say takes their places.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::app::SessionCookie;
+use crate::cli::options::ServeOptions;
+use crate::public_url::PublicUrl;
+use crate::server::ListenAddress;
+
+/// What stands in the files for the service, where it listens, and an app.
+const SERVICE: &str = "auth.example.org";
+const LISTEN: &str = "127.0.0.1:5000";
+const APP: &str = "wiki.example.org";
+
+/// What the cookies of the files begin with, over TLS.
+const HOST_PREFIX: &str = "__Host-";
+
+/// The first parts of the service's paths. On a host that it shares with an app they are its own.
+const OWN_PATHS: [&str; 5] = [
+    "_bienvenue",
+    "users",
+    "sessions",
+    "profile",
+    "reset_password",
+];
+
+/// A path of the service of which another one's first part is an app's.
+const WELL_KNOWN: &str = ".well-known/change-password";
+
+/// A proxy that can be set up.
+#[derive(Clone, Copy, Debug)]
+pub enum Proxy {
+    Nginx,
+    Caddy,
+    Traefik,
+}
+
+/// What the options say of the service and the apps.
+struct Setup {
+    is_https: bool,
+    has_host_cookie: bool,
+    service: Host,
+    listen: ListenAddress,
+    apps: Vec<Host>,
+}
+
+/// A host, with its port if that is not the usual one.
+#[derive(Clone, PartialEq, Eq)]
+struct Host {
+    name: String,
+    port: Option<String>,
+}
+
+impl Host {
+    fn new(text: &str) -> Self {
+        // Not the colon inside of an IPv6 address.
+        let (name, port) = match text.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port.to_owned())),
+            _ => (text, None),
+        };
+        Self {
+            name: name.to_owned(),
+            port,
+        }
+    }
+
+    /// With the port, as it stands in a URL.
+    fn authority(&self) -> String {
+        let port = self.port.as_ref().map(|port| format!(":{port}"));
+        self.name.clone() + &port.unwrap_or_default()
+    }
+
+    /// A name for files.
+    fn file_name(&self) -> String {
+        self.name.replace('*', "_")
+    }
+}
+
+impl Setup {
+    fn new(options: &ServeOptions) -> Self {
+        let public_url = options.accounts.public_url.as_ref();
+        let mut apps: Vec<Host> = options.app_hosts().map(|host| Host::new(&host)).collect();
+        if apps.is_empty() {
+            apps.push(Host::new(APP));
+        }
+        Self {
+            is_https: public_url.is_none_or(PublicUrl::is_https),
+            has_host_cookie: public_url.is_none()
+                || options.session_cookie() != SessionCookie::Plain,
+            service: Host::new(public_url.map_or(SERVICE, |url| url.authority())),
+            listen: options.listen.clone(),
+            apps,
+        }
+    }
+
+    /// Where a proxy on the same machine reaches the service, over TCP.
+    fn tcp_address(&self) -> String {
+        match &self.listen {
+            ListenAddress::Tcp(address) if address.ip().is_unspecified() => {
+                let loopback: IpAddr = match address.ip() {
+                    IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                };
+                SocketAddr::new(loopback, address.port()).to_string()
+            }
+            ListenAddress::Tcp(address) => address.to_string(),
+            ListenAddress::Unix(_) => LISTEN.to_owned(),
+        }
+    }
+
+    /// The apps on hosts of their own; the service has its host for itself if no app is there.
+    fn has_own_host(&self) -> bool {
+        !self.apps.contains(&self.service)
+    }
+
+    /// A file of nginx for a host, which it is written for as this name.
+    fn nginx_server(&self, file: &str, written: &str, host: &Host) -> String {
+        let file = file.replace(&format!("/{written}"), &format!("/{}", host.file_name()));
+        let mut file = file.replace(written, &host.name);
+        if let Some(port) = &host.port {
+            file = file.replace("listen 443 ssl", &format!("listen {port} ssl"));
+            file = file.replace("$host", &format!("$host:{port}"));
+        }
+        if !self.is_https {
+            let port = host.port.as_deref().unwrap_or("80");
+            file = file.replace(" ssl;", ";").replace("443", port);
+            file = without_lines(&file, "    ssl_certificate");
+        }
+        file
+    }
+
+    fn nginx(&self) -> String {
+        let upstream = match &self.listen {
+            ListenAddress::Tcp(_) => self.tcp_address(),
+            socket @ ListenAddress::Unix(_) => socket.to_string(),
+        };
+        let mut parts = vec![include_str!("nginx/http.conf").replace(LISTEN, &upstream)];
+        if self.has_own_host() {
+            let file = include_str!("nginx/service.conf");
+            parts.push(self.nginx_server(file, SERVICE, &self.service));
+        }
+        parts.push(self.with_cookies(include_str!("nginx/apps.conf")));
+        for app in &self.apps {
+            let mut file = include_str!("nginx/app.conf").to_owned();
+            if *app == self.service {
+                let paths = OWN_PATHS.join("|");
+                let well_known = WELL_KNOWN.replace('.', "\\.");
+                let paths = format!("location ~ ^/(?:(?:{paths})(?:/|$)|{well_known}$)");
+                file = file.replace("location ^~ /_bienvenue/", &paths);
+                file = file.replace("$bienvenue_cookie", "$http_cookie");
+            }
+            parts.push(self.nginx_server(&file, APP, app));
+        }
+        parts.concat()
+    }
+
+    fn caddy(&self) -> String {
+        let listen = match &self.listen {
+            ListenAddress::Tcp(_) => self.tcp_address(),
+            ListenAddress::Unix(path) => format!("unix/{}", path.display()),
+        };
+        let scheme = if self.is_https { "" } else { "http://" };
+        let site = |host: &Host| scheme.to_owned() + &host.authority();
+        let mut parts = Vec::new();
+        if self.has_own_host() {
+            let file = include_str!("caddy/service.caddy");
+            parts.push(file.replace(SERVICE, &site(&self.service)));
+        }
+        for app in &self.apps {
+            let mut file = include_str!("caddy/app.caddy").replace(APP, &site(app));
+            if *app == self.service {
+                let paths = OWN_PATHS.map(|path| format!("/{path} /{path}/*")).join(" ");
+                let paths = format!("path {paths} /{WELL_KNOWN}");
+                file = file.replace("path /_bienvenue/*", &paths);
+            }
+            parts.push(file);
+        }
+        parts.concat().replace(LISTEN, &listen)
+    }
+
+    /// With the first app; others are written like it.
+    fn traefik(&self) -> String {
+        let mut file = include_str!("traefik.yaml").to_owned();
+        let [app, ..] = &self.apps[..] else {
+            return file;
+        };
+        if *app == self.service {
+            let paths = OWN_PATHS.join("|");
+            let well_known = WELL_KNOWN.replace('.', "\\\\.");
+            let paths = format!("PathRegexp(`^/(({paths})(/|$)|{well_known}$)`)");
+            file = file.replace("PathPrefix(`/_bienvenue/`)", &paths);
+        }
+        file.replace(SERVICE, &self.service.name)
+            .replace(APP, &app.name)
+            .replace(LISTEN, &self.tcp_address())
+    }
+
+    fn with_cookies(&self, file: &str) -> String {
+        if self.has_host_cookie {
+            file.to_owned()
+        } else {
+            file.replace(HOST_PREFIX, "")
+        }
+    }
+}
+
+fn without_lines(text: &str, start: &str) -> String {
+    let lines = text.split_inclusive('\n');
+    lines.filter(|line| !line.starts_with(start)).collect()
+}
+
+/// The configuration of a proxy for a service with these options.
+pub fn render(proxy: Proxy, options: &ServeOptions) -> String {
+    let setup = Setup::new(options);
+    match proxy {
+        Proxy::Nginx => setup.nginx(),
+        Proxy::Caddy => setup.caddy(),
+        Proxy::Traefik => setup.traefik(),
+    }
+}

@@ -1,0 +1,208 @@
+//! What proxies are set up with. That it works is shown in `proxies`.
+
+use super::*;
+
+const PUBLIC: [&str; 6] = [
+    "--public-url",
+    "https://auth.example.net",
+    "--mail-dir",
+    "mails",
+    "--trusted-proxy",
+    "127.0.0.1",
+];
+
+/// What `print` prints for a proxy with these options of `serve`.
+fn printed(proxy: &str, options: &[&str]) -> String {
+    let folder = tempdir().unwrap();
+    let output = run_in(folder.path(), &[&["print", proxy], options].concat());
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same with a public URL.
+fn printed_in_public(proxy: &str, options: &[&str]) -> String {
+    printed(proxy, &[&PUBLIC, options].concat())
+}
+
+/// The lines that have this word, without white space around them.
+fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| line.contains(word)).collect()
+}
+
+#[test]
+fn without_settings_examples_are_printed() {
+    for (proxy, parts) in [
+        (
+            "nginx",
+            &[
+                include_str!("../../../src/cli/print/nginx/http.conf"),
+                include_str!("../../../src/cli/print/nginx/service.conf"),
+                include_str!("../../../src/cli/print/nginx/apps.conf"),
+                include_str!("../../../src/cli/print/nginx/app.conf"),
+            ][..],
+        ),
+        (
+            "caddy",
+            &[
+                include_str!("../../../src/cli/print/caddy/service.caddy"),
+                include_str!("../../../src/cli/print/caddy/app.caddy"),
+            ],
+        ),
+        (
+            "traefik",
+            &[include_str!("../../../src/cli/print/traefik.yaml")],
+        ),
+    ] {
+        assert_eq!(printed(proxy, &[]), parts.concat());
+    }
+}
+
+#[test]
+fn the_service_and_each_app_have_the_places_that_are_set() {
+    let apps = [
+        "--app",
+        "wiki.example.net: group:staff; *.example.com",
+        "--listen",
+        "0.0.0.0:6000",
+    ];
+    let nginx = printed_in_public("nginx", &apps);
+    let names = [
+        "server_name auth.example.net;",
+        "server_name wiki.example.net;",
+        "server_name *.example.com;",
+    ];
+    assert_eq!(lines(&nginx, "server_name"), names);
+    assert_eq!(lines(&nginx, "server 127"), ["server 127.0.0.1:6000;"]);
+    assert_eq!(lines(&nginx, "_.example.com.pem").len(), 1);
+    let caddy = printed_in_public("caddy", &apps);
+    for line in [
+        "auth.example.net {",
+        "wiki.example.net {",
+        "*.example.com {",
+    ] {
+        assert!(caddy.contains(&format!("{line}\n")), "{caddy}");
+    }
+    assert_eq!(lines(&caddy, "127.0.0.1:6000").len(), 5, "{caddy}");
+    let traefik = printed_in_public("traefik", &apps);
+    assert_eq!(lines(&traefik, "`wiki.example.net`").len(), 2, "{traefik}");
+    assert_eq!(lines(&traefik, "127.0.0.1:6000").len(), 2, "{traefik}");
+    for text in [nginx, caddy, traefik] {
+        assert!(
+            !text.contains("example.org") && !text.contains("5000"),
+            "{text}"
+        );
+    }
+
+    let socket = ["--listen", "unix:/run/bienvenue/http.sock"];
+    let nginx = printed_in_public("nginx", &socket);
+    let server = ["server unix:/run/bienvenue/http.sock;"];
+    assert_eq!(lines(&nginx, "server unix"), server);
+    let caddy = printed_in_public("caddy", &socket);
+    let asked = "forward_auth unix//run/bienvenue/http.sock {";
+    assert_eq!(lines(&caddy, "forward_auth unix"), [asked]);
+}
+
+#[test]
+fn a_port_that_is_not_the_usual_one_is_part_of_the_host() {
+    let nginx = printed_in_public("nginx", &["--app", "wiki.example.net:8443"]);
+    assert_eq!(
+        lines(&nginx, "listen"),
+        ["listen 443 ssl;", "listen 8443 ssl;"]
+    );
+    assert!(nginx.contains("server_name wiki.example.net;"), "{nginx}");
+    assert!(
+        nginx.contains(" $scheme://$host:8443$request_uri;"),
+        "{nginx}"
+    );
+    let caddy = printed_in_public("caddy", &["--app", "wiki.example.net:8443"]);
+    assert!(caddy.contains("wiki.example.net:8443 {\n"), "{caddy}");
+}
+
+#[test]
+fn an_app_on_the_host_of_the_service_leaves_it_its_paths() {
+    let app = ["--app", "auth.example.net"];
+    let nginx = printed_in_public("nginx", &app);
+    assert_eq!(lines(&nginx, "server_name").len(), 1, "{nginx}");
+    assert!(
+        nginx.contains("location ~ ^/(?:(?:_bienvenue|users|sessions|"),
+        "{nginx}"
+    );
+    assert_eq!(
+        lines(&nginx, "Cookie "),
+        ["proxy_set_header Cookie            $http_cookie;"]
+    );
+    let caddy = printed_in_public("caddy", &app);
+    assert_eq!(lines(&caddy, "auth.example.net"), ["auth.example.net {"]);
+    assert!(
+        caddy.contains("@bienvenue path /_bienvenue /_bienvenue/* /users /users/*"),
+        "{caddy}"
+    );
+    let traefik = printed_in_public("traefik", &app);
+    assert!(
+        traefik.contains("PathRegexp(`^/((_bienvenue|users|sessions|"),
+        "{traefik}"
+    );
+}
+
+#[test]
+fn for_this_machine_there_is_no_tls() {
+    let local = [
+        "--public-url",
+        "http://localhost:8080",
+        "--mail-dir",
+        "mails",
+    ];
+    let nginx = printed("nginx", &local);
+    assert_eq!(lines(&nginx, "listen"), ["listen 8080;", "listen 80;"]);
+    assert!(
+        !nginx.contains("ssl") && !nginx.contains("__Host-"),
+        "{nginx}"
+    );
+    let caddy = printed("caddy", &local);
+    assert!(caddy.contains("http://localhost:8080 {\n"), "{caddy}");
+}
+
+#[test]
+fn what_serve_refuses_is_refused() {
+    let folder = tempdir().unwrap();
+    for proxy in ["nginx", "caddy", "traefik"] {
+        let options = ["print", proxy, "--app", "wiki.example.org"];
+        let output = run_in(folder.path(), &options);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("give --public-url too"), "{told}");
+    }
+}
+
+#[test]
+fn the_configurations_in_the_readme_are_what_is_printed() {
+    let readme = include_str!("../../../README.md");
+    let production = [
+        include_str!("../../../src/cli/print/nginx/http.conf"),
+        include_str!("../../../src/cli/print/nginx/service.conf"),
+    ];
+    let block = format!("```nginx\n{}```\n", production.concat());
+    assert!(readme.contains(&block));
+    let app = include_str!("../../../src/cli/print/caddy/app.caddy");
+    assert!(readme.contains(&format!("```caddy\n{app}```\n")));
+}
+
+#[test]
+fn the_configuration_file_in_the_readme_has_two_apps() {
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("```toml\n").skip(1);
+    let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let file = blocks.find(|block| block.contains("app = [")).unwrap();
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("bienvenue.toml");
+    fs::write(&path, file.to_owned() + "mail-dir = \"mails\"\n").unwrap();
+    let nginx = printed("nginx", &["--config", path.to_str().unwrap()]);
+    let names = [
+        "server_name auth.example.org;",
+        "server_name wiki.example.org;",
+        "server_name admin.example.net;",
+    ];
+    assert_eq!(lines(&nginx, "server_name"), names);
+}
