@@ -39,6 +39,7 @@ mod pages;
 mod panics;
 mod password_rule;
 mod poolers;
+mod proxies;
 mod races;
 mod rate_limits;
 mod raw_http;

@@ -1,5 +1,10 @@
 //! Who can reach the service, and what that takes.
 
+#![allow(
+    rustdoc::bare_urls,
+    reason = "the help is read on a terminal, not in a browser"
+)]
+
 use clap::{Args, ValueEnum};
 
 use crate::app::{AllowedOrigin, SessionCookie, TrustedProxy};

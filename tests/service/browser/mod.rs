@@ -70,6 +70,16 @@ impl Drop for Driver {
 impl Browser {
     /// `None` where Chromium is not installed, which is said aloud, and under `CI=true` is an error.
     pub async fn start(setup: Setup) -> Option<Self> {
+        Self::start_with(setup, &[]).await
+    }
+
+    /// The same for one that finds every host behind this address, and takes its certificate for good.
+    pub async fn start_behind(setup: Setup, address: &str) -> Option<Self> {
+        let rules = format!("--host-resolver-rules=MAP * {address}");
+        Self::start_with(setup, &["--ignore-certificate-errors", &rules]).await
+    }
+
+    async fn start_with(setup: Setup, arguments: &[&str]) -> Option<Self> {
         let (Some(chromium), Some(chromedriver)) = (
             find_program(&["chromium", "chromium-browser", "google-chrome"]),
             find_program(&["chromedriver"]),
@@ -83,17 +93,18 @@ impl Browser {
         let turn = TURN.acquire().await.unwrap();
         let (driver, url) = start_driver(&chromedriver);
         let javascript = if setup.javascript { 1 } else { 2 };
+        let always = [
+            "--headless=new",
+            // Tests often run as root and in containers, where it cannot have its sandbox
+            // or much shared memory.
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,900",
+        ];
         let capabilities = json!({
             "goog:chromeOptions": {
                 "binary": chromium,
-                "args": [
-                    "--headless=new",
-                    // Tests often run as root and in containers, where it cannot have its sandbox
-                    // or much shared memory.
-                    "--no-sandbox",
-                    "--disable-dev-shm-usage",
-                    "--window-size=1280,900",
-                ],
+                "args": ([&always, arguments].concat()),
                 "prefs": {
                     "intl.accept_languages": setup.language,
                     "profile.managed_default_content_settings.javascript": javascript,
@@ -124,6 +135,11 @@ impl Browser {
 
     pub async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+    }
+
+    /// What is open.
+    pub async fn url(&self) -> String {
+        self.client.current_url().await.unwrap().into()
     }
 
     /// The path that is open, with its query.
