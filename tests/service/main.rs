@@ -20,6 +20,7 @@ mod database_file;
 mod deadline;
 mod doctor;
 mod e2e;
+mod examples;
 #[cfg(target_os = "linux")]
 mod failed_commits;
 mod faults;
