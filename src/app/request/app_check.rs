@@ -191,6 +191,13 @@ fn host_and_path(url: &str) -> Option<(AppHost, &str)> {
     Some((AppHost::of_request(authority, is_https)?, path))
 }
 
+/// Whether a page that is open in a browser has sent a request by itself, as for a picture or by a script,
+/// and nobody goes anywhere.
+pub fn is_of_page(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all(SEC_FETCH_MODE).iter();
+    modes.next().is_some_and(|mode| mode != "navigate") || modes.next().is_some()
+}
+
 /// Whether a browser goes to a page, so that it can be sent to log in: a script that loads data, a
 /// WebSocket and a program without a browser cannot.
 pub fn is_navigation(headers: &HeaderMap) -> bool {

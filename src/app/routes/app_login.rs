@@ -23,7 +23,7 @@ use crate::app::pages::form::{links, titled};
 use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, ReturnPath, View};
 use crate::app::refusal::FormRefusal;
-use crate::app::request::app_check::{AtApp, AtService, next_of};
+use crate::app::request::app_check::{AtApp, AtService, is_of_page, next_of};
 use crate::app::request::query::Query;
 use crate::app::request::session::PresentedSession;
 use crate::app::response::see_other;
@@ -66,15 +66,20 @@ pub async fn log_in(
     Ok(([(SET_COOKIE, kept)], see_other(&location)))
 }
 
-/// Gives who is logged in, and may use the app, a ticket for it; others log in first.
+/// Gives who is logged in, and may use the app, a ticket for it; others log in first. Pages of other sites
+/// get none for their pictures, which could else use up what a session may have.
 pub async fn authorize(
     State(state): State<Arc<AppState>>,
     _: AtService,
     source: Source,
     session: Option<PresentedSession>,
+    headers: HeaderMap,
     uri: Uri,
     query: Query,
 ) -> Result<Response, Error> {
+    if is_of_page(&headers) {
+        return Err(Error::CrossSite);
+    }
     let host = query.text("app").and_then(AppHost::from_stored);
     let host = host.ok_or(auth::Error::UnknownApp)?;
     let browser = query.text("state").and_then(AppLoginState::parse);

@@ -101,6 +101,22 @@ on_each_engine! {
         browser.enter("https://wiki.example.org/").await;
     }
 
+    async fn a_page_gets_no_ticket_for_its_pictures_and_scripts(database: Database) {
+        let app = TestApp::new(database).await.guarding(&APPS);
+        let session = logged_in(&app).await;
+        let query = format!("app={WIKI}&state={}", "0".repeat(64));
+        let authorize = app.get(&format!("/_bienvenue/authorize?{query}")).session(&session);
+        let before = app.inside.all_rows().await;
+        for (mode, site) in [("no-cors", "same-site"), ("cors", "same-origin"), ("websocket", "same-site")] {
+            let call = authorize.clone().header("sec-fetch-mode", mode).header("sec-fetch-site", site);
+            call.send().await.assert_refusal(403, "cross-site requests are refused");
+        }
+        assert_eq!(app.inside.all_rows().await, before);
+        for call in [authorize.clone().header("sec-fetch-mode", "navigate"), authorize] {
+            assert_eq!(call.send().await.status, 303);
+        }
+    }
+
     async fn a_ticket_ends_with_its_session(database: Database) {
         let app = TestApp::new(database).await.guarding(&APPS);
         app.registered(EMAIL, PASSWORD).await;
