@@ -169,6 +169,10 @@ fn file_expected(command: &Command, argument: Option<&Arg>) -> String {
 
 /// The same error without the password of a URL that stands where none was expected.
 pub fn hide_passwords(mut error: clap::Error) -> clap::Error {
+    let is_of_app = matches!(
+        error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(argument)) if argument.starts_with("--app ")
+    );
     for kind in [
         ContextKind::InvalidArg,
         ContextKind::InvalidValue,
@@ -177,6 +181,10 @@ pub fn hide_passwords(mut error: clap::Error) -> clap::Error {
         let Some(ContextValue::String(text)) = error.get(kind) else {
             continue;
         };
+        // The host of an app, a colon and an address look like a URL with a password, and are none.
+        if is_of_app && kind == ContextKind::InvalidValue && !text.contains("://") {
+            continue;
+        }
         if let Some(masked) = without_password(text) {
             error.insert(kind, ContextValue::String(masked));
             // May repeat it.

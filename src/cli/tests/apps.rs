@@ -44,6 +44,11 @@ fn an_app_that_cannot_be_understood_is_refused_with_what_would_be_right() {
         ("wiki.example.org:", "leave out the colon"),
         ("wiki.example.org: ", "leave out the colon"),
         ("wiki.example.org: staff", "group:name"),
+        // With all that was given, although it looks like a URL with a password.
+        (
+            "wiki.example.org: bob@example.org x@y.z",
+            "wiki.example.org: bob@",
+        ),
         ("wiki.example.org;", "begin with a host"),
         ("", "begin with a host"),
         (
