@@ -19,12 +19,13 @@ const APP: &str = "wiki.example.org";
 const HOST_PREFIX: &str = "__Host-";
 
 /// The first parts of the service's paths. On a host that it shares with an app they are its own.
-const OWN_PATHS: [&str; 5] = [
+const OWN_PATHS: [&str; 6] = [
     "_bienvenue",
     "users",
     "sessions",
     "profile",
     "reset_password",
+    "undo_email_change",
 ];
 
 /// A path of the service of which another one's first part is an app's.
