@@ -205,6 +205,7 @@ async fn a_person_needs_nothing_but_the_keyboard() {
     browser.press_enter().await;
     walk(&[
         "Bienvenue",
+        "Change your email address",
         "Change your password",
         "Where you are logged in",
         "Delete your account",
