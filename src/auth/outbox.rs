@@ -231,6 +231,9 @@ impl Auth {
                 let undo = undo_of(*changed_at);
                 Message::address_changed(site, *language, email, link, undo)
             }
+            MailContent::AddressTakenBack => {
+                Message::address_taken_back(site, *language, email, claimed.asked_at)
+            }
             MailContent::AddressKept { changed_at } => {
                 Message::address_kept(site, *language, email, undo_of(*changed_at))
             }

@@ -107,7 +107,7 @@ statements! {
         DELETE FROM outbox
         WHERE kind IN (
                   'reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted',
-                  'change_address')
+                  'change_address', 'address_taken_back')
               AND email = (SELECT email FROM users WHERE id = $1)
            OR kind = 'address_changed'
               AND email IN (SELECT email FROM past_addresses WHERE user_id = $1)";
@@ -139,11 +139,13 @@ pub enum MailKind {
     ChangeAddress,
     /// The news, to the address that an account had, that it has another, with a link to undo that.
     AddressChanged,
+    /// The news, to the address that an account had, that it has an earlier one again.
+    AddressTakenBack,
 }
 
 impl MailKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ResetLink,
         Self::PasswordChanged,
         Self::SignUp,
@@ -151,6 +153,7 @@ impl MailKind {
         Self::AccountDeleted,
         Self::ChangeAddress,
         Self::AddressChanged,
+        Self::AddressTakenBack,
     ];
 
     /// The name under which it is stored and logged.
@@ -163,6 +166,7 @@ impl MailKind {
             Self::AccountDeleted => "account_deleted",
             Self::ChangeAddress => "change_address",
             Self::AddressChanged => "address_changed",
+            Self::AddressTakenBack => "address_taken_back",
         }
     }
 }
@@ -341,6 +345,19 @@ pub async fn add_address_changed(
     now: UnixTime,
 ) -> sqlx::Result<()> {
     add(MailKind::AddressChanged, email, language, now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Records that a user has lost this address to an earlier one, to be told there by mail.
+pub async fn add_address_taken_back(
+    connection: &mut AnyConnection,
+    email: &Email,
+    language: Language,
+    now: UnixTime,
+) -> sqlx::Result<()> {
+    add(MailKind::AddressTakenBack, email, language, now)
         .execute(connection)
         .await?;
     Ok(())

@@ -163,6 +163,8 @@ pub enum MailContent {
         /// When it was made.
         changed_at: UnixTime,
     },
+    /// The news that an account has an earlier address again.
+    AddressTakenBack,
     /// The notice of a try to use an address that an account can still be taken back to.
     AddressKept {
         /// When the account gave it up.
@@ -408,6 +410,7 @@ async fn issue(
             source: row.source,
         },
         (MailKind::AccountDeleted, _, _) => MailContent::AccountDeleted,
+        (MailKind::AddressTakenBack, _, _) => MailContent::AddressTakenBack,
         (MailKind::ChangeAddress, Some(_), _) => MailContent::AddressTaken,
         (MailKind::ChangeAddress, None, past) => {
             let token = EmailToken::new(tokens);

@@ -5,10 +5,11 @@
 /// back to the address.
 ///
 /// - To an account: all but the news that the address is not its any more; if it is locked, only the news of
-///   a change, a login or its deletion.
+///   a change, a login, its deletion or its return to an earlier address.
 /// - To an address that an account has given up: not the news of what it did before. What was asked for is
 ///   answered by how things are.
-/// - To another one: only what is to sign up, what says that the account is deleted, and what is to give the
+/// - To another one: only what is to sign up, what says that the account is deleted or has an
+///   earlier address again, and what is to give the
 ///   address to an account that still asks for it.
 macro_rules! is_sent {
     ($mail:literal) => {
@@ -19,7 +20,8 @@ macro_rules! is_sent {
             ".kind <> 'address_changed'
                     AND (users.locked_at IS NULL OR ",
             $mail,
-            ".kind IN ('password_changed', 'login', 'account_deleted'))
+            ".kind IN (
+                        'password_changed', 'login', 'account_deleted', 'address_taken_back'))
                 WHEN past.id IS NOT NULL THEN ",
             $mail,
             ".kind NOT IN ('password_changed', 'login')
@@ -33,7 +35,7 @@ macro_rules! is_sent {
             ".email)
                 ELSE ",
             $mail,
-            ".kind IN ('sign_up', 'account_deleted') END"
+            ".kind IN ('sign_up', 'account_deleted', 'address_taken_back') END"
         )
     };
 }

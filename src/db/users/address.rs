@@ -13,6 +13,7 @@ use crate::db::outbox::{self, MailRequest, MailRequestOutcome};
 use crate::db::past_addresses::{self, PastAddress, UndoTokenWay};
 use crate::db::pending_addresses::{self, AskedAddress, TokenWay};
 use crate::db::rate_limits::{self, Proof};
+use crate::db::row::email_in;
 use crate::db::sessions::acting::{ActingSession, is_session_valid, lock_user};
 use crate::db::sessions::cache::Touched;
 use crate::db::sessions::insert::NewSession;
@@ -49,8 +50,8 @@ statements! {
         WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users AS o WHERE o.email = $2 AND o.id <> $1)";
 
     /// `$1` user.
-    FIND_VERSION = "
-        SELECT password_version FROM users WHERE id = $1";
+    FIND_USER = "
+        SELECT email, password_version FROM users WHERE id = $1";
 }
 
 /// A request to change an address.
@@ -131,7 +132,8 @@ pub struct AddressUndo {
     pub hashed_password: HashedPassword,
     /// When it is done.
     pub now: UnixTime,
-    /// In which language the address is to be told by mail that the password was changed, if so.
+    /// In which language the address is to be told by mail that the password was changed, and the one that
+    /// the user has until then that it is no longer theirs, if so.
     pub told_by_mail: Option<Language>,
     /// The source of the request, which is then the only familiar source of the user.
     pub proof: Option<Proof>,
@@ -303,6 +305,7 @@ async fn undo(connection: &mut AnyConnection, undo: &AddressUndo) -> sqlx::Resul
     if !past_addresses::use_up(connection, past, undo.token, undo.given_up).await? {
         return Ok(false);
     }
+    let (lost, version) = email_and_version(connection, user).await?;
     let take_back = sqlx::query(TAKE_BACK)
         .bind(user.0)
         .bind(past.email.as_str())
@@ -314,21 +317,23 @@ async fn undo(connection: &mut AnyConnection, undo: &AddressUndo) -> sqlx::Resul
     // Before the tokens: the worker that sends mails locks the rows in this order too.
     if let Some(language) = undo.told_by_mail {
         outbox::add_password_changed(connection, &past.email, language, *now).await?;
+        outbox::add_address_taken_back(connection, &lost, language, *now).await?;
     }
     past_addresses::delete_later(connection, past).await?;
     pending_addresses::delete_of_user(connection, user).await?;
     reset_tokens::delete_of_user(connection, user).await?;
     rate_limits::delete_familiar_sources(connection, user).await?;
     if let Some(proof) = undo.proof {
-        let version = password_version(connection, user).await?;
-        rate_limits::add_familiar_source(connection, user, version, proof).await?;
+        rate_limits::add_familiar_source(connection, user, version + 1, proof).await?;
     }
     Ok(true)
 }
 
-async fn password_version(connection: &mut AnyConnection, user: UserId) -> sqlx::Result<i64> {
-    let find = sqlx::query(FIND_VERSION).bind(user.0);
-    find.fetch_one(connection)
-        .await?
-        .try_get("password_version")
+async fn email_and_version(
+    connection: &mut AnyConnection,
+    user: UserId,
+) -> sqlx::Result<(Email, i64)> {
+    let find = sqlx::query(FIND_USER).bind(user.0);
+    let row = find.fetch_one(connection).await?;
+    Ok((email_in(&row)?, row.try_get("password_version")?))
 }

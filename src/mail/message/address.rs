@@ -79,6 +79,34 @@ const UNDO_ENDS: Translated<fn(&str) -> String> = Translated {
         )
     },
 };
+const TAKEN_BACK_SUBJECT: Translated<fn(&str) -> String> = Translated {
+    en: |site| format!("Your {site} account has an earlier address again"),
+    fr: |site| format!("Votre compte {site} a retrouvé une adresse antérieure"),
+};
+const TAKEN_BACK: Translated<fn(&Email, &str, &str) -> String> = Translated {
+    en: |user, site, moment| {
+        format!(
+            "Your account at {site} had the address {user} until {moment}. Since then it has an earlier address \
+             again, and cannot be taken back to this one."
+        )
+    },
+    fr: |user, site, moment| {
+        format!(
+            "Votre compte sur {site} avait l’adresse {user} jusqu’au {moment}. Depuis, il a de nouveau une \
+             adresse antérieure et ne peut plus retrouver celle‑ci."
+        )
+    },
+};
+const TAKEN_FROM_YOU: Translated<fn(&str) -> String> = Translated {
+    en: |site| {
+        format!("If it was not you and the account is yours, write to those who run {site}.")
+    },
+    fr: |site| {
+        format!(
+            "Si ce n’est pas vous et que le compte est le vôtre, écrivez aux responsables de {site}."
+        )
+    },
+};
 const KEPT_SUBJECT: Translated<fn(&str) -> String> = Translated {
     en: |site| format!("Your {site} account has another address"),
     fr: |site| format!("Votre compte {site} a une autre adresse"),
@@ -197,6 +225,29 @@ impl Message {
                     url: link,
                 },
                 Part::Paragraph(UNDO_ENDS.in_language(language)(&ends_at)),
+            ],
+        }
+    }
+
+    /// The news, to the address that an account had until this moment, that it has an earlier one again. Does not
+    /// say which: the mailbox may be a thief's.
+    pub fn address_taken_back(
+        site: &Site,
+        language: Language,
+        user: &Email,
+        taken_back_at: UnixTime,
+    ) -> Self {
+        let described = site.described();
+        let moment = MOMENT.in_language(language)(taken_back_at);
+        let taken_back = TAKEN_BACK.in_language(language)(user, &described, &moment);
+        Self {
+            language,
+            site: site.name.clone(),
+            subject: TAKEN_BACK_SUBJECT.in_language(language)(&site.name),
+            parts: vec![
+                Part::Paragraph(taken_back),
+                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
+                Part::Paragraph(TAKEN_FROM_YOU.in_language(language)(&described)),
             ],
         }
     }

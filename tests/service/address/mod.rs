@@ -10,6 +10,7 @@ mod kept;
 mod mails;
 mod pages;
 mod races;
+mod returning;
 mod secrets;
 mod undoing;
 

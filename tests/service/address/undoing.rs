@@ -54,8 +54,9 @@ on_each_engine! {
         }
         // The owner is told as by every new password.
         app.deliver().await;
-        let mail = only(server.take());
-        assert_eq!((&mail.to[0][..], mail.header("Subject")), (EMAIL, "Your Holberton password was changed"));
+        let mut mails = server.take();
+        mails.retain(|mail| mail.to != [NEW]);
+        assert_eq!(only(mails).header("Subject"), "Your Holberton password was changed");
         // Whoever wants to has the other address.
         app.registered(NEW, PASSWORD).await;
     }
