@@ -62,7 +62,8 @@ pub struct AddressChanged {
     pub email: Email,
     /// The session in place of the one that asked.
     pub session_id: SessionId,
-    /// What undoes the change; `None` where it goes to the old address by mail.
+    /// What undoes the change; `None` where it goes to the old address by mail, and if the user has an address
+    /// again that they had: nothing undoes that.
     pub undo_token: Option<UndoToken>,
 }
 
@@ -169,7 +170,8 @@ impl Auth {
 
     /// Gives the user of a session the address that a token is for, and begins another session in place of
     /// this one. Ends every other session and every reset token. The old address is told, and can take the
-    /// account back for some days.
+    /// account back for some days; not if the new one was the user's before it, and could take the account back
+    /// itself.
     ///
     /// # Errors
     ///
@@ -213,12 +215,13 @@ impl Auth {
         };
         let auth = self.clone();
         uninterrupted(async move {
-            match auth.db.users.change_address(&change).await? {
-                AddressChangeOutcome::Changed => {}
+            let undo_token = match auth.db.users.change_address(&change).await? {
+                AddressChangeOutcome::Changed => undo_token,
+                AddressChangeOutcome::WentBack => None,
                 AddressChangeOutcome::NoSession => return Err(Error::NoSession),
                 AddressChangeOutcome::BadToken => return Err(Error::BadEmailToken),
                 AddressChangeOutcome::EmailTaken => return Err(Error::EmailTaken),
-            }
+            };
             auth.audit.log(Event::AddressChanged, source, Some(user.id));
             auth.wake_mail_worker();
             Ok(AddressChanged {

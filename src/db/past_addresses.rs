@@ -33,6 +33,11 @@ statements! {
         SELECT id FROM past_addresses
         WHERE email = $1 AND changed_at > $2 AND changed_at <= $3 AND user_id <> $4";
 
+    /// `$1` address, `$2` and `$3` after and until when it was given up, `$4` the user who had it.
+    FIND_OWN = "
+        SELECT id, user_id, email, mailed, changed_at FROM past_addresses
+        WHERE email = $1 AND changed_at > $2 AND changed_at <= $3 AND user_id = $4";
+
     /// `$1` user, `$2` and `$3` after and until when it was given up.
     FIND_OF_USER = "
         SELECT id FROM past_addresses
@@ -200,6 +205,22 @@ pub async fn is_of_other(
         // No user has this number.
         .bind(user.map_or(0, |user| user.0));
     Ok(find.fetch_optional(connection).await?.is_some())
+}
+
+/// The address, if this user has given it up within this period; else `None`.
+pub async fn find_own(
+    connection: &mut AnyConnection,
+    user: UserId,
+    email: &Email,
+    given_up: Period,
+) -> sqlx::Result<Option<PastAddress>> {
+    let find = sqlx::query(FIND_OWN)
+        .bind(email.as_str())
+        .bind(given_up.after.0)
+        .bind(given_up.until.0)
+        .bind(user.0);
+    let row = find.fetch_optional(connection).await?;
+    row.as_ref().map(past_address_in).transpose()
 }
 
 /// Whether a user has given an address up within this period.

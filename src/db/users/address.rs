@@ -95,7 +95,8 @@ pub struct AddressChange {
     pub issued: Period,
     /// How the token that undoes the change reaches the owner of the old address.
     pub undo: UndoTokenWay,
-    /// When another account must have given the new address up to keep it from this one.
+    /// When another account must have given the new address up to keep it from this one, and this account to
+    /// go back to it.
     pub given_up: Period,
     /// The session that takes the place of the one that asks. It is of the version that the change sets.
     pub session: NewSession,
@@ -109,8 +110,11 @@ pub struct AddressChange {
 /// What came of an [`AddressChange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressChangeOutcome {
-    /// The user has the new address.
+    /// The user has the new address, and can be taken back to the old one.
     Changed,
+    /// The user has an address again that they could be taken back to. This undoes all that came after it, and
+    /// nothing undoes this.
+    WentBack,
     /// The session is not valid, or the user has another address by now.
     NoSession,
     /// The token is not valid.
@@ -178,16 +182,24 @@ impl Users {
 
     /// Gives a user the address that a token is for, and begins a session in place of the one that asks for
     /// it. Voids every other session, every reset token and every familiar source of the user, and records
-    /// the old address with the mail to it. Changes nothing unless it succeeds.
+    /// the old address with the mail to it, unless the user goes back to one that they had before it. Changes nothing unless it succeeds.
     pub async fn change_address(&self, change: &AddressChange) -> Result<AddressChangeOutcome> {
         let touched = Touched::SessionsOf(change.acting.user);
+        // Holds as long as the session does, of which the transaction makes sure: what changes the addresses that
+        // a user had ends their sessions.
+        let (user, new, given_up) = (change.acting.user, &change.new_email, change.given_up);
+        let find = self.connections.read(async |connection| {
+            past_addresses::find_own(connection, user, new, given_up).await
+        });
+        let earlier = find.await?;
         let work = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;
-            let outcome = self::change(&mut transaction, change).await?;
-            if outcome == AddressChangeOutcome::Changed {
-                transaction.commit().await?;
-            } else {
-                transaction.rollback().await?;
+            let outcome = self::change(&mut transaction, change, earlier.as_ref()).await?;
+            match outcome {
+                AddressChangeOutcome::Changed | AddressChangeOutcome::WentBack => {
+                    transaction.commit().await?;
+                }
+                _ => transaction.rollback().await?,
             }
             Ok(outcome)
         };
@@ -256,11 +268,18 @@ async fn ask(
 async fn change(
     connection: &mut AnyConnection,
     change: &AddressChange,
+    earlier: Option<&PastAddress>,
 ) -> sqlx::Result<AddressChangeOutcome> {
     let (acting, new, now) = (change.acting, &change.new_email, change.session.now);
+    let (user, given_up) = (acting.user, change.given_up);
     // First: the worker that sends mails locks the rows in this order too.
     if let Some(language) = change.told_by_mail {
-        outbox::add_address_changed(connection, &change.email, language, now).await?;
+        let old = &change.email;
+        if earlier.is_some() {
+            outbox::add_address_taken_back(connection, old, language, now).await?;
+        } else {
+            outbox::add_address_changed(connection, old, language, now).await?;
+        }
     }
     if !acting.hold(connection).await? {
         return Ok(AddressChangeOutcome::NoSession);
@@ -278,13 +297,16 @@ async fn change(
         .bind(change.email.as_str().to_owned());
     let is_changed = set.execute(&mut *connection).await?.rows_affected() > 0;
     // Looked at after the change: see `past_addresses`.
-    let (user, given_up) = (acting.user, change.given_up);
     if !is_changed || past_addresses::is_of_other(connection, new, Some(user), given_up).await? {
         return Ok(AddressChangeOutcome::EmailTaken);
     }
     // It may have been the user's before.
     past_addresses::delete(connection, new).await?;
-    past_addresses::add(connection, user, &change.email, change.undo, now).await?;
+    match earlier {
+        // Else the address that is given up, a thief's perhaps, would be one to take the account back to.
+        Some(earlier) => past_addresses::delete_later(connection, earlier).await?,
+        None => past_addresses::add(connection, user, &change.email, change.undo, now).await?,
+    }
     pending_addresses::delete_of_user(connection, user).await?;
     reset_tokens::delete_of_user(connection, user).await?;
     rate_limits::delete_familiar_sources(connection, user).await?;
@@ -295,7 +317,10 @@ async fn change(
     // The others are void by the new version. They stay until they expire or are logged out of.
     sessions::delete(connection, acting.digest).await?;
     change.session.add(connection).await?;
-    Ok(AddressChangeOutcome::Changed)
+    Ok(match earlier {
+        Some(_) => AddressChangeOutcome::WentBack,
+        None => AddressChangeOutcome::Changed,
+    })
 }
 
 async fn undo(connection: &mut AnyConnection, undo: &AddressUndo) -> sqlx::Result<bool> {

@@ -1,15 +1,29 @@
-//! The news to an address that an account loses to an earlier one.
+//! An account that goes back to an address that it had, and the news of that to the one that it loses.
 
-use bienvenue::auth::MAIL_PAUSE;
+use bienvenue::auth::{MAIL_PAUSE, UNDO_LIFETIME};
+use serde_json::json;
 
 use super::{
-    BAD_EMAIL_TOKEN, BAD_UNDO_TOKEN, EMAIL, NEW, app_with_mail, mailed_token, moved_by_mail,
+    BAD_EMAIL_TOKEN, BAD_UNDO_TOKEN, EMAIL, NEW, PASSWORD, app_with_mail, app_without_mail,
+    mailed_token, moved_by_mail, only,
 };
 use crate::on_each_engine;
+use crate::support::TestApp;
 use crate::support::smtp_server::{Mail, SmtpServer};
 
 const THIRD: &str = "third@example.org";
 const SUBJECT: &str = "Your Holberton account has an earlier address again";
+
+/// Gives a user back an address that they had. Returns the new session.
+async fn returned(app: &TestApp, session: &str, email: &str) -> String {
+    let token = app.email_token(session, email).await;
+    let reply = app.change_address(session, &token).send().await;
+    reply.assert_is(
+        200,
+        &json!({ "email": email, "message": "address changed" }),
+    );
+    reply.session_id().unwrap()
+}
 
 /// The mail to this address among those that came.
 #[track_caller]
@@ -21,6 +35,59 @@ fn mail_to<'a>(mails: &'a [Mail], email: &str) -> &'a Mail {
 }
 
 on_each_engine! {
+    async fn an_account_that_goes_back_to_its_address_is_not_taken_from_there(database: Database) {
+        let (app, session) = app_without_mail(database).await;
+        let (session, undo) = app.moved(&session, NEW).await;
+        let session = returned(&app, &session, EMAIL).await;
+        assert_eq!(app.inside.count("past_addresses").await, 0);
+        app.assert_refused(app.undo_address(EMAIL, &undo, "new"), 403, BAD_UNDO_TOKEN).await;
+        // Whoever wants to has the other address, and the account can be deleted.
+        app.registered(NEW, PASSWORD).await;
+        assert_eq!(app.delete_user(&session).send().await.status, 200);
+    }
+
+    async fn going_back_undoes_all_that_came_after_and_nothing_before(database: Database) {
+        let (app, session) = app_without_mail(database).await;
+        let (session, undo_first) = app.moved(&session, NEW).await;
+        let (session, undo_second) = app.moved(&session, THIRD).await;
+        let (session, undo_third) = app.moved(&session, "fourth@example.org").await;
+        returned(&app, &session, NEW).await;
+        for (email, undo) in [(NEW, &undo_second), (THIRD, &undo_third)] {
+            app.assert_refused(app.undo_address(email, undo, "x"), 403, BAD_UNDO_TOKEN).await;
+        }
+        assert_eq!(app.inside.count("past_addresses").await, 1);
+        for email in [THIRD, "fourth@example.org"] {
+            app.registered(email, PASSWORD).await;
+        }
+        assert_eq!(app.undo_address(EMAIL, &undo_first, "new").send().await.status, 200);
+        assert!(app.can_log_in(EMAIL, "new").await);
+    }
+
+    async fn after_seven_days_it_is_a_change_like_any_other(database: Database) {
+        let (app, session) = app_without_mail(database).await;
+        app.moved(&session, NEW).await;
+        app.clock.turn(UNDO_LIFETIME);
+        let session = app.logged_in(NEW, PASSWORD).await;
+        let (_, undo) = app.moved(&session, EMAIL).await;
+        assert_eq!(app.inside.count("past_addresses").await, 1);
+        assert_eq!(app.undo_address(NEW, &undo, "new").send().await.status, 200);
+        assert!(app.can_log_in(NEW, "new").await);
+    }
+
+    async fn a_thief_who_brings_the_account_back_keeps_no_way_in(database: Database) {
+        let Some(server) = SmtpServer::start() else { return };
+        let (app, thief) = app_with_mail(database, &server).await;
+        let (thief, _) = moved_by_mail(&app, &server, &thief, EMAIL, NEW).await;
+        let token = mailed_token(&app, &server, &thief, EMAIL).await;
+        let reply = app.change_address(&thief, &token).send().await;
+        reply.assert_is(200, &json!({ "email": EMAIL, "message": "address changed" }));
+        app.deliver().await;
+        let mail = only(server.take());
+        assert_eq!((&mail.to[0][..], mail.header("Subject")), (NEW, SUBJECT));
+        assert!(!format!("{mail:?}").contains("token"), "{mail:?}");
+        assert_eq!(app.inside.count("past_addresses").await, 0);
+    }
+
     async fn the_address_that_an_undo_takes_the_account_from_is_told(database: Database) {
         let Some(server) = SmtpServer::start() else { return };
         let (app, session) = app_with_mail(database, &server).await;
