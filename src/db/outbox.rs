@@ -94,11 +94,18 @@ statements! {
             source = excluded.source";
     /// `$1` kind, `$2` address, `$3` now, `$4` network, `$5` language, `$6` user. In the pause after the last
     /// mail to the address that a user is to have, has another follow at its end, if that user has no token
-    /// yet: somebody else has asked for the last one.
+    /// yet: they have called off what the last one was for, or somebody else has asked for it. While that is
+    /// being sent, when its pause is not known yet, it is only noted as asked for later: see `FINISH`.
     PUT_OFF = "
         UPDATE outbox SET
-            asked_at = $3, due_at = quiet_until, attempts = 0, network = $4, turn = 0, language = $5
-        WHERE kind = $1 AND email = $2 AND due_at IS NULL AND quiet_until > $3 AND EXISTS (
+            asked_at = CASE WHEN asked_at < $3 THEN $3 ELSE asked_at + 1 END,
+            due_at = coalesce(due_at, quiet_until),
+            attempts = CASE WHEN due_at IS NULL THEN 0 ELSE attempts END,
+            network = $4,
+            turn = 0,
+            language = $5
+        WHERE kind = $1 AND email = $2
+          AND (claim IS NOT NULL OR due_at IS NULL AND quiet_until > $3) AND EXISTS (
             SELECT 1 FROM pending_addresses AS p
             WHERE p.user_id = $6 AND p.email = outbox.email AND p.digest IS NULL)";
 
@@ -320,7 +327,7 @@ pub async fn ask(
 }
 
 /// Has a mail to the address that this user is to have follow at the end of the pause, if it is asked for
-/// within and the user has no token of an earlier one.
+/// within, or while one is being sent, and the user has no token of an earlier one.
 pub async fn put_off(
     connection: &mut AnyConnection,
     request: &MailRequest<'_>,

@@ -75,9 +75,16 @@ statements! {
             SELECT mail.id FROM outbox AS ", with_accounts!("mail", "$3"), "
             WHERE mail.claim = $1 AND ", is_sent!("mail"), ")");
 
-    /// `$1` claim, `$2` the end of the pause, `$3` mail. Not if the claim has passed to another worker.
+    /// `$1` claim, `$2` the end of the pause, `$3` mail, `$4` when it was asked for. Not if the claim has passed
+    /// to another worker. If it was asked for since, by one who has no token of this mail, another follows at
+    /// the end of the pause.
     FINISH = "
-        UPDATE outbox SET due_at = NULL, claim = NULL, network = NULL, quiet_until = $2
+        UPDATE outbox SET
+            due_at = CASE WHEN asked_at = $4 THEN NULL ELSE $2 END,
+            attempts = 0,
+            claim = NULL,
+            network = CASE WHEN asked_at = $4 THEN NULL ELSE network END,
+            quiet_until = $2
         WHERE id = $3 AND claim = $1";
 
     /// `$1` claim, `$2` when it is due again, `$3` mail.
@@ -128,6 +135,7 @@ impl ClaimedMails {
             claim: self.claim,
             moment: quiet_until,
             subject: self.given_up_after.0,
+            asked_at: None,
         }
     }
 }
@@ -194,20 +202,26 @@ pub struct ClaimedMail {
 impl ClaimedMail {
     /// Nothing is left to do. Asking for another before `quiet_until` changes nothing.
     pub fn done(&self, quiet_until: UnixTime) -> Settlement {
-        self.settlement(FINISH, quiet_until)
+        self.settlement(FINISH, quiet_until, Some(self.asked_at))
     }
 
     /// It could not be sent and is due again at this moment.
     pub fn postponed(&self, due_at: UnixTime) -> Settlement {
-        self.settlement(POSTPONE, due_at)
+        self.settlement(POSTPONE, due_at, None)
     }
 
-    fn settlement(&self, statement: &'static str, moment: UnixTime) -> Settlement {
+    fn settlement(
+        &self,
+        statement: &'static str,
+        moment: UnixTime,
+        asked_at: Option<UnixTime>,
+    ) -> Settlement {
         Settlement {
             statement,
             claim: self.claim,
             moment,
             subject: self.id,
+            asked_at,
         }
     }
 }
@@ -220,16 +234,21 @@ pub struct Settlement {
     moment: UnixTime,
     /// The mail; for all those that are not sent, after when an address must have been given up.
     subject: i64,
+    /// When a mail that is done was asked for.
+    asked_at: Option<UnixTime>,
 }
 
 impl Settlement {
     /// Writes it down. It changes nothing if another worker has claimed the mail since, or it was asked
     /// for anew: then it is theirs.
     async fn write(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
-        let settle = sqlx::query(self.statement)
+        let mut settle = sqlx::query(self.statement)
             .bind(self.claim.as_bytes().as_slice())
             .bind(self.moment.0)
             .bind(self.subject);
+        if let Some(asked_at) = self.asked_at {
+            settle = settle.bind(asked_at.0);
+        }
         settle.execute(connection).await?;
         Ok(())
     }

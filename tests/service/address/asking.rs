@@ -285,6 +285,62 @@ on_each_engine! {
         reply.assert_is(200, &json!({ "email": NEW, "message": "address changed" }));
     }
 
+    async fn who_asks_while_a_mail_to_the_address_is_under_way_gets_one_after_the_pause(database: Database) {
+        let Some(server) = SmtpServer::start() else { return };
+        let (app, _) = app_with_mail(database, &server).await;
+        for (first, email) in [(EMAIL, "first@example.org"), (OTHER, "second@example.org")] {
+            let session = app.logged_in(EMAIL, PASSWORD).await;
+            let of_first = app.logged_in(first, PASSWORD).await;
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let auth = app.auth.clone();
+            let worker = tokio::spawn(async move {
+                auth.deliver_until(async { drop(stopped.await) }).await;
+            });
+            app.ask_address(&of_first, email).send().await;
+            let token = only(tokio::task::block_in_place(|| server.wait())).token();
+            // It is not written down yet that the mail was sent.
+            if first == EMAIL {
+                app.call_off(&of_first).send().await;
+            } else {
+                app.ask_address(&of_first, "third@example.org").send().await;
+            }
+            let ask = app.ask_address(&session, email);
+            ask.send().await.assert_is(200, &json!({ "email": email, "message": ON_ITS_WAY }));
+            drop(stop);
+            worker.await.unwrap();
+            // What goes to the third address, if the worker has left it.
+            app.deliver().await;
+            assert!(server.take().iter().all(|mail| mail.to != [email]));
+            app.assert_refused(app.change_address(&session, &token), 403, BAD_EMAIL_TOKEN).await;
+            app.clock.turn(MAIL_PAUSE.checked_sub(A_SECOND).unwrap());
+            assert_eq!(app.deliver().await, 0);
+            app.clock.turn(A_SECOND);
+            assert_eq!(app.deliver().await, 1, "asked for first by {first}");
+            let mail = only(server.take());
+            assert_eq!(mail.to, [email]);
+            let link = format!("/profile/email?email_token={}", mail.token());
+            app.get(&link).session(&session).by_browser().send().await.assert_page(200);
+            // No other follows.
+            app.clock.turn(MAIL_PAUSE);
+            assert_eq!(app.deliver().await, 0);
+        }
+    }
+
+    async fn one_who_asks_again_after_calling_off_gets_a_mail_after_the_pause(database: Database) {
+        let Some(server) = SmtpServer::start() else { return };
+        let (app, session) = app_with_mail(database, &server).await;
+        let first = mailed_token(&app, &server, &session, NEW).await;
+        app.call_off(&session).send().await;
+        app.ask_address(&session, NEW).send().await;
+        app.assert_refused(app.change_address(&session, &first), 403, BAD_EMAIL_TOKEN).await;
+        app.clock.turn(MAIL_PAUSE.checked_sub(A_SECOND).unwrap());
+        assert_eq!(app.deliver().await, 0);
+        app.clock.turn(A_SECOND);
+        assert_eq!(app.deliver().await, 1);
+        let token = only(server.take()).token();
+        assert_eq!(app.change_address(&session, &token).send().await.status, 200);
+    }
+
     async fn strangers_together_send_a_mailbox_one_mail_in_each_pause(database: Database) {
         let Some(server) = SmtpServer::start() else { return };
         let (app, session) = app_with_mail(database, &server).await;
