@@ -162,11 +162,11 @@ impl Auth {
         self.password_rule.as_ref()
     }
 
-    /// Gives reset tokens, sign-up tokens and those of changes of addresses only to the owner of the address, by
-    /// mail, and tells owners when their password or their address was changed, somebody has logged in from a
-    /// source that is not familiar to them, or their account was deleted. Links in mails begin with the site's
-    /// public URL, whatever a request says.
-    /// Without this, who asks gets the token, and owners are not told.
+    /// Gives reset tokens, sign-up tokens and those of changes of addresses only to the owner of the address,
+    /// by mail, and tells owners when their password or their address was changed, somebody has logged in
+    /// from a source that is not familiar to them, or their account was deleted. Links in mails begin with
+    /// the site's public URL, whatever a request says. Without this, who asks gets the token, and owners are
+    /// not told.
     ///
     /// The mails leave while [`Self::deliver_until`] runs.
     pub fn with_mail(self, mailer: Mailer, site: Site) -> Self {

@@ -17,16 +17,16 @@
 //! Arrows point down only, between rooms and between the files of a room. `app` never sees [`db::Db`],
 //! `auth` never sees HTTP, only `db` sees SQL. A test (`tests/service/architecture.rs`) checks it.
 //!
-//! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms
-//!   together; `users` (with `import` and `export`), `groups` and `sessions` are for those who run the
-//!   service, with exit codes in `administration` and tables and JSON in `output`, and `backup` and `migrate`
-//!   for the whole database; `health` asks a service that runs; `doctor` looks at all that it needs, and
-//!   `warnings` at what its settings weaken; `options` has every flag, environment variable and default, by
-//!   what they are about:
+//! - [`cli`]: what the program is started with. `serve` is the default command and puts the rooms together;
+//!   `users` (with `import` and `export`), `groups` and `sessions` are for those who run the service, with
+//!   exit codes in `administration` and tables and JSON in `output`, and `backup` and `migrate` for the whole
+//!   database; `health` asks a service that runs; `doctor` looks at all that it needs, and `warnings` at what
+//!   its settings weaken; `options` has every flag, environment variable and default, by what they are about:
 //!   `accounts` (public URL, new passwords), `exposure` (cookie, proxies), `connections`, `rate_limits`,
 //!   `mail`, `brand`, `database`; and the configuration file (`config_file`), which `print/config` prints.
 //!   `logging` writes the log; `service_manager` tells systemd how the service is; `print` has the units for
-//!   systemd and the configurations of proxies beside it, and `.ci/packages` what packages and images are made of.
+//!   systemd and the configurations of proxies beside it, and `.ci/packages` what packages and images are
+//!   made of.
 //! - [`server`]: accepts connections, over TCP or a Unix socket, its own or a service manager's, and cuts
 //!   off clients that are slow or take too much. It serves any router.
 //! - [`app`]: a file for each path in `routes`: what a request takes, what it asks [`auth`], its JSON and
@@ -36,9 +36,9 @@
 //!   all that programs can send and get, and is changed with it.
 //! - [`operations`]: beside `app`, on a listener of its own, for operators: metrics, liveness, readiness.
 //!   `exposition` has every metric with its name and its help.
-//! - [`auth`]: a file for each thing that one may ask for, `app_access` for what a proxy asks; `rate_limit` says how often, with the default
-//!   rates, and why that locks no owner out; `outbox` when mails are sent, how
-//!   often to one address, and when again; `audit` the audit lines; `status` what operators ask.
+//! - [`auth`]: a file for each thing that one may ask for, `app_access` for what a proxy asks; `rate_limit`
+//!   says how often, with the default rates, and why that locks no owner out; `outbox` when mails are sent,
+//!   how often to one address, and when again; `audit` the audit lines; `status` what operators ask.
 //!   `administration` is what the commands on users, groups and sessions ask for.
 //! - [`db`]: a file for each table: its statements, its methods, its worker; `users` also has what ends
 //!   with a password, such as all sessions, and in `users::changes` with a lock; `sessions::cache` remembers
@@ -56,8 +56,8 @@
 //!   by. [`public_url`]: where the service is reached; [`protected_app`]: the apps that it guards, and who
 //!   may use them. [`language`]: texts in each language.
 //! - [`metrics`]: numbers that rooms count and `operations` tells.
-//! - [`clock`] tells the time, [`rfc3339`] writes and reads moments, [`wait_budget`] how long a request may still wait for the database, and
-//!   [`error_chain`] an error with its causes.
+//! - [`clock`] tells the time, [`rfc3339`] writes and reads moments, [`wait_budget`] how long a request may
+//!   still wait for the database, and [`error_chain`] an error with its causes.
 //!
 //! Where numbers and texts stand:
 //!

@@ -1,7 +1,8 @@
 //! Sockets and connections: serves a router over HTTP/1.1 until told to stop, and asks another process of
 //! this program a question.
 //!
-//! Knows no route, and of [`app`](crate::app) only how long a body is that it reads, and who is a trusted proxy.
+//! Knows no route, and of [`app`](crate::app) only how long a body is that it reads, and who is a trusted
+//! proxy.
 //!
 //! - `listen_address`, `listener`: where to serve, over TCP or a Unix socket; `socket_file` has the file of
 //!   the latter, `inherited_socket` a socket that a service manager has opened.

@@ -1,5 +1,5 @@
-//! Session ids and other secrets of users: random UUIDs that their owner sees once, and the digests of them that
-//! are stored.
+//! Session ids and other secrets of users: random UUIDs that their owner sees once, and the digests of them
+//! that are stored.
 //!
 //! Two types for each, so that a plain token cannot reach the database and a digest cannot reach a
 //! client. Neither shows itself in `Debug`.

@@ -2,9 +2,9 @@
 //! of an account cannot close by giving it another address.
 //!
 //! Of several changes in a row each can be undone, whatever came after it: the token of an address undoes all
-//! later changes, whose tokens end with that. So does a change to it in a session of the account: else the address
-//! that a thief brings the account back from could take it for good. Until a change can be undone no longer, no other account can
-//! have the old address, and the account cannot be deleted by a session of it.
+//! later changes, whose tokens end with that. So does a change to it in a session of the account: else the
+//! address that a thief brings the account back from could take it for good. Until a change can be undone no
+//! longer, no other account can have the old address, and the account cannot be deleted by a session of it.
 //!
 //! The token goes to the old address once, when the change is made. A request for a reset brings no other one,
 //! so that who comes to read that mailbox later gains nothing by it, and nobody can void the one there is.

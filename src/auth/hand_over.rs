@@ -1,9 +1,9 @@
 //! Handing a user over to an app on another host: by a ticket, for which the app's host gets a session of its
 //! own.
 //!
-//! A ticket is good once, within a minute, at one host, and in the browser that has asked for it: that one keeps
-//! an [`AppLoginToken`], of which the ticket knows the digest. So who gets hold of a ticket can do nothing with
-//! it, and nobody can slip their own session under another's browser.
+//! A ticket is good once, within a minute, at one host, and in the browser that has asked for it: that one
+//! keeps an [`AppLoginToken`], of which the ticket knows the digest. So who gets hold of a ticket can do
+//! nothing with it, and nobody can slip their own session under another's browser.
 
 use std::time::Duration;
 

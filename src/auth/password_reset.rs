@@ -22,8 +22,9 @@ pub enum Reset {
 }
 
 impl Auth {
-    /// Lets the owner of this address choose a new password: with mail set up, by mail; else by the
-    /// token that is returned. A mail is in this language. The address is `None` if what was given is not one, and so is no user's.
+    /// Lets the owner of this address choose a new password: with mail set up, by mail; else by the token
+    /// that is returned. A mail is in this language. The address is `None` if what was given is not one, and
+    /// so is no user's.
     ///
     /// # Errors
     ///
@@ -76,8 +77,9 @@ impl Auth {
         }
     }
 
-    /// Sets a new password, and ends every session and every reset token of the user. A token that was
-    /// mailed also establishes that the address is the user's. From here, and from nowhere else, they can log in even while others flood the account.
+    /// Sets a new password, and ends every session and every reset token of the user. A token that was mailed
+    /// also establishes that the address is the user's. From here, and from nowhere else, they can log in
+    /// even while others flood the account.
     ///
     /// # Errors
     ///

@@ -137,7 +137,8 @@ impl RateLimiter {
 
     /// Lets a login be tried. Counts as both failed and succeeded until [`RateLimiter::succeeded`],
     /// [`RateLimiter::failed`] or [`RateLimiter::undecided`] says how it ended, so that an attempt cannot be
-    /// had for nothing by breaking off. Without an address it counts for the source alone, here and for reset requests.
+    /// had for nothing by breaking off. Without an address it counts for the source alone, here and for reset
+    /// requests.
     ///
     /// # Errors
     ///
@@ -326,8 +327,8 @@ impl RateLimiter {
         }
     }
 
-    /// Gives tokens back and remembers a proof, with the news of it. Who has the right to an answer gets it, whether or
-    /// not this can be written down.
+    /// Gives tokens back and remembers a proof, with the news of it. Who has the right to an answer gets it,
+    /// whether or not this can be written down.
     async fn settle(
         &self,
         buckets: Vec<TokenBucket>,

@@ -24,10 +24,9 @@ pub async fn briefly(what: &str, write: impl Future<Output = Result<(), db::Erro
     }
 }
 
-/// Runs on if the client disconnects, so that what has been changed is also logged: a
-/// client cannot change anything unseen by hanging up at the right moment. Only for what has passed a check that strangers
-/// fail: a client that has hung up holds no connection any more that would limit how much of it there
-/// can be.
+/// Runs on if the client disconnects, so that what has been changed is also logged: a client cannot change
+/// anything unseen by hanging up at the right moment. Only for what has passed a check that strangers fail: a
+/// client that has hung up holds no connection any more that would limit how much of it there can be.
 pub async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(wait_budget::shared(work.in_current_span())).await {
         Ok(done) => done,

@@ -1,9 +1,9 @@
 //! Users: their addresses and password hashes.
 //!
-//! What requests ask for is here, but for what users change by a session of theirs, which is in
-//! `by_session`, and the change of an address, in `address`; `accounts` finds and lists users for an administrator, and `changes` is what an
-//! administrator changes. `sign_up` adds a user by a token, `import` adds many at once, and `export` reads
-//! all.
+//! What requests ask for is here, but for what users change by a session of theirs, which is in `by_session`,
+//! and the change of an address, in `address`; `accounts` finds and lists users for an administrator, and
+//! `changes` is what an administrator changes. `sign_up` adds a user by a token, `import` adds many at once,
+//! and `export` reads all.
 
 use sqlx::{AnyConnection, Connection, Row};
 

@@ -1,5 +1,5 @@
-//! `/_bienvenue/login`, `/_bienvenue/authorize` and `/_bienvenue/callback`: a browser without a session at an app
-//! on another host gets one, by way of the service's own host, where people log in.
+//! `/_bienvenue/login`, `/_bienvenue/authorize` and `/_bienvenue/callback`: a browser without a session at an
+//! app on another host gets one, by way of the service's own host, where people log in.
 //!
 //! ```text
 //!   the app's host      /_bienvenue/login      keeps a token in a cookie

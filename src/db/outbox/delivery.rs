@@ -75,9 +75,9 @@ statements! {
             SELECT mail.id FROM outbox AS ", with_accounts!("mail", "$3"), "
             WHERE mail.claim = $1 AND ", is_sent!("mail"), ")");
 
-    /// `$1` claim, `$2` the end of the pause, `$3` mail, `$4` when it was asked for. Not if the claim has passed
-    /// to another worker. If it was asked for since, by one who has no token of this mail, another follows at
-    /// the end of the pause.
+    /// `$1` claim, `$2` the end of the pause, `$3` mail, `$4` when it was asked for. Not if the claim has
+    /// passed to another worker. If it was asked for since, by one who has no token of this mail, another
+    /// follows at the end of the pause.
     FINISH = "
         UPDATE outbox SET
             due_at = CASE WHEN asked_at = $4 THEN NULL ELSE $2 END,

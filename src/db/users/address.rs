@@ -182,11 +182,12 @@ impl Users {
 
     /// Gives a user the address that a token is for, and begins a session in place of the one that asks for
     /// it. Voids every other session, every reset token and every familiar source of the user, and records
-    /// the old address with the mail to it, unless the user goes back to one that they had before it. Changes nothing unless it succeeds.
+    /// the old address with the mail to it, unless the user goes back to one that they had before it. Changes
+    /// nothing unless it succeeds.
     pub async fn change_address(&self, change: &AddressChange) -> Result<AddressChangeOutcome> {
         let touched = Touched::SessionsOf(change.acting.user);
-        // Holds as long as the session does, of which the transaction makes sure: what changes the addresses that
-        // a user had ends their sessions.
+        // Holds as long as the session does, of which the transaction makes sure: what changes the addresses
+        // that a user had ends their sessions.
         let (user, new, given_up) = (change.acting.user, &change.new_email, change.given_up);
         let find = self.connections.read(async |connection| {
             past_addresses::find_own(connection, user, new, given_up).await

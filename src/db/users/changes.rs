@@ -112,7 +112,8 @@ impl Users {
         self.connections.write(touched, replace).await
     }
 
-    /// Deletes a user with all that is theirs, and the mails to their address and its sign-up token. False if the user is gone.
+    /// Deletes a user with all that is theirs, and the mails to their address and its sign-up token. False if
+    /// the user is gone.
     pub async fn delete(&self, user: UserId) -> Result<bool> {
         let delete = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;

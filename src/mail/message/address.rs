@@ -151,8 +151,8 @@ pub struct Undo {
 }
 
 impl Message {
-    /// The link by which an account gets the address that this goes to, and until when it works. Says nothing of
-    /// the account, since the address may be a stranger's.
+    /// The link by which an account gets the address that this goes to, and until when it works. Says nothing
+    /// of the account, since the address may be a stranger's.
     pub fn address_link(
         site: &Site,
         language: Language,
@@ -229,8 +229,8 @@ impl Message {
         }
     }
 
-    /// The news, to the address that an account had until this moment, that it has an earlier one again. Does not
-    /// say which: the mailbox may be a thief's.
+    /// The news, to the address that an account had until this moment, that it has an earlier one again. Does
+    /// not say which: the mailbox may be a thief's.
     pub fn address_taken_back(
         site: &Site,
         language: Language,

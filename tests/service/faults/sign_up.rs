@@ -18,7 +18,8 @@ struct SignUp {
     is_acknowledged: bool,
 }
 
-/// Signs up with one address after the other until the process is gone, and tells of each that was acknowledged.
+/// Signs up with one address after the other until the process is gone, and tells of each that was
+/// acknowledged.
 async fn sign_up_until_killed(
     client: Client,
     name: String,

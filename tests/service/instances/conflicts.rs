@@ -70,8 +70,8 @@ impl TestApp {
         self.inside.number("SELECT last_value FROM writes").await
     }
 
-    /// Does something again and again, while first its first statement that writes is undone three times, then its
-    /// second one, and so on up to its last one. It must succeed each time.
+    /// Does something again and again, while first its first statement that writes is undone three times,
+    /// then its second one, and so on up to its last one. It must succeed each time.
     async fn do_despite_conflicts(&self, name: &str, work: impl AsyncFn(i64)) {
         for statements in 0.. {
             self.let_pass(statements).await;

@@ -174,8 +174,8 @@ impl TestApp {
         }
     }
 
-    /// The same service in front of these apps, given as with `--app`, at [`PUBLIC_URL`], behind a proxy on this
-    /// machine.
+    /// The same service in front of these apps, given as with `--app`, at [`PUBLIC_URL`], behind a proxy on
+    /// this machine.
     pub fn guarding(self, apps: &[&str]) -> Self {
         let auth = self.auth.with_apps(protected(apps));
         Self {
