@@ -30,6 +30,8 @@ statements! {
     /// What is due later than possible, or was asked for later, counts as due or asked for now: a clock
     /// was wrong.
     ///
+    /// What would be answered by speaking of the link that takes an account back waits until that is sent.
+    ///
     /// The condition stands inside and outside: the inner one chooses, and the outer one is looked at
     /// again when the row is changed, so that of two who choose the same mail one goes without.
     CLAIM = concat!("
@@ -37,6 +39,10 @@ statements! {
             head AS (
                 SELECT id, kind, email, turn, due_at FROM outbox
                 WHERE turn >= 0 AND due_at IS NOT NULL AND (due_at <= $3 OR due_at > $4)
+                  AND (kind NOT IN ('reset_link', 'sign_up', 'change_address') OR NOT EXISTS (
+                    SELECT 1 FROM past_addresses AS past
+                    JOIN outbox AS link ON link.email = past.email AND link.kind = 'address_changed'
+                    WHERE past.email = outbox.email AND link.due_at IS NOT NULL))
                 ORDER BY turn, due_at
                 LIMIT $6),
             sent AS (

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     EMAIL, NEW, ON_ITS_WAY, OTHER, PASSWORD, TAKEN, app_with_mail, app_without_mail, mailed_token,
-    moved_by_mail,
+    moved_by_mail, only,
 };
 use crate::on_each_engine;
 use crate::support::smtp_server::SmtpServer;
@@ -120,6 +120,28 @@ on_each_engine! {
         }
         // None of it has touched the link.
         assert_eq!(verified.undo_address(EMAIL, &undo, "new").send().await.status, 200);
+    }
+
+    async fn nobody_is_told_of_the_link_that_takes_it_back_before_that_is_sent(database: Database) {
+        let Some(server) = SmtpServer::start() else { return };
+        let (app, session) = app_with_mail(database, &server).await;
+        let token = mailed_token(&app, &server, &session, NEW).await;
+        let of_other = app.logged_in(OTHER, PASSWORD).await;
+        server.refuse(451);
+        app.change_address(&session, &token).send().await;
+        assert_eq!(app.deliver().await, 1);
+        server.accept();
+        app.ask_reset(EMAIL).send().await;
+        app.ask_address(&of_other, EMAIL).send().await;
+        // What goes to others does not wait.
+        app.ask_reset(OTHER).send().await;
+        assert_eq!(app.deliver().await, 1);
+        assert_eq!(only(server.take()).to, [OTHER]);
+        app.clock.turn(Duration::from_mins(1));
+        assert_eq!(app.deliver().await, 3);
+        let subjects = server.take().iter().map(|mail| mail.header("Subject").to_owned()).collect::<Vec<_>>();
+        let kept = "Your Holberton account has another address";
+        assert_eq!(subjects, ["The address of your Holberton account was changed", kept, kept]);
     }
 
     async fn after_seven_days_the_same_requests_are_those_for_a_free_address(database: Database) {
