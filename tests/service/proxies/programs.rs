@@ -94,13 +94,12 @@ behind_each_proxy! {
         let line = cookies.lines().find(|line| line.contains("wiki.example.org")).unwrap();
         let fields: Vec<&str> = line.split('\t').collect();
         let [.., name, value] = fields[..] else { panic!("{line}") };
-        // In lines that nginx takes by default.
-        let mut lines: Vec<String> = (0..4)
-            .map(|number| format!("cookie: c{number}={}", "x".repeat(7_500)))
+        let mut cookies: Vec<String> = (0..4)
+            .map(|number| format!("c{number}={}", "x".repeat(7_500)))
             .collect();
-        lines.push(format!("cookie: {name}={value}"));
-        let mut arguments = vec!["--http1.1"];
-        arguments.extend(lines.iter().flat_map(|line| ["-H", &**line]));
+        cookies.push(format!("{name}={value}"));
+        let line = format!("cookie: {}", cookies.join("; "));
+        let arguments = ["--http1.1", "-H", &line];
         let got = stand.curl(&arguments, WIKI).await.echoed();
         assert_eq!(got["headers"]["remote-user"], json!([EMAIL]));
         let sent = got["headers"]["cookie"].to_string();
