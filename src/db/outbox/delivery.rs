@@ -86,7 +86,7 @@ statements! {
     /// follows at the end of the pause.
     FINISH = "
         UPDATE outbox SET
-            due_at = CASE WHEN asked_at = $4 THEN NULL ELSE $2 END,
+            due_at = CASE WHEN asked_at = $4 THEN NULL ELSE CAST($2 AS BIGINT) END,
             attempts = 0,
             claim = NULL,
             network = CASE WHEN asked_at = $4 THEN NULL ELSE network END,
