@@ -101,7 +101,7 @@ on_each_engine! {
         let mut again = Server::command();
         again.args(["--listen", "127.0.0.1:0", "--database-url", &database.url]);
         let (code, words) = said(&again.output().unwrap());
-        assert_eq!(code, Some(1), "{words}");
+        assert_eq!(code, Some(6), "{words}");
         assert!(words.contains("has migration 9999") && words.contains("use the newer version"), "{words}");
         assert_eq!(operations.get("/readyz").send().await.status, 200);
         let (_, log) = server.stop();
