@@ -54,7 +54,7 @@ impl Auth {
         source: Source,
     ) -> Result<Email> {
         let user = self.get_fresh_user(session_id).await?;
-        let acting = self.acting(session_id.digest(), user.id);
+        let acting = self.fresh_acting_session(session_id.digest(), user.id);
         let now = self.clock.now();
         let deletion = OwnDeletion {
             acting,

@@ -15,8 +15,8 @@ use super::writes::{briefly, uninterrupted};
 use crate::client::ClientName;
 use crate::clock::UnixTime;
 use crate::db::{
-    ActingSession, AddressChange, AddressChangeOutcome, AddressRequest, AddressRequestOutcome,
-    AskedAddress, MailKind, Period, TokenWay, UndoTokenWay,
+    AddressChange, AddressChangeOutcome, AddressRequest, AddressRequestOutcome, AskedAddress,
+    MailKind, Period, TokenWay, UndoTokenWay,
 };
 use crate::email::Email;
 use crate::language::Language;
@@ -107,7 +107,7 @@ impl Auth {
         if let Some(mails) = &self.mails {
             self.ensure_mails_are_taken(mails, source)?;
         }
-        let acting = self.acting(session_id.digest(), user.id);
+        let acting = self.fresh_acting_session(session_id.digest(), user.id);
         let (auth, email) = (self.clone(), email.clone());
         uninterrupted(async move {
             let kind = MailKind::ChangeAddress;
@@ -195,11 +195,7 @@ impl Auth {
         let mut session = self.new_session(&account, &session_id, change.client, source);
         session.password_version += 1;
         let change = AddressChange {
-            acting: ActingSession {
-                digest: change.session_id.digest(),
-                user: user.id,
-                cutoffs: self.session_cutoffs(session.now),
-            },
+            acting: self.acting_session(change.session_id.digest(), user.id),
             token: change.token.digest(),
             issued: self.email_token_period(),
             undo: match &undo_token {
@@ -244,11 +240,7 @@ impl Auth {
         if self.db.pending_addresses.of_user(user.id).await?.is_none() {
             return Ok(());
         }
-        let acting = ActingSession {
-            digest: session_id.digest(),
-            user: user.id,
-            cutoffs: self.session_cutoffs(self.clock.now()),
-        };
+        let acting = self.acting_session(session_id.digest(), user.id);
         if self.db.pending_addresses.call_off(acting).await? {
             Ok(())
         } else {

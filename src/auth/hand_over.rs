@@ -12,11 +12,10 @@ use super::audit;
 use super::error::{Error, Result};
 use super::writes::uninterrupted;
 use crate::clock::UnixTime;
-use crate::db::{ActingSession, NewAppSession, NewTicket, Period, StoredTicket, TicketOutcome};
+use crate::db::{NewAppSession, NewTicket, Period, StoredTicket, TicketOutcome};
 use crate::protected_app::AppHost;
 use crate::source::Source;
-use crate::token::{AppLoginState, AppLoginToken, AppSessionId, SessionDigest, SessionId, Ticket};
-use crate::user::UserId;
+use crate::token::{AppLoginState, AppLoginToken, AppSessionId, SessionId, Ticket};
 
 /// A ticket can be used for this long, which a browser takes for two redirects.
 const TICKET_LIFETIME: Duration = Duration::from_mins(1);
@@ -68,7 +67,7 @@ impl Auth {
             counted_after: now.before(TICKET_LIFETIME),
             max_tickets: MAX_TICKETS,
         };
-        let acting = self.valid_session(session_id.digest(), user.id);
+        let acting = self.acting_session(session_id.digest(), user.id);
         let auth = self.clone();
         uninterrupted(async move {
             match auth.db.app_sessions.issue(acting, &new).await? {
@@ -116,7 +115,7 @@ impl Auth {
         let app_session = AppSessionId::new(&*self.tokens);
         let begun = is_ours.then(|| NewAppSession {
             digest: app_session.digest(),
-            acting: self.valid_session(session, user),
+            acting: self.acting_session(session, user),
             app,
             now,
             max_app_sessions: MAX_APP_SESSIONS,
@@ -134,15 +133,6 @@ impl Auth {
             }
         })
         .await
-    }
-
-    /// The session of what it is enough for to be valid.
-    fn valid_session(&self, digest: SessionDigest, user: UserId) -> ActingSession {
-        ActingSession {
-            digest,
-            user,
-            cutoffs: self.session_cutoffs(self.clock.now()),
-        }
     }
 
     /// When a ticket was issued that has expired now.

@@ -98,7 +98,7 @@ impl Auth {
         let sessions = self.valid(sessions, session_id)?;
         let ended = (sessions.iter()).find(|session| Some(session.digest.listed_id()) == ended);
         let ended = ended.ok_or(Error::UnknownSession)?.digest;
-        let acting = self.acting(session_id.digest(), user.id);
+        let acting = self.fresh_acting_session(session_id.digest(), user.id);
         let auth = self.clone();
         uninterrupted(async move {
             match auth.db.sessions.end(acting, ended).await? {
@@ -128,7 +128,7 @@ impl Auth {
         if count == 1 {
             return Ok(0);
         }
-        let acting = self.acting(session_id.digest(), user.id);
+        let acting = self.fresh_acting_session(session_id.digest(), user.id);
         let auth = self.clone();
         uninterrupted(async move {
             let ended = auth.db.sessions.end_others(acting).await?;
@@ -141,15 +141,24 @@ impl Auth {
         .await
     }
 
-    /// The session of a change that takes a fresh one.
-    pub(super) fn acting(&self, digest: SessionDigest, user: UserId) -> ActingSession {
-        let mut cutoffs = self.session_cutoffs(self.clock.now());
-        cutoffs.created = self.fresh_since();
+    /// The session of a change that takes a valid one.
+    pub(super) fn acting_session(&self, digest: SessionDigest, user: UserId) -> ActingSession {
         ActingSession {
             digest,
             user,
-            cutoffs,
+            cutoffs: self.session_cutoffs(self.clock.now()),
         }
+    }
+
+    /// The session of a change that takes a fresh one.
+    pub(super) fn fresh_acting_session(
+        &self,
+        digest: SessionDigest,
+        user: UserId,
+    ) -> ActingSession {
+        let mut acting = self.acting_session(digest, user);
+        acting.cutoffs.created = self.fresh_since();
+        acting
     }
 
     /// When a session must have begun to be fresh now.

@@ -5,7 +5,7 @@ use super::audit::Event;
 use super::error::{Error, Result};
 use super::writes::uninterrupted;
 use crate::client::ClientName;
-use crate::db::{ActingSession, OwnPasswordChange};
+use crate::db::OwnPasswordChange;
 use crate::email::Email;
 use crate::language::Language;
 use crate::password::{Asker, Password};
@@ -63,11 +63,7 @@ impl Auth {
         let mut session = self.new_session(&user, &session_id, change.client, source);
         session.password_version += 1;
         let change = OwnPasswordChange {
-            acting: ActingSession {
-                digest: change.session_id.digest(),
-                user: user.id,
-                cutoffs: self.session_cutoffs(session.now),
-            },
+            acting: self.acting_session(change.session_id.digest(), user.id),
             hashed_password,
             session,
             told_by_mail: self.tells_owners().then_some(change.language),

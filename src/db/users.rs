@@ -243,15 +243,27 @@ async fn set_password(
     if let Some(language) = change.told_by_mail {
         outbox::add_password_changed(&mut transaction, &user.email, language, change.now).await?;
     }
-    // The new version of the password voids these, and all sessions, which stay until they expire or
-    // are logged out of.
-    reset_tokens::delete_of_user(&mut transaction, user.id).await?;
-    pending_addresses::delete_of_user(&mut transaction, user.id).await?;
-    rate_limits::delete_familiar_sources(&mut transaction, user.id).await?;
-    if let Some(proof) = change.proof {
-        let version = user.password_version + 1;
-        rate_limits::add_familiar_source(&mut transaction, user.id, version, proof).await?;
-    }
+    let version = user.password_version + 1;
+    let proof = change.proof.map(|proof| (version, proof));
+    delete_void(&mut transaction, user.id, proof).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Deletes what a new version of the password voids of a user: reset tokens, the change of the address that
+/// they have asked for, and familiar sources. That of a proof, of the new version, is then the only one.
+///
+/// Sessions are void too, and stay until they expire or are logged out of.
+async fn delete_void(
+    connection: &mut AnyConnection,
+    user: UserId,
+    proof: Option<(i64, Proof)>,
+) -> sqlx::Result<()> {
+    reset_tokens::delete_of_user(connection, user).await?;
+    pending_addresses::delete_of_user(connection, user).await?;
+    rate_limits::delete_familiar_sources(connection, user).await?;
+    if let Some((version, proof)) = proof {
+        rate_limits::add_familiar_source(connection, user, version, proof).await?;
+    }
+    Ok(())
 }

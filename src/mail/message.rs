@@ -38,11 +38,11 @@ enum Part {
     Button { label: &'static str, url: String },
 }
 
-const RESET_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const RESET_SUBJECT: Subject = Translated {
     en: |site| format!("Reset your {site} password"),
     fr: |site| format!("Réinitialisez votre mot de passe {site}"),
 };
-const RESET_ASKED: Translated<fn(&Email, &str) -> String> = Translated {
+const RESET_ASKED: Asked = Translated {
     en: |user, site| {
         format!(
             "Someone asked to reset the password of {user} at {site}. If it was you, choose a new one:"
@@ -73,7 +73,67 @@ const NOT_YOU: Text = text(
 );
 const RESET_PASSWORD: Text = text("Reset your password", "Réinitialiser le mot de passe");
 
+/// A link that works once.
+struct Link {
+    url: String,
+    label: Text,
+    /// Until when it works.
+    ends_at: UnixTime,
+}
+
+/// A subject, with the name of the site.
+type Subject = Translated<fn(&str) -> String>;
+
+/// What was asked for, with the address and what the site is called.
+type Asked = Translated<fn(&Email, &str) -> String>;
+
+impl Part {
+    fn paragraph(language: Language, text: Text) -> Self {
+        Self::Paragraph(text.in_language(language).to_owned())
+    }
+
+    /// The way to another password.
+    fn reset_button(site: &Site, language: Language) -> Self {
+        Self::Button {
+            label: RESET_PASSWORD.in_language(language),
+            url: site.public_url.link("/reset_password", &[]),
+        }
+    }
+}
+
 impl Message {
+    fn new(site: &Site, language: Language, subject: &Subject, parts: Vec<Part>) -> Self {
+        Self {
+            language,
+            site: site.name.clone(),
+            subject: subject.in_language(language)(&site.name),
+            parts,
+        }
+    }
+
+    /// A link that was asked for, until when it works, and what to do for who has not asked.
+    fn with_link(
+        site: &Site,
+        language: Language,
+        user: &Email,
+        subject: &Subject,
+        asked: &Asked,
+        link: Link,
+        unasked: Text,
+    ) -> Self {
+        let ends_at = MOMENT.in_language(language)(link.ends_at);
+        let parts = vec![
+            Part::Paragraph(asked.in_language(language)(user, &site.described())),
+            Part::Button {
+                label: link.label.in_language(language),
+                url: link.url,
+            },
+            Part::Paragraph(LINK_ENDS.in_language(language)(&ends_at)),
+            Part::paragraph(language, unasked),
+        ];
+        Self::new(site, language, subject, parts)
+    }
+
     /// The link by which a user chooses a new password, and until when it works.
     pub fn reset_link(
         site: &Site,
@@ -82,21 +142,20 @@ impl Message {
         link: String,
         ends_at: UnixTime,
     ) -> Self {
-        let url = link;
-        let label = CHOOSE_PASSWORD.in_language(language);
-        let asked = RESET_ASKED.in_language(language)(user, &site.described());
-        let ends = LINK_ENDS.in_language(language)(&MOMENT.in_language(language)(ends_at));
-        Self {
+        let link = Link {
+            url: link,
+            label: CHOOSE_PASSWORD,
+            ends_at,
+        };
+        Self::with_link(
+            site,
             language,
-            site: site.name.clone(),
-            subject: RESET_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(asked),
-                Part::Button { label, url },
-                Part::Paragraph(ends),
-                Part::Paragraph(NOT_YOU.in_language(language).to_owned()),
-            ],
-        }
+            user,
+            &RESET_SUBJECT,
+            &RESET_ASKED,
+            link,
+            NOT_YOU,
+        )
     }
 
     /// The name of the site that writes.

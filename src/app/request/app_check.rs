@@ -194,17 +194,19 @@ fn host_and_path(url: &str) -> Option<(AppHost, &str)> {
 /// Whether a page that is open in a browser has sent a request by itself, as for a picture or by a script,
 /// and nobody goes anywhere.
 pub fn is_of_page(headers: &HeaderMap) -> bool {
-    let mut modes = headers.get_all(SEC_FETCH_MODE).iter();
-    modes.next().is_some_and(|mode| mode != "navigate") || modes.next().is_some()
+    is_told_navigation(headers) == Some(false)
 }
 
 /// Whether a browser goes to a page, so that it can be sent to log in: a script that loads data, a
 /// WebSocket and a program without a browser cannot.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
+    is_told_navigation(headers)
+        .unwrap_or_else(|| accept::names_html(headers) && !headers.contains_key(X_REQUESTED_WITH))
+}
+
+/// Whether a browser says that it goes to a page; `None` if it says nothing of it.
+fn is_told_navigation(headers: &HeaderMap) -> Option<bool> {
     let mut modes = headers.get_all(SEC_FETCH_MODE).iter();
-    match (modes.next(), modes.next()) {
-        (Some(mode), None) => mode == "navigate",
-        (None, _) => accept::names_html(headers) && !headers.contains_key(X_REQUESTED_WITH),
-        (Some(_), Some(_)) => false,
-    }
+    let mode = modes.next()?;
+    Some(mode == "navigate" && modes.next().is_none())
 }

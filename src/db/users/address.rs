@@ -6,20 +6,20 @@
 
 use sqlx::{AnyConnection, Connection, Row};
 
-use super::Users;
+use super::{Users, delete_void};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::outbox::{self, MailRequest, MailRequestOutcome};
 use crate::db::past_addresses::{self, PastAddress, UndoTokenWay};
 use crate::db::pending_addresses::{self, AskedAddress, TokenWay};
-use crate::db::rate_limits::{self, Proof};
+use crate::db::rate_limits::Proof;
 use crate::db::row::email_in;
+use crate::db::sessions;
 use crate::db::sessions::acting::{ActingSession, is_session_valid, lock_user};
 use crate::db::sessions::cache::Touched;
 use crate::db::sessions::insert::NewSession;
 use crate::db::statement::statements;
 use crate::db::validity::Period;
-use crate::db::{reset_tokens, sessions};
 use crate::email::Email;
 use crate::language::Language;
 use crate::token::{EmailTokenDigest, UndoTokenDigest};
@@ -308,14 +308,9 @@ async fn change(
         Some(earlier) => past_addresses::delete_later(connection, earlier).await?,
         None => past_addresses::add(connection, user, &change.email, change.undo, now).await?,
     }
-    pending_addresses::delete_of_user(connection, user).await?;
-    reset_tokens::delete_of_user(connection, user).await?;
-    rate_limits::delete_familiar_sources(connection, user).await?;
-    if let Some(proof) = change.proof {
-        let version = change.session.password_version;
-        rate_limits::add_familiar_source(connection, user, version, proof).await?;
-    }
-    // The others are void by the new version. They stay until they expire or are logged out of.
+    let version = change.session.password_version;
+    let proof = change.proof.map(|proof| (version, proof));
+    delete_void(connection, user, proof).await?;
     sessions::delete(connection, acting.digest).await?;
     change.session.add(connection).await?;
     Ok(match earlier {
@@ -346,12 +341,8 @@ async fn undo(connection: &mut AnyConnection, undo: &AddressUndo) -> sqlx::Resul
         outbox::add_address_taken_back(connection, &lost, language, *now).await?;
     }
     past_addresses::delete_later(connection, past).await?;
-    pending_addresses::delete_of_user(connection, user).await?;
-    reset_tokens::delete_of_user(connection, user).await?;
-    rate_limits::delete_familiar_sources(connection, user).await?;
-    if let Some(proof) = undo.proof {
-        rate_limits::add_familiar_source(connection, user, version + 1, proof).await?;
-    }
+    let proof = undo.proof.map(|proof| (version + 1, proof));
+    delete_void(connection, user, proof).await?;
     Ok(true)
 }
 

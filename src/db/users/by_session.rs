@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Connection};
 
-use super::Users;
+use super::{Users, delete_void};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::rate_limits::Proof;
@@ -11,9 +11,7 @@ use crate::db::sessions::cache::Touched;
 use crate::db::sessions::insert::NewSession;
 use crate::db::statement::statements;
 use crate::db::validity::Period;
-use crate::db::{
-    outbox, past_addresses, pending_addresses, rate_limits, reset_tokens, sessions, sign_ups,
-};
+use crate::db::{outbox, past_addresses, sessions, sign_ups};
 use crate::email::Email;
 use crate::language::Language;
 use crate::user::{HashedPassword, User};
@@ -161,14 +159,9 @@ async fn set_password(
     if let Some(language) = change.told_by_mail {
         outbox::add_password_changed(connection, &user.email, language, now).await?;
     }
-    reset_tokens::delete_of_user(connection, user.id).await?;
-    pending_addresses::delete_of_user(connection, user.id).await?;
-    rate_limits::delete_familiar_sources(connection, user.id).await?;
-    if let Some(proof) = change.proof {
-        let version = change.session.password_version;
-        rate_limits::add_familiar_source(connection, user.id, version, proof).await?;
-    }
-    // The others are void by the new version. They stay until they expire or are logged out of.
+    let version = change.session.password_version;
+    let proof = change.proof.map(|proof| (version, proof));
+    delete_void(connection, user.id, proof).await?;
     sessions::delete(connection, acting.digest).await?;
     change.session.add(connection).await?;
     Ok(true)

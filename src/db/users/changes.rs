@@ -4,13 +4,13 @@
 
 use sqlx::{AnyConnection, Connection};
 
-use super::{NewUser, Users, insert};
+use super::{NewUser, Users, delete_void, insert};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::statements;
 use crate::db::validity::Period;
-use crate::db::{outbox, pending_addresses, rate_limits, reset_tokens, sign_ups};
+use crate::db::{outbox, reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, UserId};
@@ -143,8 +143,6 @@ pub(super) async fn replace_password(
     if replace.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    reset_tokens::delete_of_user(connection, user).await?;
-    pending_addresses::delete_of_user(connection, user).await?;
-    rate_limits::delete_familiar_sources(connection, user).await?;
+    delete_void(connection, user, None).await?;
     Ok(true)
 }

@@ -1,17 +1,16 @@
 //! What is written when the address of an account changes.
 
 use super::notices::WAS_YOU;
-use super::sign_up::{EXISTS_SUBJECT, FORGOTTEN, LOG_IN, NOTHING_CHANGED};
-use super::{LINK_ENDS, MOMENT, Message, NOT_YOU, Part, RESET_PASSWORD, Site};
+use super::{Asked, Link, MOMENT, Message, NOT_YOU, Part, Site, Subject};
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::language::{Language, Text, Translated, text};
 
-const CONFIRM_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const CONFIRM_SUBJECT: Subject = Translated {
     en: |site| format!("Confirm your new address for {site}"),
     fr: |site| format!("Confirmez votre nouvelle adresse pour {site}"),
 };
-const CONFIRM_ASKED: Translated<fn(&Email, &str) -> String> = Translated {
+const CONFIRM_ASKED: Asked = Translated {
     en: |user, site| {
         format!(
             "Someone asked to make {user} the address of their account at {site}. If it was you, open this \
@@ -30,7 +29,7 @@ const NOT_CONFIRMED: Text = text(
     "If you did not ask for this, you can ignore this email: without the link, nothing changes.",
     "Si vous n’avez rien demandé, ignorez cet e‑mail\u{A0}: sans le lien, rien ne change.",
 );
-const TAKEN: Translated<fn(&Email, &str) -> String> = Translated {
+const TAKEN: Asked = Translated {
     en: |user, site| {
         format!(
             "Someone asked to make {user} the address of another account at {site}, but you already have one \
@@ -44,7 +43,7 @@ const TAKEN: Translated<fn(&Email, &str) -> String> = Translated {
         )
     },
 };
-const CHANGED_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const CHANGED_SUBJECT: Subject = Translated {
     en: |site| format!("The address of your {site} account was changed"),
     fr: |site| format!("L’adresse de votre compte {site} a été changée"),
 };
@@ -79,7 +78,7 @@ const UNDO_ENDS: Translated<fn(&str) -> String> = Translated {
         )
     },
 };
-const TAKEN_BACK_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const TAKEN_BACK_SUBJECT: Subject = Translated {
     en: |site| format!("Your {site} account has an earlier address again"),
     fr: |site| format!("Votre compte {site} a retrouvé une adresse antérieure"),
 };
@@ -107,7 +106,7 @@ const TAKEN_FROM_YOU: Translated<fn(&str) -> String> = Translated {
         )
     },
 };
-const KEPT_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const KEPT_SUBJECT: Subject = Translated {
     en: |site| format!("Your {site} account has another address"),
     fr: |site| format!("Votre compte {site} a une autre adresse"),
 };
@@ -160,44 +159,18 @@ impl Message {
         link: String,
         ends_at: UnixTime,
     ) -> Self {
-        let url = link;
-        let label = CONFIRM.in_language(language);
-        let asked = CONFIRM_ASKED.in_language(language)(user, &site.described());
-        let ends = LINK_ENDS.in_language(language)(&MOMENT.in_language(language)(ends_at));
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: CONFIRM_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(asked),
-                Part::Button { label, url },
-                Part::Paragraph(ends),
-                Part::Paragraph(NOT_CONFIRMED.in_language(language).to_owned()),
-            ],
-        }
+        let link = Link {
+            url: link,
+            label: CONFIRM,
+            ends_at,
+        };
+        let (subject, asked) = (&CONFIRM_SUBJECT, &CONFIRM_ASKED);
+        Self::with_link(site, language, user, subject, asked, link, NOT_CONFIRMED)
     }
 
     /// The notice of a try to give the address of a user to another account, with the ways into theirs.
     pub fn address_taken(site: &Site, language: Language, user: &Email) -> Self {
-        let query = [("email", user.as_str())];
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: EXISTS_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(TAKEN.in_language(language)(user, &site.described())),
-                Part::Button {
-                    label: LOG_IN.in_language(language),
-                    url: site.public_url.link("/sessions", &query),
-                },
-                Part::Paragraph(FORGOTTEN.in_language(language).to_owned()),
-                Part::Button {
-                    label: RESET_PASSWORD.in_language(language),
-                    url: site.public_url.link("/reset_password", &[]),
-                },
-                Part::Paragraph(NOTHING_CHANGED.in_language(language).to_owned()),
-            ],
-        }
+        Self::with_ways_in(site, language, user, &TAKEN)
     }
 
     /// The news, to the address that an account had, that it has another one, with the link that takes it back.
@@ -212,21 +185,17 @@ impl Message {
         let [changed_at, ends_at] =
             [undo.changed_at, undo.ends_at].map(MOMENT.in_language(language));
         let changed = CHANGED.in_language(language)(user, &site.described(), &changed_at);
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: CHANGED_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(changed),
-                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
-                Part::Paragraph(WAS_NOT_YOU.in_language(language).to_owned()),
-                Part::Button {
-                    label: TAKE_BACK.in_language(language),
-                    url: link,
-                },
-                Part::Paragraph(UNDO_ENDS.in_language(language)(&ends_at)),
-            ],
-        }
+        let parts = vec![
+            Part::Paragraph(changed),
+            Part::paragraph(language, WAS_YOU),
+            Part::paragraph(language, WAS_NOT_YOU),
+            Part::Button {
+                label: TAKE_BACK.in_language(language),
+                url: link,
+            },
+            Part::Paragraph(UNDO_ENDS.in_language(language)(&ends_at)),
+        ];
+        Self::new(site, language, &CHANGED_SUBJECT, parts)
     }
 
     /// The news, to the address that an account had until this moment, that it has an earlier one again. Does
@@ -240,16 +209,12 @@ impl Message {
         let described = site.described();
         let moment = MOMENT.in_language(language)(taken_back_at);
         let taken_back = TAKEN_BACK.in_language(language)(user, &described, &moment);
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: TAKEN_BACK_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(taken_back),
-                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
-                Part::Paragraph(TAKEN_FROM_YOU.in_language(language)(&described)),
-            ],
-        }
+        let parts = vec![
+            Part::Paragraph(taken_back),
+            Part::paragraph(language, WAS_YOU),
+            Part::Paragraph(TAKEN_FROM_YOU.in_language(language)(&described)),
+        ];
+        Self::new(site, language, &TAKEN_BACK_SUBJECT, parts)
     }
 
     /// The notice, to the address that an account had, that it can be neither reset nor used otherwise yet.
@@ -257,15 +222,11 @@ impl Message {
         let [changed_at, ends_at] =
             [undo.changed_at, undo.ends_at].map(MOMENT.in_language(language));
         let kept = KEPT.in_language(language)(user, &site.described(), &changed_at);
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: KEPT_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(kept),
-                Part::Paragraph(KEPT_UNTIL.in_language(language)(&ends_at)),
-                Part::Paragraph(NOT_YOU.in_language(language).to_owned()),
-            ],
-        }
+        let parts = vec![
+            Part::Paragraph(kept),
+            Part::Paragraph(KEPT_UNTIL.in_language(language)(&ends_at)),
+            Part::paragraph(language, NOT_YOU),
+        ];
+        Self::new(site, language, &KEPT_SUBJECT, parts)
     }
 }

@@ -1,7 +1,7 @@
 //! What owners are told of what was done with their accounts. No notice has a token in it, and nothing that
 //! the one who did it could choose.
 
-use super::{MOMENT, Message, Part, RESET_PASSWORD, Site};
+use super::{MOMENT, Message, Part, Site, Subject};
 use crate::client::ClientName;
 use crate::clock::UnixTime;
 use crate::email::Email;
@@ -13,7 +13,7 @@ pub const WAS_YOU: Text = text(
     "Si c’est vous, il n’y a rien à faire.",
 );
 
-const CHANGED_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const CHANGED_SUBJECT: Subject = Translated {
     en: |site| format!("Your {site} password was changed"),
     fr: |site| format!("Votre mot de passe {site} a été changé"),
 };
@@ -37,7 +37,7 @@ const NOT_CHANGED_BY_YOU: Text = text(
      passe de votre messagerie, puis choisissez‑en un nouveau ici\u{A0}:",
 );
 
-const LOGIN_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const LOGIN_SUBJECT: Subject = Translated {
     en: |site| format!("New login to your {site} account"),
     fr: |site| format!("Nouvelle connexion à votre compte {site}"),
 };
@@ -69,7 +69,7 @@ const NOT_LOGGED_IN_BY_YOU: Text = text(
      tous les appareils\u{A0}:",
 );
 
-const DELETED_SUBJECT: Translated<fn(&str) -> String> = Translated {
+const DELETED_SUBJECT: Subject = Translated {
     en: |site| format!("Your {site} account was deleted"),
     fr: |site| format!("Votre compte {site} a été supprimé"),
 };
@@ -113,17 +113,13 @@ impl Message {
     ) -> Self {
         let moment = MOMENT.in_language(language)(changed_at);
         let changed = CHANGED.in_language(language)(user, &site.described(), &moment);
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: CHANGED_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(changed),
-                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
-                Part::Paragraph(NOT_CHANGED_BY_YOU.in_language(language).to_owned()),
-                reset_button(site, language),
-            ],
-        }
+        let parts = vec![
+            Part::Paragraph(changed),
+            Part::paragraph(language, WAS_YOU),
+            Part::paragraph(language, NOT_CHANGED_BY_YOU),
+            Part::reset_button(site, language),
+        ];
+        Self::new(site, language, &CHANGED_SUBJECT, parts)
     }
 
     /// The notice of a login from a source that was not familiar to the user, and how to end it.
@@ -139,22 +135,18 @@ impl Message {
             Some(source) => FROM.in_language(language)(&client, source),
             None => client,
         };
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: LOGIN_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(LOGGED_IN.in_language(language)(
-                    user,
-                    &site.described(),
-                    &moment,
-                )),
-                Part::Paragraph(from),
-                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
-                Part::Paragraph(NOT_LOGGED_IN_BY_YOU.in_language(language).to_owned()),
-                reset_button(site, language),
-            ],
-        }
+        let parts = vec![
+            Part::Paragraph(LOGGED_IN.in_language(language)(
+                user,
+                &site.described(),
+                &moment,
+            )),
+            Part::Paragraph(from),
+            Part::paragraph(language, WAS_YOU),
+            Part::paragraph(language, NOT_LOGGED_IN_BY_YOU),
+            Part::reset_button(site, language),
+        ];
+        Self::new(site, language, &LOGIN_SUBJECT, parts)
     }
 
     /// The notice that an account was deleted at this moment.
@@ -166,22 +158,11 @@ impl Message {
     ) -> Self {
         let moment = MOMENT.in_language(language)(deleted_at);
         let deleted = DELETED.in_language(language)(user, &site.described(), &moment);
-        Self {
-            language,
-            site: site.name.clone(),
-            subject: DELETED_SUBJECT.in_language(language)(&site.name),
-            parts: vec![
-                Part::Paragraph(deleted),
-                Part::Paragraph(WAS_YOU.in_language(language).to_owned()),
-                Part::Paragraph(NOT_DELETED_BY_YOU.in_language(language).to_owned()),
-            ],
-        }
-    }
-}
-
-fn reset_button(site: &Site, language: Language) -> Part {
-    Part::Button {
-        label: RESET_PASSWORD.in_language(language),
-        url: site.public_url.link("/reset_password", &[]),
+        let parts = vec![
+            Part::Paragraph(deleted),
+            Part::paragraph(language, WAS_YOU),
+            Part::paragraph(language, NOT_DELETED_BY_YOU),
+        ];
+        Self::new(site, language, &DELETED_SUBJECT, parts)
     }
 }

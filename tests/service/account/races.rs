@@ -1,24 +1,14 @@
 //! A session that is ended while something is done by it: one of the two happens, never both.
 
 use sqlx::{Connection, Executor};
-use tokio::task::yield_now;
 
 use super::{EMAIL, PASSWORD};
 use crate::on_each_engine;
-use crate::support::client::{Call, Reply};
+use crate::support::client::Reply;
+use crate::support::races::at_once;
 use crate::support::{NO_LIMITS, TestApp};
 
 const ROUNDS: usize = 200;
-
-/// Sends two at once, on two tasks. The second is held back a little, by another amount in each round.
-async fn at_once(round: usize, first: Call, second: Call) -> [Reply; 2] {
-    let first = tokio::spawn(first.send());
-    for _ in 0..round % 40 {
-        yield_now().await;
-    }
-    let second = second.send().await;
-    [first.await.unwrap(), second]
-}
 
 /// How many of these succeeded; the others must have been refused.
 #[track_caller]

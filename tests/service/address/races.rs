@@ -1,37 +1,14 @@
 //! Several at once: one of them happens, and never two that exclude each other.
 
-use tokio::task::yield_now;
-
 use super::{
     BAD_EMAIL_TOKEN, BAD_UNDO_TOKEN, EMAIL, NEW, OTHER, PASSWORD, TAKEN, app_without_mail,
 };
 use crate::on_each_engine;
-use crate::support::client::{Call, Reply};
+use crate::support::client::Reply;
+use crate::support::races::{at_once, successes};
 use crate::support::{NO_LIMITS, TestApp};
 
 const ROUNDS: usize = 200;
-
-/// Sends two at once, on two tasks. The second is held back a little, by another amount in each round.
-async fn at_once(round: usize, first: Call, second: Call) -> [Reply; 2] {
-    let first = tokio::spawn(first.send());
-    for _ in 0..round % 40 {
-        yield_now().await;
-    }
-    let second = second.send().await;
-    [first.await.unwrap(), second]
-}
-
-/// How many have succeeded; the others were refused in one of these ways.
-#[track_caller]
-fn successes(replies: &[Reply], refusals: &[(u16, &str)]) -> usize {
-    let lost = replies.iter().filter(|reply| reply.status != 200);
-    for reply in lost.clone() {
-        let message = reply.json()["message"].as_str().unwrap().to_owned();
-        let refusal = (reply.status.as_u16(), &*message);
-        assert!(refusals.contains(&refusal), "{reply:?}");
-    }
-    replies.len() - lost.count()
-}
 
 on_each_engine! {
     async fn of_two_accounts_that_confirm_one_address_at_once_one_gets_it(database: Database) {

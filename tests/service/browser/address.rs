@@ -1,9 +1,8 @@
 //! A person changes their address by the mails of a real mail server, and takes their account back.
 
 use fantoccini::key::Key;
-use url::{Position, Url};
 
-use super::{Browser, PERSON};
+use super::{Browser, PERSON, open_link};
 use crate::support::Database;
 use crate::support::server::Server;
 use crate::support::smtp_server::{Mail, SENDER, SmtpServer};
@@ -18,13 +17,6 @@ fn mail(smtp: &SmtpServer) -> Mail {
     let mut mails = smtp.wait();
     assert_eq!(mails.len(), 1, "{mails:?}");
     mails.remove(0)
-}
-
-/// Opens the link in a mail, which leads to the public URL.
-async fn open_link(browser: &Browser, server: &Server, mail: &Mail) {
-    let link: Url = mail.link().parse().unwrap();
-    let link = server.url.clone() + &link[Position::BeforePath..];
-    browser.open(&link).await;
 }
 
 /// Presses the tab key until this has the focus, which is framed.
@@ -87,7 +79,7 @@ async fn a_person_changes_their_address_and_takes_the_account_back_by_the_keyboa
 
     let confirm = mail(&smtp);
     assert_eq!(confirm.to, [NEW]);
-    open_link(&browser, &server, &confirm).await;
+    open_link(&browser, &server, &confirm.link()).await;
     assert_eq!(browser.text_of("h1").await, "Confirm your new address");
     tab_to(&browser, "Change my address").await;
     browser.press_enter().await;
@@ -103,7 +95,7 @@ async fn a_person_changes_their_address_and_takes_the_account_back_by_the_keyboa
     let undo = mail(&smtp);
     assert_eq!(undo.to, [EMAIL]);
     assert!(!format!("{undo:?}").contains(NEW), "{undo:?}");
-    open_link(&browser, &server, &undo).await;
+    open_link(&browser, &server, &undo.link()).await;
     assert_eq!(browser.text_of("h1").await, "Take your account back");
     assert_eq!(browser.value_of("#email").await, EMAIL);
     tab_to(&browser, "new_password").await;
@@ -126,7 +118,7 @@ async fn a_person_changes_their_address_and_takes_the_account_back_by_the_keyboa
         (&undo, "no longer works"),
         (&confirm, "does not work for this account"),
     ] {
-        open_link(&browser, &server, mail).await;
+        open_link(&browser, &server, &mail.link()).await;
         let alert = browser.text_of("[role=alert]").await;
         assert!(alert.contains(words), "{alert}");
     }

@@ -1,9 +1,6 @@
 //! What a person does, from the first visit to a new password.
 
-use fantoccini::key::Key;
-use url::{Position, Url};
-
-use super::{Browser, PERSON, Setup};
+use super::{Browser, PERSON, Setup, open_link};
 use crate::support::Database;
 use crate::support::server::Server;
 use crate::support::smtp_server::{SENDER, SmtpServer};
@@ -166,92 +163,6 @@ async fn a_person_looks_after_their_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_needs_nothing_but_the_keyboard() {
-    let Some(browser) = Browser::start(PERSON).await else {
-        return;
-    };
-    let database = Database::sqlite();
-    let server = Server::start(&database.url);
-    let tab = char::from(Key::Tab).to_string();
-    // Goes through the page key by key, and sees where they are at each step.
-    let walk = async |stops: &[&str]| {
-        for stop in stops {
-            browser.press(&tab).await;
-            assert_eq!(browser.focus().await, *stop);
-            assert_eq!(browser.focus_frame().await, "3px", "{stop}");
-        }
-    };
-
-    browser.open(&server.url).await;
-    walk(&[
-        "Bienvenue",
-        "email",
-        "password",
-        "remember",
-        "Log in",
-        "Forgot your password?",
-        "No account yet? Sign up",
-    ])
-    .await;
-    browser.press_enter().await;
-    assert_eq!(browser.path().await, "/users");
-    walk(&["Bienvenue", "email"]).await;
-    browser.press(EMAIL).await;
-    walk(&["password"]).await;
-    browser.press("b4l0u").await;
-    browser.press_enter().await;
-    assert!(browser.text().await.contains("You are logged in as"));
-    walk(&["Bienvenue", "Log out", "Your account"]).await;
-    browser.press_enter().await;
-    walk(&[
-        "Bienvenue",
-        "Change your email address",
-        "Change your password",
-        "Where you are logged in",
-        "Delete your account",
-        "Log out",
-    ])
-    .await;
-    browser.press_enter().await;
-
-    assert_eq!(browser.path().await, "/");
-    walk(&[
-        "Bienvenue",
-        "email",
-        "password",
-        "remember",
-        "Log in",
-        "Forgot your password?",
-    ])
-    .await;
-    browser.press_enter().await;
-    walk(&["Bienvenue", "email"]).await;
-    browser.press(EMAIL).await;
-    walk(&["Continue"]).await;
-    browser.press_enter().await;
-    walk(&["Bienvenue", "email", "new_password"]).await;
-    browser.press("t4rt1fl3tt3").await;
-    walk(&["Save password"]).await;
-    browser.press_enter().await;
-    assert!(
-        browser
-            .text_of("[role=status]")
-            .await
-            .contains("has been changed")
-    );
-    // The address is filled in.
-    assert_eq!(browser.focus().await, "password");
-    browser.press("wrong").await;
-    browser.press_enter().await;
-    // At the place to go on from.
-    assert_eq!(browser.focus().await, "password");
-    browser.press("t4rt1fl3tt3").await;
-    browser.press_enter().await;
-    assert!(browser.text().await.contains("You are logged in as"));
-    browser.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_in_public_signs_up_and_chooses_a_new_password_by_mail() {
     let Some(smtp) = SmtpServer::start() else {
         return;
@@ -307,13 +218,6 @@ async fn a_person_in_public_signs_up_and_chooses_a_new_password_by_mail() {
     assert_eq!(browser.text_of("strong").await, EMAIL);
     assert_eq!(browser.complaints().await, [""; 0]);
     browser.close().await;
-}
-
-/// Opens the link in a mail, which leads to the public URL.
-async fn open_link(browser: &Browser, server: &Server, link: &str) {
-    let link: Url = link.parse().unwrap();
-    let link = server.url.clone() + &link[Position::BeforePath..];
-    browser.open(&link).await;
 }
 
 /// Signs up by the link in a mail, and learns on the way what is asked of a password; tries it once more, and

@@ -1,4 +1,4 @@
-//! The forms of an account, by the keyboard alone.
+//! What a person does by the keyboard alone.
 
 use fantoccini::key::Key;
 
@@ -18,6 +18,88 @@ impl Browser {
             assert_eq!(self.focus_frame().await, "3px", "{stop}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_needs_nothing_but_the_keyboard() {
+    let Some(browser) = Browser::start(PERSON).await else {
+        return;
+    };
+    let database = Database::sqlite();
+    let server = Server::start(&database.url);
+
+    browser.open(&server.url).await;
+    browser
+        .walk(&[
+            "Bienvenue",
+            "email",
+            "password",
+            "remember",
+            "Log in",
+            "Forgot your password?",
+            "No account yet? Sign up",
+        ])
+        .await;
+    browser.press_enter().await;
+    assert_eq!(browser.path().await, "/users");
+    browser.walk(&["Bienvenue", "email"]).await;
+    browser.press(EMAIL).await;
+    browser.walk(&["password"]).await;
+    browser.press("b4l0u").await;
+    browser.press_enter().await;
+    assert!(browser.text().await.contains("You are logged in as"));
+    browser
+        .walk(&["Bienvenue", "Log out", "Your account"])
+        .await;
+    browser.press_enter().await;
+    browser
+        .walk(&[
+            "Bienvenue",
+            "Change your email address",
+            "Change your password",
+            "Where you are logged in",
+            "Delete your account",
+            "Log out",
+        ])
+        .await;
+    browser.press_enter().await;
+
+    assert_eq!(browser.path().await, "/");
+    browser
+        .walk(&[
+            "Bienvenue",
+            "email",
+            "password",
+            "remember",
+            "Log in",
+            "Forgot your password?",
+        ])
+        .await;
+    browser.press_enter().await;
+    browser.walk(&["Bienvenue", "email"]).await;
+    browser.press(EMAIL).await;
+    browser.walk(&["Continue"]).await;
+    browser.press_enter().await;
+    browser.walk(&["Bienvenue", "email", "new_password"]).await;
+    browser.press("t4rt1fl3tt3").await;
+    browser.walk(&["Save password"]).await;
+    browser.press_enter().await;
+    assert!(
+        browser
+            .text_of("[role=status]")
+            .await
+            .contains("has been changed")
+    );
+    // The address is filled in.
+    assert_eq!(browser.focus().await, "password");
+    browser.press("wrong").await;
+    browser.press_enter().await;
+    // At the place to go on from.
+    assert_eq!(browser.focus().await, "password");
+    browser.press("t4rt1fl3tt3").await;
+    browser.press_enter().await;
+    assert!(browser.text().await.contains("You are logged in as"));
+    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,9 +22,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use url::Url;
+use url::{Position, Url};
 
 use crate::support::report::skipped;
+use crate::support::server::Server;
 
 /// How long a page may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -321,4 +322,11 @@ fn find_program(names: &[&str]) -> Option<PathBuf> {
         .iter()
         .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     files.into_iter().find(|file| file.is_file())
+}
+
+/// Opens the link in a mail, which leads to the public URL.
+pub async fn open_link(browser: &Browser, server: &Server, link: &str) {
+    let link: Url = link.parse().unwrap();
+    let link = server.url.clone() + &link[Position::BeforePath..];
+    browser.open(&link).await;
 }

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use super::{NEW, PASSWORD, app_with_mail, app_without_mail, mailed_token, only};
 use crate::on_each_engine;
 use crate::support::client::{Call, Reply};
+use crate::support::races::successes;
 use crate::support::smtp_server::SmtpServer;
 
 const RACERS: usize = 50;
@@ -13,17 +14,6 @@ const RACERS: usize = 50;
 async fn race(calls: impl Iterator<Item = Call>) -> Vec<Reply> {
     let racers: JoinSet<Reply> = calls.map(Call::send).collect();
     racers.join_all().await
-}
-
-/// How many have won; the others were refused in one of these ways.
-fn winners(replies: &[Reply], refusals: &[(u16, &str)]) -> usize {
-    let lost = replies.iter().filter(|reply| reply.status != 200);
-    for reply in lost.clone() {
-        let message = reply.json()["message"].as_str().unwrap().to_owned();
-        let refusal = (reply.status.as_u16(), &*message);
-        assert!(refusals.contains(&refusal), "{reply:?}");
-    }
-    replies.len() - lost.count()
 }
 
 on_each_engine! {
@@ -37,7 +27,7 @@ on_each_engine! {
             let replies = race(calls).await;
             // Who comes when there is a user is told that the address is taken.
             let refusals = [(403, "invalid sign-up token"), (400, "email already registered")];
-            assert_eq!(winners(&replies, &refusals), 1);
+            assert_eq!(successes(&replies, &refusals), 1);
             assert_eq!(app.inside.count("users").await, 2 + round);
             assert_eq!(app.inside.count("sign_ups").await, 0);
         }
@@ -55,7 +45,7 @@ on_each_engine! {
             });
             let replies = race(calls).await;
             let refusals = [(403, "invalid sign-up token"), (400, "email already registered")];
-            assert_eq!(winners(&replies, &refusals), 1);
+            assert_eq!(successes(&replies, &refusals), 1);
             assert_eq!(app.inside.count("users").await, 2 + round);
         }
     }
@@ -63,7 +53,7 @@ on_each_engine! {
     async fn of_those_who_ask_at_once_one_has_the_token_that_works(database: Database) {
         let app = app_without_mail(database).await;
         let replies = race((0..RACERS).map(|_| app.ask_sign_up(NEW))).await;
-        assert_eq!(winners(&replies, &[]), RACERS);
+        assert_eq!(successes(&replies, &[]), RACERS);
         let tokens = replies.iter().map(|reply| reply.json()["sign_up_token"].as_str().unwrap().to_owned());
         let mut added = 0;
         for token in tokens {

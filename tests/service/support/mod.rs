@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
+pub mod races;
 pub mod raw;
 pub mod report;
 pub mod server;
