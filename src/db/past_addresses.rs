@@ -1,6 +1,9 @@
 //! The addresses that accounts had until lately, each with the token that takes the account back to it. As
 //! long as that can be used, no other account can have the address: who adds a user or changes an address
 //! does so first and looks here then, in one transaction, so that neither misses the other.
+//!
+//! What was given up later than now, by a clock that was ahead, is kept for its account too, although its token
+//! is not good until then: else a clock that is put right would free the address.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -27,21 +30,20 @@ statements! {
     DELETE_ADDRESS = "
         DELETE FROM past_addresses WHERE email = $1";
 
-    /// `$1` address, `$2` and `$3` after and until when it was given up, `$4` the user to whom it is not
-    /// taken.
+    /// `$1` address, `$2` after when it was given up, `$3` the user to whom it is not taken.
     FIND_OF_OTHERS = "
         SELECT id FROM past_addresses
-        WHERE email = $1 AND changed_at > $2 AND changed_at <= $3 AND user_id <> $4";
+        WHERE email = $1 AND changed_at > $2 AND user_id <> $3";
 
-    /// `$1` address, `$2` and `$3` after and until when it was given up, `$4` the user who had it.
+    /// `$1` address, `$2` after when it was given up, `$3` the user who had it.
     FIND_OWN = "
         SELECT id, user_id, email, mailed, changed_at FROM past_addresses
-        WHERE email = $1 AND changed_at > $2 AND changed_at <= $3 AND user_id = $4";
+        WHERE email = $1 AND changed_at > $2 AND user_id = $3";
 
-    /// `$1` user, `$2` and `$3` after and until when it was given up.
+    /// `$1` user, `$2` after when it was given up.
     FIND_OF_USER = "
         SELECT id FROM past_addresses
-        WHERE user_id = $1 AND changed_at > $2 AND changed_at <= $3 LIMIT 1";
+        WHERE user_id = $1 AND changed_at > $2 LIMIT 1";
 
     /// `$1` number, `$2` digest.
     SET_TOKEN = "
@@ -201,7 +203,6 @@ pub async fn is_of_other(
     let find = sqlx::query(FIND_OF_OTHERS)
         .bind(email.as_str())
         .bind(given_up.after.0)
-        .bind(given_up.until.0)
         // No user has this number.
         .bind(user.map_or(0, |user| user.0));
     Ok(find.fetch_optional(connection).await?.is_some())
@@ -217,7 +218,6 @@ pub async fn find_own(
     let find = sqlx::query(FIND_OWN)
         .bind(email.as_str())
         .bind(given_up.after.0)
-        .bind(given_up.until.0)
         .bind(user.0);
     let row = find.fetch_optional(connection).await?;
     row.as_ref().map(past_address_in).transpose()
@@ -231,8 +231,7 @@ pub async fn has_any(
 ) -> sqlx::Result<bool> {
     let find = sqlx::query(FIND_OF_USER)
         .bind(user.0)
-        .bind(given_up.after.0)
-        .bind(given_up.until.0);
+        .bind(given_up.after.0);
     Ok(find.fetch_optional(connection).await?.is_some())
 }
 

@@ -29,6 +29,9 @@ const MAX_NEXT_BYTES: usize = 2048;
 /// What the paths of the service on the hosts of apps begin with.
 const OWN_PATHS: &str = "/_bienvenue/";
 
+/// Set by browsers beside it: what the answer is for.
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
 /// Set by scripts that load data.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
@@ -191,10 +194,12 @@ fn host_and_path(url: &str) -> Option<(AppHost, &str)> {
     Some((AppHost::of_request(authority, is_https)?, path))
 }
 
-/// Whether a page that is open in a browser has sent a request by itself, as for a picture or by a script,
-/// and nobody goes anywhere.
+/// Whether a page that is open in a browser has sent a request by itself, as for a picture, for a frame in it or
+/// by a script, and nobody goes anywhere.
 pub fn is_of_page(headers: &HeaderMap) -> bool {
+    let mut destinations = headers.get_all(SEC_FETCH_DEST).iter();
     is_told_navigation(headers) == Some(false)
+        || destinations.any(|destination| destination != "document")
 }
 
 /// Whether a browser goes to a page, so that it can be sent to log in: a script that loads data, a

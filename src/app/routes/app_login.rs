@@ -67,7 +67,7 @@ pub async fn log_in(
 }
 
 /// Gives who is logged in, and may use the app, a ticket for it; others log in first. Pages of other sites
-/// get none for their pictures, which could else use up what a session may have.
+/// get none for their pictures and frames, which could else use up what a session may have.
 pub async fn authorize(
     State(state): State<Arc<AppState>>,
     _: AtService,

@@ -26,12 +26,11 @@ use crate::token::{EmailTokenDigest, UndoTokenDigest};
 use crate::user::{HashedPassword, UserId};
 
 statements! {
-    /// `$1` address, `$2` and `$3` after and until when another account must have given it up to be taken back
-    /// to it.
+    /// `$1` address, `$2` after when another account must have given it up to be taken back to it.
     FIND_TAKEN = "
         SELECT id FROM users WHERE email = $1
         UNION ALL
-        SELECT id FROM past_addresses WHERE email = $1 AND changed_at > $2 AND changed_at <= $3";
+        SELECT id FROM past_addresses WHERE email = $1 AND changed_at > $2";
 
     /// `$5` new address, `$6` now if the user was found to read its mail, else NULL, `$7` the address until
     /// now, for the user `$2` by the session `$1`. Not if the new address is taken: the index of the column
@@ -149,8 +148,7 @@ impl Users {
     pub async fn is_taken(&self, email: &Email, given_up: Period) -> Result<bool> {
         let find = sqlx::query(FIND_TAKEN)
             .bind(email.as_str())
-            .bind(given_up.after.0)
-            .bind(given_up.until.0);
+            .bind(given_up.after.0);
         Ok(self.connections.fetch_optional(find).await?.is_some())
     }
 

@@ -57,6 +57,21 @@ on_each_engine! {
         assert_eq!(app.undo_address(EMAIL, &undo, "new").send().await.status, 200);
     }
 
+    async fn it_stays_kept_when_a_clock_that_was_ahead_is_put_right(database: Database) {
+        let (app, _, undo) = app_with_kept(database).await;
+        let an_hour = Duration::from_hours(1);
+        app.clock.turn_back(an_hour);
+        app.assert_refused(app.register(EMAIL, "x"), 400, TAKEN).await;
+        let of_other = app.logged_in(OTHER, PASSWORD).await;
+        let ask = app.ask_address(&of_other, EMAIL);
+        ask.send().await.assert_refusal(400, TAKEN);
+        let session = app.logged_in(NEW, PASSWORD).await;
+        app.assert_refused(app.delete_user(&session), 403, "address changed lately").await;
+        app.assert_refused(app.undo_address(EMAIL, &undo, "new"), 403, "invalid undo token").await;
+        app.clock.turn(an_hour);
+        assert_eq!(app.undo_address(EMAIL, &undo, "new").send().await.status, 200);
+    }
+
     async fn after_seven_days_it_is_free(database: Database) {
         let (app, _, undo) = app_with_kept(database).await;
         app.clock.turn(UNDO_LIFETIME.checked_sub(A_SECOND).unwrap());

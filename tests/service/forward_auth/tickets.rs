@@ -101,7 +101,7 @@ on_each_engine! {
         browser.enter("https://wiki.example.org/").await;
     }
 
-    async fn a_page_gets_no_ticket_for_its_pictures_and_scripts(database: Database) {
+    async fn a_page_gets_no_ticket_for_its_pictures_frames_and_scripts(database: Database) {
         let app = TestApp::new(database).await.guarding(&APPS);
         let session = logged_in(&app).await;
         let query = format!("app={WIKI}&state={}", "0".repeat(64));
@@ -111,8 +111,13 @@ on_each_engine! {
             let call = authorize.clone().header("sec-fetch-mode", mode).header("sec-fetch-site", site);
             call.send().await.assert_refusal(403, "cross-site requests are refused");
         }
+        let navigate = authorize.clone().header("sec-fetch-mode", "navigate");
+        for destination in ["iframe", "frame", "object", "embed", "image"] {
+            let call = navigate.clone().header("sec-fetch-dest", destination);
+            call.send().await.assert_refusal(403, "cross-site requests are refused");
+        }
         assert_eq!(app.inside.all_rows().await, before);
-        for call in [authorize.clone().header("sec-fetch-mode", "navigate"), authorize] {
+        for call in [navigate.clone().header("sec-fetch-dest", "document"), navigate, authorize] {
             assert_eq!(call.send().await.status, 303);
         }
     }
