@@ -52,14 +52,10 @@ pub static ADD: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 });
 
 /// `$2`, … addresses, of which it finds those that an account can be taken back to that has given them up after
-/// `$1`. The upper bound, which all are below, has SQLite find them by their index rather than read all.
+/// `$1`.
 pub static FIND_KEPT: LazyLock<Widths> = LazyLock::new(|| {
     Widths::new(2, |emails| {
-        format!(
-            "SELECT email FROM past_addresses
-             WHERE changed_at > $1 AND changed_at <= {} AND email IN ({emails})",
-            i64::MAX
-        )
+        format!("SELECT email FROM past_addresses WHERE changed_at > $1 AND email IN ({emails})")
     })
 });
 
