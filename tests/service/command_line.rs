@@ -11,8 +11,8 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::tempdir;
 
 use crate::on_each_engine;
-use crate::support::Database;
 use crate::support::server::Server;
+use crate::support::{Database, EmptyDatabase};
 
 mod configuration;
 mod databases;
@@ -250,7 +250,7 @@ fn a_command_that_is_not_there_is_refused_and_the_nearest_one_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_option_wins_over_the_variable_of_its_alternative() {
-    let (database, other) = (Database::sqlite(), Database::sqlite());
+    let (database, other) = (EmptyDatabase::sqlite(), EmptyDatabase::sqlite());
     let folder = tempdir().unwrap();
     let file = folder.path().join("url");
     fs::write(&file, &database.url).unwrap();

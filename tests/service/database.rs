@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::on_each_engine;
 use crate::support::server::Server;
-use crate::support::{Database, TestApp};
+use crate::support::{Database, EmptyDatabase, TestApp};
 
 async fn assert_rows_are_found_by_keys(database: Database, users: u32) {
     let db = database.open().await;
@@ -97,7 +97,7 @@ on_each_engine! {
         assert_eq!(server.reset("bob@example.org", &token, "new").send().await.status, 200);
     }
 
-    async fn first_starts_at_the_same_moment_all_succeed(database: Database) {
+    async fn first_starts_at_the_same_moment_all_succeed(database: EmptyDatabase) {
         let starts: Vec<_> = (0..8)
             .map(|_| {
                 let url = database.url.clone();
@@ -181,7 +181,7 @@ on_each_engine! {
 
 /// Opens a PostgreSQL database in which this was done before, and returns the refusal.
 async fn refusal_after(statements: &[&str]) -> Option<String> {
-    let database = Database::postgres().await?;
+    let database = EmptyDatabase::postgres().await?;
     let inside = database.look_inside().await;
     for statement in statements {
         inside.execute(statement).await;
@@ -215,14 +215,14 @@ async fn a_database_of_another_program_is_refused_and_left_as_it_is() {
         );
     }
     // What a first start has left that was killed is not another program's.
-    let database = Database::postgres().await.unwrap();
+    let database = EmptyDatabase::postgres().await.unwrap();
     database.look_inside().await.execute(migrations).await;
     database.open().await.close().await;
 }
 
 #[tokio::test]
 async fn a_first_start_waits_for_another_that_holds_the_file() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     sqlx::any::install_default_drivers();
     let creating = format!("{}?mode=rwc", database.url);
     let mut other = AnyConnection::connect(&creating).await.unwrap();

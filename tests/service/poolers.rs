@@ -4,9 +4,9 @@ use std::process::Output;
 
 use sqlx::{AnyPool, AssertSqlSafe, Executor, Row};
 
-use crate::support::Database;
 use crate::support::pgbouncer::{KNOWN, PgBouncer};
 use crate::support::server::Server;
+use crate::support::{Database, EmptyDatabase};
 
 const EMAIL: &str = "bob@example.org";
 
@@ -94,7 +94,7 @@ async fn a_pooler_whose_clients_share_connections_is_refused_and_nothing_is_chan
             let Some(pooler) = PgBouncer::start(mode, &[KNOWN, order]) else {
                 return;
             };
-            let database = Database::postgres().await.unwrap();
+            let database = EmptyDatabase::postgres().await.unwrap();
             let url = pooler.url(&database);
             let words = "set pool_mode = session";
             assert_refused(&run(&url, SERVE), 1, words);

@@ -163,7 +163,7 @@ on_each_engine! {
         assert_eq!(app.inside.count("users WHERE id > 2").await, 1);
     }
 
-    async fn an_upgrade_keeps_every_user_session_and_token(database: Database) {
+    async fn an_upgrade_keeps_every_user_session_and_token(database: EmptyDatabase) {
         let users = create_old(&database, ["bob", "eve", "max"]).await;
         let before = rows_of_users(&database).await;
         assert_eq!(before.len(), 9);
@@ -183,7 +183,7 @@ on_each_engine! {
         assert!(!app.is_logged_in(&session).await);
     }
 
-    async fn an_upgrade_is_told_of_and_nothing_else_is_taken_for_one(database: Database) {
+    async fn an_upgrade_is_told_of_and_nothing_else_is_taken_for_one(database: EmptyDatabase) {
         let upgrade = "brought the schema from migration 3 to ";
         create_old(&database, ["bob"]).await;
         let (_, log) = Server::start(&database.url).stop();
@@ -192,12 +192,12 @@ on_each_engine! {
         assert!(!log.contains("brought the schema"), "{log}");
     }
 
-    async fn a_new_database_is_no_upgrade(database: Database) {
+    async fn a_new_database_is_no_upgrade(database: EmptyDatabase) {
         let (_, log) = Server::start(&database.url).stop();
         assert!(!log.contains("brought the schema"), "{log}");
     }
 
-    async fn an_upgrade_deletes_what_belongs_to_nobody(database: Database) {
+    async fn an_upgrade_deletes_what_belongs_to_nobody(database: EmptyDatabase) {
         let [bob, gone, eve, last] = create_old(&database, ["bob", "gone", "eve", "last"]).await;
         delete_carelessly(&database, "email IN ('gone@example.org', 'last@example.org')").await;
         assert_eq!(rows_of_users(&database).await.len(), 2 + 4 + 4);
@@ -216,7 +216,7 @@ on_each_engine! {
         }
     }
 
-    async fn an_upgrade_that_fails_changes_nothing(database: Database) {
+    async fn an_upgrade_that_fails_changes_nothing(database: EmptyDatabase) {
         create_old(&database, ["bob", "last"]).await;
         delete_carelessly(&database, "email = 'last@example.org'").await;
         let inside = database.look_inside().await;

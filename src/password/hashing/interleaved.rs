@@ -119,8 +119,8 @@ impl<const N: usize> Lanes<N> {
                 let [left, right] = blocks[lane];
                 let [first, second, third, fourth] = &self.boxes[lane];
                 let half = left ^ self.subkeys[lane][round];
-                let sum = first[(half >> 24) as usize]
-                    .wrapping_add(second[(half >> 16 & 0xFF) as usize]);
+                let sum =
+                    first[(half >> 24) as usize].wrapping_add(second[(half >> 16 & 0xFF) as usize]);
                 let mixed = (sum ^ third[(half >> 8 & 0xFF) as usize])
                     .wrapping_add(fourth[(half & 0xFF) as usize]);
                 blocks[lane] = [right ^ mixed, half];

@@ -10,6 +10,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use super::*;
 use crate::on_each_engine;
+use crate::support::EmptyDatabase;
 use crate::support::client::Client;
 
 /// The tables of a file.
@@ -216,7 +217,7 @@ async fn a_backup_never_takes_the_place_of_the_database() {
 
 #[test]
 fn a_backup_of_no_database_creates_none() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let folder = database.file().parent().unwrap().to_path_buf();
     let name = folder.join("b.db");
     run(&database, &["backup", name.to_str().unwrap()]).refused(1, "there is no database");

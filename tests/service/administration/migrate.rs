@@ -5,7 +5,7 @@ use std::os::unix::fs::chown;
 
 use super::*;
 use crate::on_each_engine;
-use crate::support::is_root;
+use crate::support::{EmptyDatabase, is_root};
 use crate::user_ids::create_old;
 
 const CHECK: [&str; 2] = ["migrate", "--check"];
@@ -27,7 +27,7 @@ fn assert_is_current(database: &Database) {
 }
 
 on_each_engine! {
-    async fn migrate_creates_a_database_that_is_not_there(database: Database) {
+    async fn migrate_creates_a_database_that_is_not_there(database: EmptyDatabase) {
         run(&database, &CHECK).refused(6, "migrations are pending: run bienvenue migrate");
         if let Some(folder) = &database.folder {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -47,7 +47,7 @@ on_each_engine! {
         assert!(!log.contains("created"), "{log}");
     }
 
-    async fn migrate_brings_an_earlier_schema_up_to_date_and_check_changes_nothing(database: Database) {
+    async fn migrate_brings_an_earlier_schema_up_to_date_and_check_changes_nothing(database: EmptyDatabase) {
         let [bob] = create_old(&database, ["bob"]).await;
         let inside = database.look_inside().await;
         let checked = run(&database, &CHECK);
@@ -66,7 +66,7 @@ on_each_engine! {
         assert_eq!(listed.json()[0]["email"], bob.email);
     }
 
-    async fn migrate_refuses_a_newer_schema_and_another_programs(database: Database) {
+    async fn migrate_refuses_a_newer_schema_and_another_programs(database: EmptyDatabase) {
         database.open().await.close().await;
         let inside = database.look_inside().await;
         let last = last_migration(&inside).await;
@@ -99,7 +99,7 @@ fn migrate_does_not_open_the_file_of_another_user() {
     if !is_root() {
         return;
     }
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     Server::start(&database.url).stop();
     chown(database.file(), Some(65534), None).unwrap();
     let before = fs::read(database.file()).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::on_each_engine;
-use crate::support::is_root;
+use crate::support::{EmptyDatabase, is_root};
 
 /// One command of each kind that there is.
 const COMMANDS: [&[&str]; 13] = [
@@ -52,7 +52,7 @@ fn assert_all_refused(database: &Database, code: i32, words: &str) {
 
 #[test]
 fn a_database_that_is_not_there_is_not_made() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     assert_all_refused(&database, 1, "start bienvenue once to create it");
     let folder = database.folder.as_ref().unwrap().path();
     assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
@@ -67,7 +67,7 @@ fn the_file_of_another_user_is_not_opened() {
     if !is_root() {
         return;
     }
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     Server::start(&database.url).stop();
     chown(database.file(), Some(65534), None).unwrap();
     assert_all_refused(&database, 1, "sudo -u nobody bienvenue");
@@ -79,7 +79,7 @@ fn the_file_of_another_user_is_not_opened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_are_not_made_on_a_server_either() {
-    let Some(database) = Database::postgres().await else {
+    let Some(database) = EmptyDatabase::postgres().await else {
         return;
     };
     assert_all_refused(&database, 1, "there are no tables in");
@@ -101,7 +101,7 @@ fn a_server_that_is_away_is_told_by_7() {
 
 #[test]
 fn a_bad_command_line_is_told_by_2() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     for (arguments, words) in [
         (&["users"][..], "Usage"),
         (&["users", "lock"], "USER"),
@@ -122,7 +122,7 @@ fn a_bad_command_line_is_told_by_2() {
 
 #[test]
 fn a_bad_setting_of_the_service_is_no_affair_of_a_command_that_has_it_not() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     Server::start(&database.url).stop();
     let mut list = command(&database, &["users", "list", "--json"]);
     let list = list
@@ -133,7 +133,7 @@ fn a_bad_setting_of_the_service_is_no_affair_of_a_command_that_has_it_not() {
 }
 
 on_each_engine! {
-    async fn a_schema_of_another_version_is_told_by_6_and_left_as_it_is(database: Database) {
+    async fn a_schema_of_another_version_is_told_by_6_and_left_as_it_is(database: EmptyDatabase) {
         database.open().await.close().await;
         let inside = database.look_inside().await;
         let versions = "SELECT max(version) FROM _sqlx_migrations";
@@ -150,7 +150,7 @@ on_each_engine! {
         assert_eq!(inside.number(versions).await, last - 1);
     }
 
-    async fn a_user_who_is_not_there_is_told_by_3(database: Database) {
+    async fn a_user_who_is_not_there_is_told_by_3(database: EmptyDatabase) {
         database.open().await.close().await;
         for arguments in [
             &["users", "show"][..],
@@ -167,7 +167,7 @@ on_each_engine! {
         }
     }
 
-    async fn commands_and_a_busy_service_do_not_disturb_each_other(database: Database) {
+    async fn commands_and_a_busy_service_do_not_disturb_each_other(database: EmptyDatabase) {
         let server = Server::start(&database.url);
         server.registered(EMAIL, PASSWORD).await;
         let busy = async {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::on_each_engine;
+use crate::support::EmptyDatabase;
 use crate::user_ids::{OldUser, create_old, delete_carelessly};
 
 /// A backup in a folder of its own.
@@ -32,14 +33,14 @@ impl Backup {
 
 /// A backup with so many users in it, and with a row of each kind for each.
 async fn filled(users: u32) -> Backup {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     database.open().await.close().await;
     database.look_inside().await.fill(users).await;
     Backup::of(&database)
 }
 
 on_each_engine! {
-    async fn the_list_of_tables_and_columns_is_the_schema(database: Database) {
+    async fn the_list_of_tables_and_columns_is_the_schema(database: EmptyDatabase) {
         database.open().await.close().await;
         let mut connection = AnyConnection::connect(&database.url).await.unwrap();
         let is_sqlite = database.folder.is_some();
@@ -81,7 +82,7 @@ on_each_engine! {
         assert_eq!(found, listed);
     }
 
-    async fn a_database_with_rows_in_it_is_refused(database: Database) {
+    async fn a_database_with_rows_in_it_is_refused(database: EmptyDatabase) {
         let backup = filled(3).await;
         database.open().await.close().await;
         let inside = database.look_inside().await;
@@ -101,7 +102,7 @@ on_each_engine! {
         assert_eq!(inside.count("users").await, 3);
     }
 
-    async fn a_database_of_another_program_is_refused(database: Database) {
+    async fn a_database_of_another_program_is_refused(database: EmptyDatabase) {
         let backup = filled(3).await;
         let creating = database.url.replace(".db", ".db?mode=rwc");
         sqlx::any::install_default_drivers();
@@ -113,8 +114,8 @@ on_each_engine! {
         assert!(database.look_inside().await.try_execute("SELECT * FROM users").await.is_err());
     }
 
-    async fn a_backup_of_an_earlier_version_is_restored_and_stays_as_it_is(database: Database) {
-        let old = Database::sqlite();
+    async fn a_backup_of_an_earlier_version_is_restored_and_stays_as_it_is(database: EmptyDatabase) {
+        let old = EmptyDatabase::sqlite();
         let [OldUser { email, .. }, _] = create_old(&old, ["bob", "last"]).await;
         old.look_inside().await.execute("DELETE FROM users WHERE id = 2").await;
         let before = fs::read(old.file()).unwrap();
@@ -128,8 +129,8 @@ on_each_engine! {
         assert_eq!(inside.count(&format!("users WHERE email = '{email}'")).await, 1);
     }
 
-    async fn what_a_deleted_user_left_behind_is_not_carried(database: Database) {
-        let origin = Database::sqlite();
+    async fn what_a_deleted_user_left_behind_is_not_carried(database: EmptyDatabase) {
+        let origin = EmptyDatabase::sqlite();
         origin.open().await.close().await;
         origin.look_inside().await.fill(3).await;
         delete_carelessly(&origin, "id = 2").await;
@@ -140,7 +141,7 @@ on_each_engine! {
         }
     }
 
-    async fn a_restore_that_is_cut_off_leaves_the_database_empty(database: Database) {
+    async fn a_restore_that_is_cut_off_leaves_the_database_empty(database: EmptyDatabase) {
         let backup = filled(20_000).await;
         database.open().await.close().await;
         let inside = database.look_inside().await;
@@ -180,10 +181,10 @@ async fn wait_until_it_writes(database: &Database, inside: &Inside) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_moves_to_postgresql_and_back_with_all_sessions() {
-    let Some(postgres) = Database::postgres().await else {
+    let Some(postgres) = EmptyDatabase::postgres().await else {
         return;
     };
-    let (sqlite, sqlite_again) = (Database::sqlite(), Database::sqlite());
+    let (sqlite, sqlite_again) = (EmptyDatabase::sqlite(), Database::sqlite());
     let server = Server::start(&sqlite.url);
     for name in ["bob", "alice", "eve", "last"] {
         server
@@ -231,8 +232,14 @@ async fn a_service_moves_to_postgresql_and_back_with_all_sessions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_is_not_given_again_even_if_no_user_is_left() {
     for (origin, target) in [
-        (Some(Database::sqlite()), Database::postgres().await),
-        (Database::postgres().await, Some(Database::sqlite())),
+        (
+            Some(EmptyDatabase::sqlite()),
+            EmptyDatabase::postgres().await,
+        ),
+        (
+            EmptyDatabase::postgres().await,
+            Some(EmptyDatabase::sqlite()),
+        ),
     ] {
         let (Some(origin), Some(target)) = (origin, target) else {
             continue;
@@ -254,7 +261,7 @@ async fn an_id_is_not_given_again_even_if_no_user_is_left() {
 async fn what_is_no_whole_backup_of_ours_is_refused_before_anything_is_created() {
     let backup = filled(500).await;
     let whole = fs::read(backup.name()).unwrap();
-    let target = Database::sqlite();
+    let target = EmptyDatabase::sqlite();
     let assert_refused = |bytes: &[u8], code, words| {
         fs::write(backup.name(), bytes).unwrap();
         backup.restore_into(&target).refused(code, words);
@@ -301,7 +308,7 @@ async fn what_is_no_whole_backup_of_ours_is_refused_before_anything_is_created()
         .restore_into(&target)
         .refused(1, "No such file or directory");
     // A copy of a database in use lacks what is in its log.
-    let running = Database::sqlite();
+    let running = EmptyDatabase::sqlite();
     let server = Server::start(&running.url);
     server.registered(EMAIL, PASSWORD).await;
     run(&target, &["restore", running.file().to_str().unwrap()]).refused(1, "-wal");

@@ -1,10 +1,11 @@
 //! Files that a start refuses, or tells of.
 
 use super::*;
+use crate::support::EmptyDatabase;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_with_a_log_that_is_removed() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let server = Server::start(&database.url);
     server.registered(EMAIL, "b4l0u").await;
     let session = server.logged_in(EMAIL, "b4l0u").await;
@@ -19,14 +20,14 @@ async fn nothing_is_lost_with_a_log_that_is_removed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_that_finds_no_users_says_so_first() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let created = "created an empty";
     let (_, log) = Server::start(&database.url).stop();
     assert!(log.lines().next().unwrap().contains(created), "{log}");
     let (_, log) = Server::start(&database.url).stop();
     assert!(!log.contains(created), "{log}");
 
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     fs::write(file_of(&database), "").unwrap();
     let (_, log) = Server::start(&database.url).stop();
     let first = log.lines().next().unwrap();
@@ -38,7 +39,7 @@ async fn a_start_that_finds_no_users_says_so_first() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_symbolic_link_leads_to_the_file_or_is_refused() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let link = file_of(&database);
     let file = link.with_extension("file");
     symlink(&file, &link).unwrap();
@@ -72,7 +73,7 @@ async fn a_symbolic_link_leads_to_the_file_or_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_is_refused_and_its_rights_stay() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let pipe = file_of(&database);
     let made = Command::new("mkfifo")
         .args(["-m", "666"])
@@ -88,7 +89,7 @@ async fn a_device_is_refused_and_its_rights_stay() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_whose_file_is_gone_is_not_thrown_away() {
     for is_emptied in [false, true] {
-        let database = Database::sqlite();
+        let database = EmptyDatabase::sqlite();
         let file = file_of(&database);
         let server = Server::start(&database.url);
         server.registered(EMAIL, "b4l0u").await;
@@ -146,7 +147,7 @@ async fn a_log_does_not_hide_that_the_end_of_the_file_is_missing() {
     server.kill();
     let file = file_of(&database);
     assert!(length(&beside(&file, "-wal")) > 0);
-    let copy = Database::sqlite();
+    let copy = EmptyDatabase::sqlite();
     for suffix in ["", "-wal"] {
         fs::copy(beside(&file, suffix), beside(&file_of(&copy), suffix)).unwrap();
     }
@@ -164,7 +165,7 @@ async fn a_log_does_not_hide_that_the_end_of_the_file_is_missing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_whose_tables_went_with_its_log_is_told_of() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let server = Server::start(&database.url);
     server.registered(EMAIL, "b4l0u").await;
     server.kill();
@@ -178,7 +179,7 @@ async fn a_file_whose_tables_went_with_its_log_is_told_of() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_without_a_valid_header_is_told_of() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let server = Server::start(&database.url);
     server.registered(EMAIL, "b4l0u").await;
     server.kill();

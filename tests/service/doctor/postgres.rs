@@ -4,9 +4,9 @@ use std::net::{IpAddr, UdpSocket};
 
 use super::*;
 use crate::faults::libfaketime;
-use crate::support::Database;
 use crate::support::pgbouncer::{KNOWN, PgBouncer};
 use crate::support::postgres::Cluster;
+use crate::support::{Database, EmptyDatabase};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_serves_well_is_found_so() {
@@ -31,7 +31,7 @@ async fn a_server_that_serves_well_is_found_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_does_not_do_well_is_told_and_nothing_is_changed() {
-    let Some(database) = Database::postgres().await else {
+    let Some(database) = EmptyDatabase::postgres().await else {
         return;
     };
     doctor(&database.url, &[])

@@ -8,7 +8,7 @@ use sqlx::{Connection, Executor, SqliteConnection};
 
 use super::*;
 use crate::faults::SmallDisk;
-use crate::support::{Database, is_root};
+use crate::support::{Database, EmptyDatabase, is_root};
 
 /// A database that a service has left.
 async fn left() -> Database {
@@ -79,7 +79,7 @@ async fn a_log_without_its_index_is_left_to_the_service() {
 
 #[test]
 fn a_database_that_is_not_there_is_not_made() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     found(&database).has("ok", "files", "made at the first start");
     assert!(files(folder(&database)).is_empty());
 

@@ -11,7 +11,7 @@ use super::be_serializable;
 use crate::on_each_engine;
 use crate::support::report::counted;
 use crate::support::server::Server;
-use crate::support::{Database, Inside};
+use crate::support::{Database, EmptyDatabase, Inside};
 use crate::user_ids::create_old;
 
 /// How often three instances start at once.
@@ -61,7 +61,7 @@ fn count(logs: &[String], words: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_three_that_start_on_an_empty_database_one_makes_the_tables_and_all_serve() {
     for round in 0..ROUNDS {
-        let Some(database) = Database::postgres().await else {
+        let Some(database) = EmptyDatabase::postgres().await else {
             return;
         };
         if round % 2 == 1 {
@@ -76,7 +76,7 @@ async fn of_three_that_start_on_an_empty_database_one_makes_the_tables_and_all_s
 }
 
 on_each_engine! {
-    async fn of_three_that_start_on_an_earlier_schema_one_migrates_and_all_serve(database: Database) {
+    async fn of_three_that_start_on_an_earlier_schema_one_migrates_and_all_serve(database: EmptyDatabase) {
         create_old(&database, ["bob"]).await;
         let logs = start_together(&database).await;
         assert_eq!(count(&logs, "brought the schema from migration 3"), 1, "{logs:?}");
@@ -84,7 +84,7 @@ on_each_engine! {
         assert_eq!(usize::try_from(users).unwrap(), 1 + INSTANCES);
     }
 
-    async fn a_migration_that_fails_undoes_those_before_it(database: Database) {
+    async fn a_migration_that_fails_undoes_those_before_it(database: EmptyDatabase) {
         create_old(&database, ["bob"]).await;
         let inside = database.look_inside().await;
         // One of the later ones wants to create it.
@@ -101,7 +101,7 @@ on_each_engine! {
 
 /// A database of PostgreSQL as an earlier version left it, and a transaction in which this was done.
 async fn old_and_held_up(statements: &[&str]) -> Option<(Database, Inside, AnyConnection)> {
-    let database = Database::postgres().await?;
+    let database = EmptyDatabase::postgres().await?;
     create_old(&database, ["bob"]).await;
     let inside = database.look_inside().await;
     be_serializable(&inside).await;
@@ -161,7 +161,7 @@ async fn a_start_goes_on_after_another_one_has_made_the_lock_first_or_has_given_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lock_alone_is_no_other_programs_table() {
-    let Some(database) = Database::postgres().await else {
+    let Some(database) = EmptyDatabase::postgres().await else {
         return;
     };
     let inside = database.look_inside().await;
@@ -172,7 +172,7 @@ async fn the_lock_alone_is_no_other_programs_table() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_create_no_tables_serves_a_current_schema() {
-    let Some(database) = Database::postgres().await else {
+    let Some(database) = EmptyDatabase::postgres().await else {
         return;
     };
     database.open().await.close().await;

@@ -11,9 +11,9 @@ use tempfile::{TempDir, tempdir};
 use tokio::task::block_in_place;
 
 use crate::on_each_engine;
-use crate::support::Database;
 use crate::support::server::Server;
 use crate::support::service_manager::Ear;
+use crate::support::{Database, EmptyDatabase};
 use crate::user_ids::create_old;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -188,17 +188,17 @@ fn assert_waits_until_migrated(database: &Database) {
 }
 
 on_each_engine! {
-    async fn a_service_that_does_not_migrate_waits_for_a_first_schema(database: Database) {
+    async fn a_service_that_does_not_migrate_waits_for_a_first_schema(database: EmptyDatabase) {
         block_in_place(|| assert_waits_until_migrated(&database));
     }
 
-    async fn a_service_that_does_not_migrate_waits_for_a_later_schema(database: Database) {
+    async fn a_service_that_does_not_migrate_waits_for_a_later_schema(database: EmptyDatabase) {
         create_old(&database, ["bob"]).await;
         block_in_place(|| assert_waits_until_migrated(&database));
         assert_eq!(database.look_inside().await.count("users").await, 1);
     }
 
-    async fn a_service_that_waits_changes_nothing_and_stops_when_it_is_told(database: Database) {
+    async fn a_service_that_waits_changes_nothing_and_stops_when_it_is_told(database: EmptyDatabase) {
         create_old(&database, ["bob"]).await;
         let mut waiting = Waiting::start(&database);
         block_in_place(|| {
@@ -212,7 +212,7 @@ on_each_engine! {
         assert_eq!(inside.number("SELECT max(version) FROM _sqlx_migrations").await, 3);
     }
 
-    async fn a_service_that_does_not_migrate_serves_at_once_if_there_is_nothing_to_do(database: Database) {
+    async fn a_service_that_does_not_migrate_serves_at_once_if_there_is_nothing_to_do(database: EmptyDatabase) {
         database.open().await.close().await;
         let server = Server::start_with(&database.url, &["--no-migrate", "--bcrypt-cost", "4"]);
         server.registered("bob@example.org", "b4l0u").await;
@@ -223,7 +223,7 @@ on_each_engine! {
 
 #[test]
 fn a_service_that_waits_makes_no_file() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let folder = database.folder.as_ref().unwrap().path();
     for is_empty in [false, true] {
         if is_empty {
@@ -242,7 +242,7 @@ fn a_service_that_waits_makes_no_file() {
 
 #[test]
 fn what_no_migration_cures_is_refused_at_once() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     fs::write(database.file(), "Buy milk. ".repeat(1000)).unwrap();
     let mut waiting = Waiting::start(&database);
     assert_eq!(waiting.wait(), Some(1));

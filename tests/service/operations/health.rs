@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::on_each_engine;
+use crate::support::EmptyDatabase;
 use crate::support::postgres::Cluster;
 use crate::support::raw::Raw;
 
@@ -214,7 +215,7 @@ fn health_exits_with_1_if_nothing_listens_and_with_2_without_an_address() {
 
 #[tokio::test]
 async fn an_address_for_operators_that_is_taken_is_refused_by_the_name_of_its_option() {
-    let database = Database::sqlite();
+    let database = EmptyDatabase::sqlite();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = Server::command();

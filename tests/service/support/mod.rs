@@ -1,12 +1,16 @@
 //! What the tests stand on: a fresh database each, the real router over it, a clock to turn.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
 use bienvenue::db::{DatabaseUrl, Db, POSTGRES_SERVING_SETTINGS};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
@@ -25,15 +29,16 @@ pub mod server;
 pub mod service_manager;
 pub mod smtp_server;
 
-use postgres::Cluster;
+use postgres::{Cluster, make_tables};
 
 pub use app::{LIFETIMES, NO_LIMITS, PUBLIC_URL, TestApp, guarding_settings, home};
 pub use fakes::StuckTokens;
 
-/// Turns each function, which takes a fresh [`Database`], into one test on each engine.
+/// Turns each function, which takes a fresh [`Database`] or an [`EmptyDatabase`], into one test on each
+/// engine.
 #[macro_export]
 macro_rules! on_each_engine {
-    ($($(#[$attribute:meta])* async fn $name:ident($database:ident: Database) $body:block)*) => {
+    ($($(#[$attribute:meta])* async fn $name:ident($database:ident: $kind:ident) $body:block)*) => {
         $(
             $(#[$attribute])*
             mod $name {
@@ -43,12 +48,12 @@ macro_rules! on_each_engine {
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_sqlite() {
-                    case(Database::sqlite()).await;
+                    case($crate::support::$kind::sqlite()).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_postgres() {
-                    if let Some(database) = Database::postgres().await {
+                    if let Some(database) = $crate::support::$kind::postgres().await {
                         case(database).await;
                     }
                 }
@@ -64,26 +69,49 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// An empty database, gone when it is dropped.
+/// A database with the tables of today and nobody in them, gone when it is dropped. A copy: to make the tables
+/// takes as long as many a test.
 pub struct Database {
     pub url: String,
     /// Holds the file, for SQLite.
     pub folder: Option<TempDir>,
 }
 
-impl Database {
-    pub fn sqlite() -> Self {
+/// A database without tables.
+pub struct EmptyDatabase;
+
+impl EmptyDatabase {
+    pub fn sqlite() -> Database {
         let folder = tempfile::tempdir().unwrap();
-        Self {
+        Database {
             url: format!("sqlite:{}/bienvenue.db", folder.path().display()),
             folder: Some(folder),
         }
     }
 
     /// `None` where PostgreSQL is not installed.
+    pub async fn postgres() -> Option<Database> {
+        Some(Database {
+            url: Cluster::shared()?.create_database().await,
+            folder: None,
+        })
+    }
+}
+
+impl Database {
+    pub fn sqlite() -> Self {
+        let database = EmptyDatabase::sqlite();
+        let file = database.file();
+        fs::write(&file, sqlite_file_with_tables()).unwrap();
+        // As the service makes it.
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        database
+    }
+
+    /// `None` where PostgreSQL is not installed.
     pub async fn postgres() -> Option<Self> {
         Some(Self {
-            url: Cluster::shared()?.create_database().await,
+            url: Cluster::shared()?.create_database_with_tables().await,
             folder: None,
         })
     }
@@ -112,6 +140,19 @@ impl Database {
         sqlx::any::install_default_drivers();
         Inside(AnyPool::connect(&self.url).await.unwrap())
     }
+}
+
+/// What is in the file of an SQLite database with the tables of today.
+fn sqlite_file_with_tables() -> &'static [u8] {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let database = EmptyDatabase::sqlite();
+        let url = database.url.clone();
+        // The caller may be part of a runtime, which must not wait for another one.
+        let made = thread::spawn(move || Runtime::new().unwrap().block_on(make_tables(&url)));
+        made.join().unwrap();
+        fs::read(database.file()).unwrap()
+    })
 }
 
 const TABLES_OF_USERS: &[(&str, &str)] = &[

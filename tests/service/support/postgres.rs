@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bienvenue::db::Db;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::report::skipped;
 
@@ -33,6 +35,8 @@ pub struct Cluster {
     folder: TempDir,
     data: TempDir,
     databases: AtomicU32,
+    /// The name of the database with the tables of today that others are copies of.
+    with_tables: OnceCell<String>,
     fsync: &'static str,
     /// Waits for the end of our side of its pipe, then stops the server.
     watchdog: Child,
@@ -90,6 +94,7 @@ impl Cluster {
             .process_group(0);
         let cluster = Self {
             databases: AtomicU32::new(0),
+            with_tables: OnceCell::new(),
             fsync,
             watchdog: unprivileged(&mut watchdog).spawn().unwrap(),
             programs,
@@ -160,12 +165,29 @@ impl Cluster {
 
     /// The URL of a new, empty database.
     pub async fn create_database(&self) -> String {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.copy_database("template1", &self.new_name()).await
+    }
+
+    /// The URL of a new database with the tables of today.
+    pub async fn create_database_with_tables(&self) -> String {
+        let original = self.with_tables.get_or_init(async || {
+            let name = self.new_name();
+            make_tables(&self.copy_database("template1", &name).await).await;
+            name
+        });
+        self.copy_database(original.await, &self.new_name()).await
+    }
+
+    fn new_name(&self) -> String {
+        format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn copy_database(&self, original: &str, name: &str) -> String {
         let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        let create = format!("CREATE DATABASE {name}");
+        let create = format!("CREATE DATABASE {name} TEMPLATE {original}");
         connection.execute(AssertSqlSafe(create)).await.unwrap();
         connection.close().await.unwrap();
-        self.url(&name)
+        self.url(name)
     }
 
     /// The folder of its socket.
@@ -207,6 +229,12 @@ pub fn unprivileged(command: &mut Command) -> &mut Command {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
     }
     command
+}
+
+/// Makes the tables of today in an empty database, of whatever engine.
+pub async fn make_tables(url: &str) {
+    let db = Db::open(&url.parse().unwrap()).await.unwrap();
+    db.close().await;
 }
 
 /// The folder with `initdb` and `pg_ctl`: Debian's, the newest version first, or one on the path.
