@@ -230,6 +230,12 @@ fn is_for_apps(path: &str) -> bool {
     path.starts_with("/_bienvenue/")
 }
 
+/// Whether a proxy asks there whether a request for an app may pass.
+fn is_app_check(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    [forward_auth::FORWARD_AUTH, forward_auth::AUTH_REQUEST].contains(&path)
+}
+
 /// What of the route table is served.
 fn served_routes(auth: &Auth) -> Vec<Route> {
     let mut routes = route_table();
@@ -318,8 +324,8 @@ async fn negotiate(
     response
 }
 
-/// Logs the request and its response, and passes it on if the checks are passed. One function, since
-/// each `from_fn` takes a good part of a microsecond.
+/// Logs the request and its response, and passes it on if the checks are passed; counts what proxies are told
+/// about requests for apps. One function, since each `from_fn` takes a good part of a microsecond.
 async fn log_and_check(
     state: &Arc<AppState>,
     route: Option<MatchedPath>,
@@ -327,7 +333,9 @@ async fn log_and_check(
     next: Next,
 ) -> Response {
     let is_of_other_origin = request.extensions().get::<OtherOrigin>().is_some();
-    access_log::log(state, route, request, async |request| match &state.cors {
+    let path = route.as_ref().map(MatchedPath::as_str);
+    let is_app_check = path.is_some_and(is_app_check);
+    let response = access_log::log(state, route, request, async |request| match &state.cors {
         Some(cors) if is_of_other_origin => {
             let state = Arc::clone(state);
             let checked = service_fn(move |request| {
@@ -339,7 +347,14 @@ async fn log_and_check(
         }
         _ => check(state, request, next).await,
     })
-    .await
+    .await;
+    if is_app_check
+        && let Some(metrics) = &state.metrics
+        && let Some(outcome) = forward_auth::outcome(&response)
+    {
+        metrics.app_checks().add(outcome);
+    }
+    response
 }
 
 /// Passes a request on if the checks are passed.

@@ -7,8 +7,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+mod app_checks;
 mod requests;
 
+pub use app_checks::AppCheck;
 pub use requests::{Request, RequestMetrics};
 
 /// A number that only grows.

@@ -1,8 +1,8 @@
-//! How long requests took, by route, method and status.
+//! How long requests took, by route, method and status, and what came of checks of apps.
 
 use std::time::Duration;
 
-use super::{Gauge, Histogram};
+use super::{AppCheck, Counters, Gauge, Histogram};
 
 /// Stands for every method and every status that is none of the following (OpenTelemetry's name for
 /// methods).
@@ -23,7 +23,7 @@ const FILE: &str = "file";
 /// Stands for every path that there is not, as in the log.
 const NO_ROUTE: &str = "none";
 
-/// How long requests took, and how many are being answered.
+/// How long requests took, how many are being answered, and what came of checks of apps.
 ///
 /// The numbers are made at the start, for each route, method and status.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub struct RequestMetrics {
     routes: Vec<&'static str>,
     durations: Vec<Histogram>,
     active: Gauge,
+    app_checks: Counters<AppCheck>,
 }
 
 /// By what requests are told apart.
@@ -53,6 +54,7 @@ impl RequestMetrics {
             routes,
             durations: (0..count).map(|_| Histogram::default()).collect(),
             active: Gauge::default(),
+            app_checks: Counters::new(AppCheck::ALL),
         }
     }
 
@@ -65,6 +67,11 @@ impl RequestMetrics {
     /// How many requests are being answered.
     pub fn active(&self) -> u64 {
         self.active.get()
+    }
+
+    /// How many times proxies asked whether a request for an app may pass, by what they were told.
+    pub fn app_checks(&self) -> &Counters<AppCheck> {
+        &self.app_checks
     }
 
     /// How long the requests of each kind took; kinds of which there was none may be among them.

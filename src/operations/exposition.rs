@@ -107,6 +107,15 @@ impl Sources {
             "Connections that were closed while they waited for their client, because there were too \
              many or unfinished requests held too much memory",
             [(NOTHING, self.connections.refused.get())],
+        )?;
+        families.counters(
+            "bienvenue_forward_auth",
+            None,
+            "Times that a proxy asked whether a request for an app may pass",
+            self.requests
+                .app_checks()
+                .iter()
+                .map(|(check, count)| ([("outcome", check.name())], count)),
         )
     }
 

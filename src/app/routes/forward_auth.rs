@@ -12,12 +12,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::app_login;
-use crate::app::error::Error;
+use crate::app::error::{Error, Refused};
 use crate::app::request::app_check::{
     AppRequest, ForwardedRequest, OriginalRequest, is_navigation,
 };
 use crate::app::state::AppState;
 use crate::auth::{self, AppUser};
+use crate::metrics::AppCheck;
 
 /// By which an app is told who the user is.
 static REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
@@ -93,6 +94,28 @@ async fn check(
             }
         }
         error => error.into(),
+    })
+}
+
+/// What a proxy was told by this response to a request for one of these paths, whatever has made it; `None`
+/// if it did not ask that.
+pub fn outcome(response: &Response) -> Option<AppCheck> {
+    let Some(Refused(error)) = response.extensions().get() else {
+        return if response.headers().contains_key(&REMOTE_USER) {
+            Some(AppCheck::Allowed)
+        } else {
+            // Is sent to log in, or asks which other origins may ask.
+            let is_redirect = response.status().is_redirection();
+            is_redirect.then_some(AppCheck::NotLoggedIn)
+        };
+    };
+    Some(match &**error {
+        Error::NotLoggedIn { .. } => AppCheck::NotLoggedIn,
+        Error::Auth(auth::Error::NotAllowed) => AppCheck::Forbidden,
+        Error::Auth(auth::Error::UnknownApp) => AppCheck::UnknownApp,
+        Error::NoTrustedProxy => AppCheck::Untrusted,
+        _ if response.status().is_server_error() => AppCheck::Unavailable,
+        _ => AppCheck::Malformed,
     })
 }
 

@@ -1,11 +1,14 @@
 //! The program itself, asked over a socket as proxies ask.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 
 use super::*;
 use crate::on_each_engine;
 use crate::operations::metrics;
 use crate::support::Database;
+use crate::support::postgres::Cluster;
 use crate::support::raw::Raw;
 use crate::support::server::Server;
 
@@ -103,6 +106,19 @@ async fn app_session(server: &Server) -> String {
     let mut browser = Browser::with_session(server, Way::ForwardAuth, &session);
     browser.enter("https://wiki.example.org/p").await;
     browser.app_session(WIKI)
+}
+
+/// How many checks were counted, by what the proxy was told.
+async fn app_checks(operations: &Client) -> BTreeMap<String, u64> {
+    let series = metrics(operations).await;
+    let outcome = |name: &str| {
+        let outcome = name.strip_prefix("bienvenue_forward_auth_total{outcome=\"")?;
+        Some(outcome.strip_suffix("\"}")?.to_owned())
+    };
+    let counts = series.iter();
+    counts
+        .filter_map(|(name, count)| Some((outcome(name)?, count.parse().unwrap())))
+        .collect()
 }
 
 on_each_engine! {
@@ -205,6 +221,78 @@ on_each_engine! {
         }
     }
 
+    async fn each_check_is_counted_by_what_the_proxy_was_told_whatever_has_refused_it(database: Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = [
+            "--operations", "127.0.0.1:0", "--app", "staff.example.org: group:staff",
+            "--allow-origin", "https://front.example.org",
+        ];
+        let server = serve(&database, folder.path().to_str().unwrap(), &options);
+        let operations = server.operations();
+        // Each is there from the start.
+        let mut counts = app_checks(&operations).await;
+        let words = ["allowed", "forbidden", "malformed", "not_logged_in", "unavailable", "unknown_app", "untrusted"];
+        assert!(counts.keys().eq(words), "{counts:?}");
+        assert!(counts.values().all(|count| *count == 0), "{counts:?}");
+
+        server.registered(EMAIL, PASSWORD).await;
+        let session = server.logged_in(EMAIL, PASSWORD).await;
+        let mut browser = Browser::with_session(&server, Way::ForwardAuth, &session);
+        browser.enter("https://wiki.example.org/p").await;
+        let at_wiki = browser.app_session(WIKI);
+        // A session at an app that its user may no longer use is one that the rule refuses.
+        let user = database.look_inside().await.number("SELECT id FROM users").await;
+        let staff = format!("INSERT INTO user_groups (user_id, name) VALUES ({user}, 'staff')");
+        database.look_inside().await.execute(&staff).await;
+        browser.visit("https://staff.example.org/p").await;
+        let at_staff = browser.app_session("staff.example.org");
+        database.look_inside().await.execute("DELETE FROM user_groups").await;
+        counts = app_checks(&operations).await;
+
+        let cookie = |session: &str| format!("bienvenue_app={session}");
+        for way in WAYS {
+            let ask = |host| way.ask(&server, "GET", host, "/p");
+            let strange = format!("{}/", way.path());
+            let fields = way.fields("GET", WIKI, "/p");
+            for (call, status, word) in [
+                (ask(WIKI).header("cookie", cookie(&at_wiki)), 200, Some("allowed")),
+                (with(server.request("HEAD", &strange), &fields).header("cookie", cookie(&at_wiki)), 200, Some("allowed")),
+                (ask(WIKI), 401, Some("not_logged_in")),
+                (ask(WIKI).header("accept", BROWSER), if way == Way::ForwardAuth { 302 } else { 401 }, Some("not_logged_in")),
+                (ask("staff.example.org").header("cookie", cookie(&at_staff)), 403, Some("forbidden")),
+                (ask("evil.example"), 403, Some("unknown_app")),
+                (with(server.get(way.path()), &fields[1..]), 403, Some("malformed")),
+                (ask(WIKI).header("host", "a b"), 400, Some("malformed")),
+                (with(server.request("POST", way.path()), &fields), 405, Some("malformed")),
+                // Asks nothing about an app.
+                (
+                    server
+                        .request("OPTIONS", way.path())
+                        .header("origin", "https://front.example.org")
+                        .header("access-control-request-method", "GET"),
+                    200,
+                    None,
+                ),
+                (server.get("/profile"), 403, None),
+            ] {
+                let reply = call.send().await;
+                let about = format!("{way:?} {word:?} {reply:?}");
+                assert_eq!(reply.status, status, "{about}");
+                if let Some(word) = word {
+                    *counts.get_mut(word).unwrap() += 1;
+                }
+                assert_eq!(app_checks(&operations).await, counts, "{about}");
+            }
+        }
+        for request in requests("GET", "/p", PAGE, &cookie(&at_wiki)) {
+            let mut stranger = Raw::connect_from("127.0.0.2", server.address()).await;
+            stranger.send(request.as_bytes()).await;
+            assert_eq!(stranger.reply().await.status, 403);
+            *counts.get_mut("untrusted").unwrap() += 1;
+            assert_eq!(app_checks(&operations).await, counts, "{request}");
+        }
+    }
+
     async fn the_log_tells_who_begins_a_session_at_which_app_and_no_secret(database: Database) {
         let folder = tempfile::tempdir().unwrap();
         for format in ["text", "json"] {
@@ -252,4 +340,28 @@ on_each_engine! {
             assert!(log.contains("/_bienvenue/callback"), "{log}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_that_the_database_does_not_answer_are_counted_as_such() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let database = Database {
+        url: cluster.create_database().await,
+        folder: None,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--operations", "127.0.0.1:0"];
+    let server = serve(&database, folder.path().to_str().unwrap(), &options);
+    let cookie = format!("bienvenue_app={}", app_session(&server).await);
+    let operations = server.operations();
+    let mut counts = app_checks(&operations).await;
+    cluster.down();
+    for way in WAYS {
+        let call = way.ask(&server, "GET", WIKI, "/p");
+        assert_eq!(call.header("cookie", &cookie).send().await.status, 503);
+    }
+    *counts.get_mut("unavailable").unwrap() += 2;
+    assert_eq!(app_checks(&operations).await, counts);
 }
