@@ -42,7 +42,8 @@ const OF_FRESH: [(&str, &str); 3] = [
 const CHECKS: [&str; 2] = ["/_bienvenue/forward_auth", "/_bienvenue/auth_request"];
 
 /// The steps by which a browser is handed over to an app.
-const STEPS: [&str; 3] = ["/_bienvenue/login", AUTHORIZE, CALL_BACK];
+const STEPS: [&str; 3] = [LOG_IN, AUTHORIZE, CALL_BACK];
+const LOG_IN: &str = "/_bienvenue/login";
 const AUTHORIZE: &str = "/_bienvenue/authorize";
 const CALL_BACK: &str = "/_bienvenue/callback";
 const TO_WIKI: &str = "app=wiki.example.org&state=\

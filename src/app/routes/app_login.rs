@@ -44,12 +44,17 @@ const TRY_AGAIN: Text = text("Try again", "Réessayer");
 
 /// Sends a browser to the service's own host, and keeps in it what it is known by when it comes back. Stores
 /// nothing. A browser that has been here before, with another page of the app, keeps what it has.
+///
+/// Pages cannot do it by their pictures and scripts: what a browser is known by is for who goes to the app.
 pub async fn log_in(
     State(state): State<Arc<AppState>>,
     AtApp(host): AtApp,
     headers: HeaderMap,
     query: Query,
 ) -> Result<impl IntoResponse, Error> {
+    if is_of_page(&headers) {
+        return Err(Error::CrossSite);
+    }
     let cookie = state.settings.session_cookie;
     let presented: Option<AppLoginToken> = cookie.presented(&headers);
     let token = presented.unwrap_or_else(|| state.auth.new_app_login());

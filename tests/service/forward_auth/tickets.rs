@@ -122,6 +122,31 @@ on_each_engine! {
         }
     }
 
+    async fn a_page_changes_what_a_browser_is_known_by_with_no_picture_frame_or_script(database: Database) {
+        let app = TestApp::new(database).await.guarding(&APPS);
+        let login = app.get("/_bienvenue/login?next=%2Fp").header("host", WIKI);
+        for (mode, destination) in [
+            ("no-cors", "image"),
+            ("no-cors", "empty"),
+            ("cors", "empty"),
+            ("websocket", "websocket"),
+            ("navigate", "iframe"),
+            ("navigate", "object"),
+        ] {
+            let call = login.clone().header("sec-fetch-mode", mode).header("sec-fetch-dest", destination);
+            let reply = call.header("sec-fetch-site", "same-site").send().await;
+            reply.assert_refusal(403, "cross-site requests are refused");
+            assert_eq!(reply.header("set-cookie"), None, "{mode} {destination}");
+        }
+        let navigate = login.clone().header("sec-fetch-mode", "navigate");
+        // Browsers that do not say what they do too.
+        for call in [navigate.clone().header("sec-fetch-dest", "document"), navigate, login] {
+            let reply = call.header("sec-fetch-site", "same-site").send().await;
+            assert_eq!(reply.status, 303, "{reply:?}");
+            assert!(reply.header("set-cookie").unwrap().starts_with("bienvenue_login="), "{reply:?}");
+        }
+    }
+
     async fn a_ticket_ends_with_its_session(database: Database) {
         let app = TestApp::new(database).await.guarding(&APPS);
         app.registered(EMAIL, PASSWORD).await;

@@ -116,6 +116,11 @@ impl Got {
             call.header("sec-fetch-mode", "no-cors")
         })
         .await;
+        self.add(client, "GET", LOG_IN, |call| {
+            let call = call.header("host", "wiki.example.org");
+            call.header("sec-fetch-mode", "no-cors")
+        })
+        .await;
         self.add(client, "GET", CALL_BACK, |call| {
             call.header("host", "wiki.example.org")
         })
