@@ -2,11 +2,13 @@
 //! use them.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use url::Host;
+
 use crate::email::Email;
-use crate::public_url::PublicUrl;
+use crate::public_url::{PublicUrl, is_this_machine};
 use crate::user::{GroupList, GroupName};
 
 /// The longest name of a host, in bytes (RFC 1035, 2.3.4), and the longest label of it.
@@ -62,11 +64,13 @@ impl AppHost {
         Some(self.0.split_once('.')?.1)
     }
 
-    /// Whether it is this machine for every browser, so that nothing crosses a network.
+    /// Whether it is the machine of the browser that asks for it, so that nothing crosses a network.
     fn is_this_machine(&self) -> bool {
         let name = self.0.split(':').next().unwrap_or_default();
-        let is_loopback = |address: Ipv4Addr| address.is_loopback();
-        name == "localhost" || name.ends_with(".localhost") || name.parse().is_ok_and(is_loopback)
+        is_this_machine(&match name.parse::<Ipv4Addr>() {
+            Ok(address) => Host::Ipv4(address),
+            Err(_) => Host::Domain(name),
+        })
     }
 }
 
@@ -120,6 +124,12 @@ pub enum InvalidProtectedApp {
     /// It has a dot at its end.
     #[error("leave out the dot at the end of the host: it is the same host as without")]
     Dot,
+    /// The host is an IPv6 address.
+    #[error("an IPv6 address cannot be the host of an app: give a name, or an IPv4 address")]
+    Ipv6,
+    /// The port is none.
+    #[error("the port of a host is a number from 1 to 65535, such as wiki.example.org:8443")]
+    Port,
     /// It begins with no host.
     #[error(
         "begin with a host, such as wiki.example.org or *.example.org, in ASCII (xn--… for other letters)"
@@ -145,6 +155,10 @@ impl FromStr for ProtectedApp {
     type Err = InvalidProtectedApp;
 
     fn from_str(text: &str) -> Result<Self, InvalidProtectedApp> {
+        let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+        if without_scheme.starts_with('[') || without_scheme.parse::<Ipv6Addr>().is_ok() {
+            return Err(InvalidProtectedApp::Ipv6);
+        }
         let (host, items) = host_and_items(text);
         if host.contains('/') || items.is_some_and(|items| items.starts_with("//")) {
             return Err(InvalidProtectedApp::Url);
@@ -185,7 +199,7 @@ impl FromStr for Hosts {
     fn from_str(text: &str) -> Result<Self, InvalidProtectedApp> {
         let (name, port) = match text.split_once(':') {
             Some((name, port)) => {
-                let port = port_of(port).ok_or(InvalidProtectedApp::Host)?;
+                let port = port_of(port).ok_or(InvalidProtectedApp::Port)?;
                 // Neither is written with a host in a request of its scheme.
                 (
                     name,

@@ -100,10 +100,11 @@ impl FromStr for PublicUrl {
     }
 }
 
-/// Whether a host is the machine that asks, so that nothing crosses a network.
+/// Whether a host is the machine of the browser that asks for it, so that plain HTTP crosses no network. Browsers
+/// ask no DNS for `localhost` and the names below it (RFC 6761, 6.3).
 pub fn is_this_machine(host: &Host<&str>) -> bool {
     match *host {
-        Host::Domain(name) => name == "localhost",
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.to_canonical().is_loopback(),
     }
@@ -132,6 +133,7 @@ mod tests {
             ("http://localhost:5000", "http://localhost:5000"),
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
             ("http://[::1]:5000", "http://[::1]:5000"),
+            ("http://auth.localhost:5000", "http://auth.localhost:5000"),
         ] {
             let url: PublicUrl = text.parse().unwrap();
             assert_eq!(url.origin(), origin);
@@ -150,6 +152,7 @@ mod tests {
             ("http://auth.example.org", InvalidPublicUrl::Insecure),
             ("http://192.168.0.1", InvalidPublicUrl::Insecure),
             ("http://localhost.example.org", InvalidPublicUrl::Insecure),
+            ("http://notlocalhost", InvalidPublicUrl::Insecure),
             ("https://auth.example.org/auth", InvalidPublicUrl::TooMuch),
             ("https://auth.example.org/?a=b", InvalidPublicUrl::TooMuch),
             ("https://auth.example.org/#a", InvalidPublicUrl::TooMuch),

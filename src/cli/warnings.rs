@@ -47,6 +47,7 @@ pub fn of(options: &ServeOptions) -> Vec<String> {
         );
     }
     warnings.extend(of_origins(options));
+    warnings.extend(of_apps(options));
     if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {
         warnings.push(format!(
             "--mail-dir is for development: mails go into {} and are not sent",
@@ -54,6 +55,29 @@ pub fn of(options: &ServeOptions) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// A sentence for each app without a port, where the service has one: mostly one proxy answers both, and the check
+/// of an app at another port than it was given is refused.
+///
+/// It may be meant so, which nobody could say if such an app had the port of the service.
+fn of_apps(options: &ServeOptions) -> Vec<String> {
+    let Some(url) = &options.accounts.public_url else {
+        return Vec::new();
+    };
+    let port = url.authority().strip_prefix(url.host());
+    let Some(port) = port.filter(|port| !port.is_empty()) else {
+        return Vec::new();
+    };
+    let hosts = options.app_hosts().filter(|host| !host.contains(':'));
+    let usual = if url.is_https() { 443 } else { 80 };
+    let warning = |host| {
+        format!(
+            "--app {host} is at port {usual}, and --public-url {url} is not: give {host}{port} if the app \
+             is reached by that port too"
+        )
+    };
+    hosts.map(warning).collect()
 }
 
 /// A sentence for each origin whose scripts may not get on with the service, or be others' than one thinks.

@@ -110,7 +110,8 @@ impl FromStr for SmtpUrl {
         let host = url.host_str().ok_or(InvalidSmtpUrl::Malformed)?;
         let host = Host::parse(host).map_err(|_| InvalidSmtpUrl::Malformed)?;
         let is_here = match &host {
-            Host::Domain(name) => is_this_machine(&Host::Domain(name.as_str())),
+            // Other than a browser, the resolver of the system may ask DNS for names below it.
+            Host::Domain(name) => name == "localhost",
             Host::Ipv4(address) => is_this_machine(&Host::Ipv4(*address)),
             Host::Ipv6(address) => is_this_machine(&Host::Ipv6(*address)),
         };
@@ -188,6 +189,7 @@ mod tests {
             ("smtp://mail.example.org", Encryption::StartTls, 587),
             ("smtp://mail.example.org:25", Encryption::StartTls, 25),
             ("smtp://localhost.example.org", Encryption::StartTls, 587),
+            ("smtp://mail.localhost", Encryption::StartTls, 587),
             ("smtp://192.168.0.1", Encryption::StartTls, 587),
             ("smtp://[2001:db8::1]", Encryption::StartTls, 587),
             ("smtp://localhost:1025", Encryption::None, 1025),

@@ -106,15 +106,19 @@ fn an_app_is_a_host_and_who_may_use_it() {
 
 #[test]
 fn everything_else_is_refused_with_the_reason() {
-    use InvalidProtectedApp::{Dot, Host, Item, Nobody, Star, Url};
+    use InvalidProtectedApp::{Dot, Host, Ipv6, Item, Nobody, Port, Star, Url};
     for (text, reason) in [
         ("", Host),
         (": bob@example.org", Host),
-        ("wiki.example.org:0", Host),
-        ("wiki.example.org:65536", Host),
+        ("wiki.example.org:0", Port),
+        ("wiki.example.org:65536", Port),
+        ("wiki.example.org:99999: group:staff", Port),
         ("wiki example", Host),
         ("caf\u{E9}.example", Host),
-        ("[::1]", Host),
+        ("[::1]", Ipv6),
+        ("[::1]:8080: group:staff", Ipv6),
+        ("::1", Ipv6),
+        ("https://[::1]:8080", Ipv6),
         ("https://wiki.example.org", Url),
         ("wiki.example.org/page", Url),
         ("wiki.example.org.", Dot),
@@ -191,6 +195,7 @@ fn an_app_that_is_given_twice_or_would_be_reached_in_the_open_is_refused() {
         ("127.0.0.1:8080", true),
         ("wiki.example.org", false),
         ("localhost.example.org", false),
+        ("notlocalhost", false),
         ("192.168.0.1", false),
     ] {
         let app = vec![text.parse().unwrap()];

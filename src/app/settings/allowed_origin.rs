@@ -158,6 +158,7 @@ mod tests {
                 "https://xn--bcher-kva.example",
             ),
             ("http://localhost:5173", "http://localhost:5173"),
+            ("http://app.localhost:5173", "http://app.localhost:5173"),
             ("http://127.0.0.1:80", "http://127.0.0.1"),
             ("http://[::1]:5173", "http://[::1]:5173"),
             ("https://192.0.2.1", "https://192.0.2.1"),

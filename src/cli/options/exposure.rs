@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::app::{AllowedOrigin, SessionCookie, TrustedProxy};
 use crate::auth::SignUpMode;
-use crate::protected_app::{InvalidProtectedApp, ProtectedApp, ProtectedApps};
+use crate::protected_app::{ProtectedApp, ProtectedApps};
 use crate::public_url::PublicUrl;
 use crate::server::ListenAddress;
 
@@ -73,15 +73,27 @@ pub struct ExposureOptions {
         long = "app",
         env = "BIENVENUE_APP",
         value_name = "HOST[: WHO,...]",
-        value_delimiter = ';',
-        value_parser = parse_app
+        value_parser = parse_apps
     )]
-    apps: Vec<ProtectedApp>,
+    apps: Vec<AppList>,
 }
 
-/// Reads an app, with white space around it as it may stand in a list.
-fn parse_app(text: &str) -> Result<ProtectedApp, InvalidProtectedApp> {
-    text.trim().parse()
+/// The apps that one value of the option gives.
+#[derive(Clone, Debug)]
+struct AppList(Vec<ProtectedApp>);
+
+/// Reads apps with semicolons between them, of which one may also stand behind the last.
+fn parse_apps(text: &str) -> Result<AppList, String> {
+    let text = text.trim();
+    let items: Vec<&str> = text.strip_suffix(';').unwrap_or(text).split(';').collect();
+    let count = items.len();
+    let apps = (1..).zip(items).map(|(number, item)| {
+        item.trim().parse().map_err(|reason| match count {
+            1 => format!("{reason}"),
+            _ => format!("app {number} of {count}: {reason}"),
+        })
+    });
+    apps.collect::<Result<_, String>>().map(AppList)
 }
 
 /// How browsers keep a session.
@@ -134,18 +146,22 @@ impl ExposureOptions {
                     .to_owned(),
             );
         }
-        ProtectedApps::new(self.apps.clone(), public_url.clone())
+        ProtectedApps::new(self.given_apps().cloned().collect(), public_url.clone())
             .map_err(|error| format!("--app: {error}"))
+    }
+
+    fn given_apps(&self) -> impl Iterator<Item = &ProtectedApp> {
+        self.apps.iter().flat_map(|AppList(apps)| apps)
     }
 
     /// The hosts of the apps, as they were given.
     pub fn app_hosts(&self) -> impl Iterator<Item = String> {
-        self.apps.iter().map(ProtectedApp::hosts)
+        self.given_apps().map(ProtectedApp::hosts)
     }
 
     /// Whether an address lets its user use an app.
     pub fn goes_by_address(&self) -> bool {
-        self.apps.iter().any(ProtectedApp::goes_by_address)
+        self.given_apps().any(ProtectedApp::goes_by_address)
     }
 
     /// How people sign up, if mails are sent or not.

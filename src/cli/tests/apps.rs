@@ -30,6 +30,8 @@ fn apps_are_given_one_by_one_or_as_a_list() {
             "wiki.example.org:443; tube.example.org:8443: group:a, b@example.org",
         ],
         &["--app=wiki.example.org;*.example.com: @example.org;tube.example.org:8443"],
+        &["--app=wiki.example.org; tube.example.org:8443; "],
+        &["--app=wiki.example.org;", "--app", "tube.example.org:8443"],
     ] {
         assert_eq!(hosts_of(arguments), both, "{arguments:?}");
     }
@@ -49,7 +51,14 @@ fn an_app_that_cannot_be_understood_is_refused_with_what_would_be_right() {
             "wiki.example.org: bob@example.org x@y.z",
             "wiki.example.org: bob@",
         ),
-        ("wiki.example.org;", "begin with a host"),
+        ("wiki.example.org:99999", "a number from 1 to 65535"),
+        ("https://[::1]:8080", "an IPv6 address cannot be"),
+        ("wiki.example.org;;", "app 2 of 2: begin with a host"),
+        (
+            "a.example.org;b c;d.example.org",
+            "app 2 of 3: begin with a host",
+        ),
+        (";", "begin with a host"),
         ("", "begin with a host"),
         (
             "wiki.example.org;WIKI.example.org: group:a",
@@ -140,4 +149,53 @@ fn no_address_lets_in_that_anyone_can_sign_up_with() {
         "wiki.example.org: @example.org",
     ];
     assert!(parse(&[&given[..], &PROXY, &rule].concat()).is_err());
+}
+
+#[test]
+fn an_app_without_the_port_that_the_service_has_is_warned_of() {
+    for (url, app, told) in [
+        (
+            "http://localhost:8080",
+            "wiki.localhost",
+            Some("give wiki.localhost:8080 if"),
+        ),
+        (
+            "http://localhost:8080",
+            "localhost: group:a",
+            Some("give localhost:8080 if"),
+        ),
+        (
+            "http://[::1]:8080",
+            "*.localhost",
+            Some("give *.localhost:8080 if"),
+        ),
+        ("http://localhost:8080", "wiki.localhost:8080", None),
+        ("http://localhost:8080", "wiki.localhost:9090", None),
+        ("http://localhost", "wiki.localhost", None),
+        (
+            "https://auth.example.org:8443",
+            "wiki.example.org",
+            Some("is at port 443, and"),
+        ),
+        ("https://auth.example.org", "wiki.example.org", None),
+        ("https://auth.example.org", "wiki.example.org:8443", None),
+    ] {
+        let here = ["--public-url", url, "--mail-dir", "mails", "--app", app];
+        let options = parse(&[&here[..], &PROXY].concat()).unwrap();
+        let warnings = warnings::of(&options);
+        let mut warnings = warnings
+            .iter()
+            .filter(|warning| warning.starts_with("--app"));
+        let warning = warnings.next().map(String::as_str);
+        assert_eq!(
+            warning.is_some(),
+            told.is_some(),
+            "{url} {app}: {warning:?}"
+        );
+        assert!(
+            warning.is_none_or(|warning| warning.contains(told.unwrap())),
+            "{warning:?}"
+        );
+        assert_eq!(warnings.next(), None);
+    }
 }
