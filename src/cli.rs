@@ -12,7 +12,8 @@
 //! - `migrate`: brings the schema up to date.
 //! - `health`: asks a service that runs whether it is ready.
 //! - `print`: the settings, the manual page, completions, units for systemd and the OpenAPI document.
-//! - `options`: flags, environment variables, the configuration file, defaults.
+//! - `options`: flags, environment variables, the configuration file, defaults; `split_value`: a hint for who has
+//!   forgotten quotes.
 //! - `logging`: the log on standard error.
 
 #![expect(
@@ -46,6 +47,7 @@ mod serve;
 mod service_manager;
 mod sessions;
 mod shutdown;
+mod split_value;
 mod users;
 mod warnings;
 
@@ -248,6 +250,7 @@ struct Refusal {
 impl Refusal {
     /// An error of `clap`, or of reading what came from it.
     fn new(error: clap::Error, arguments: &[OsString], file: &ConfigFile) -> Self {
+        let error = split_value::hint(error, &command(), arguments);
         let error = secret::hide_passwords(error);
         let mut sources = Vec::new();
         if error.use_stderr() {

@@ -181,6 +181,41 @@ fn bad_values_are_refused_with_what_would_be_right() {
     }
 }
 
+#[test]
+fn a_value_that_the_shell_has_split_is_refused_with_a_hint_of_quotes() {
+    let split = ["--app", "wiki.example.org:", "group:staff"];
+    for (arguments, hint) in [
+        (&split[..], "value of --app ends"),
+        (&[&["serve"], &split[..]].concat(), "value of --app ends"),
+        (&[&["doctor"], &split[..]].concat(), "value of --app ends"),
+        (
+            &[&["print", "nginx", "--log", "info"], &split[..]].concat(),
+            "value of --app ends",
+        ),
+        (
+            &["--site-name=My", "app", "--log=info"],
+            "value of --site-name ends",
+        ),
+    ] {
+        let message = parse(arguments).unwrap_err();
+        assert!(message.contains(hint), "{message}");
+        assert!(message.contains("into quotes"), "{message}");
+    }
+    for arguments in [
+        &["--log", "info", "serve"][..],
+        &["--no-migrate", "now"],
+        &["srve"],
+        &["users", "list", "bob"],
+        &["serve", "--log", "info", "--lisen"],
+    ] {
+        let message = parse(arguments).unwrap_err();
+        assert!(!message.contains("quotes"), "{message}");
+    }
+    let message = parse(&["--smtp-url", "smtps://me:s3cret", "t@host"]).unwrap_err();
+    assert!(message.contains("value of --smtp-url ends"), "{message}");
+    assert!(!message.contains("s3cret"), "{message}");
+}
+
 /// The options of a sound public exposure.
 const PUBLIC: [&str; 6] = [
     "--public-url",

@@ -256,9 +256,9 @@ fn arguments(
         return Err(unknown(key, known));
     };
     let takes = match Kind::of(option) {
-        Kind::Flag => "true or false",
-        Kind::Value => "a string or a whole number",
-        Kind::List => "a string, or a list of strings",
+        Kind::Flag => "true or false".to_owned(),
+        Kind::Value => format!("a string or a whole number{}", such_as(option)),
+        Kind::List => "a string, or a list of strings".to_owned(),
     };
     let wrong_type =
         |value: &ValueInner<'_>| format!("{name} takes {takes}, not {}", kind_of(value));
@@ -285,6 +285,20 @@ fn arguments(
         .iter()
         .map(|value| format!("--{name}={value}").into());
     Ok(arguments.collect())
+}
+
+/// The words that an option takes, such as `on` and `off`, as TOML has them. Without quotes they are none.
+fn such_as(option: &Arg) -> String {
+    let placeholder = option.get_value_names().unwrap_or_default().first();
+    let parts = placeholder.map_or("", |text| text.as_str()).split('|');
+    let is_word =
+        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let words = parts.filter(is_word).map(|word| format!("\"{word}\""));
+    let words: Vec<String> = words.collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    format!(", such as {} in quotes", words.join(" or "))
 }
 
 /// A string or a whole number, as an argument has it; or what else it is.

@@ -14,7 +14,11 @@ pub struct RateLimitOptions {
     ///
     /// Counted apart for each place from which the user has logged in within 30 days, so that
     /// strangers cannot lock them out.
-    #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_ACCOUNT", value_name = "RATE")]
+    #[arg(
+        long,
+        env = "BIENVENUE_LOGIN_RATE_PER_ACCOUNT",
+        value_name = "RATE|off"
+    )]
     login_rate_per_account: Option<Rate>,
 
     /// How many wrong passwords may be tried from one source [default: 100/h with a public URL, else
@@ -22,7 +26,7 @@ pub struct RateLimitOptions {
     ///
     /// A source is an IPv4 address, or an IPv6 network of 64 bits. Here and for the other rates per
     /// source, the network around it (24 bits of IPv4, 48 of IPv6) may try four times as often.
-    #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_SOURCE", value_name = "RATE")]
+    #[arg(long, env = "BIENVENUE_LOGIN_RATE_PER_SOURCE", value_name = "RATE|off")]
     login_rate_per_source: Option<Rate>,
 
     /// How many logins may succeed from one source, to whatever accounts [default: 1000/h with a public
@@ -30,28 +34,40 @@ pub struct RateLimitOptions {
     #[arg(
         long,
         env = "BIENVENUE_SUCCESSFUL_LOGIN_RATE_PER_SOURCE",
-        value_name = "RATE"
+        value_name = "RATE|off"
     )]
     successful_login_rate_per_source: Option<Rate>,
 
     /// How many may try to sign up from one source [default: 30/h with a public URL, else
     /// off]
-    #[arg(long, env = "BIENVENUE_SIGN_UP_RATE_PER_SOURCE", value_name = "RATE")]
+    #[arg(
+        long,
+        env = "BIENVENUE_SIGN_UP_RATE_PER_SOURCE",
+        value_name = "RATE|off"
+    )]
     sign_up_rate_per_source: Option<Rate>,
 
     /// How many mails to sign up by may be asked for one address [default: 5/h with a public URL, else
     /// 1000/h]
-    #[arg(long, env = "BIENVENUE_SIGN_UP_RATE_PER_ADDRESS", value_name = "RATE")]
+    #[arg(
+        long,
+        env = "BIENVENUE_SIGN_UP_RATE_PER_ADDRESS",
+        value_name = "RATE|off"
+    )]
     sign_up_rate_per_address: Option<Rate>,
 
     /// How many password resets may be asked for one address, and other addresses by one account
     /// [default: 5/h with a public URL, else 1000/h]
-    #[arg(long, env = "BIENVENUE_RESET_RATE_PER_ADDRESS", value_name = "RATE")]
+    #[arg(
+        long,
+        env = "BIENVENUE_RESET_RATE_PER_ADDRESS",
+        value_name = "RATE|off"
+    )]
     reset_rate_per_address: Option<Rate>,
 
     /// How many password resets, and how many other addresses of accounts, may be asked for from one
     /// source [default: 30/h with a public URL, else off]
-    #[arg(long, env = "BIENVENUE_RESET_RATE_PER_SOURCE", value_name = "RATE")]
+    #[arg(long, env = "BIENVENUE_RESET_RATE_PER_SOURCE", value_name = "RATE|off")]
     reset_rate_per_source: Option<Rate>,
 }
 

@@ -195,6 +195,21 @@ fn what_is_no_list_of_settings_is_refused_with_the_line_and_what_would_be_right(
             "line 1: log takes a string or a whole number, not true or false",
         ),
         (
+            "notify-logins = true",
+            "line 1: notify-logins takes a string or a whole number, such as \"on\" or \"off\" in quotes, not \
+             true or false",
+        ),
+        (
+            "login-rate-per-source = false",
+            "line 1: login-rate-per-source takes a string or a whole number, such as \"off\" in quotes, not \
+             true or false",
+        ),
+        (
+            "password-min = false",
+            "line 1: password-min takes a string or a whole number, such as \"none\" in quotes, not true or \
+             false",
+        ),
+        (
             "bcrypt-cost = 12.5",
             "line 1: bcrypt-cost takes a string or a whole number, not a number with a fraction",
         ),
