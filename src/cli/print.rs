@@ -34,7 +34,7 @@ pub enum Printed {
     Nginx(Box<ServeOptions>),
     /// The same for Caddy, as a Caddyfile
     Caddy(Box<ServeOptions>),
-    /// The same for Traefik and the first app, as a file for its file provider
+    /// The same for Traefik, as a file for its file provider
     Traefik(Box<ServeOptions>),
     /// The manual page, such as for /usr/share/man/man1/bienvenue.1
     Man,

@@ -74,6 +74,16 @@ impl Host {
         self.name.clone() + &port.unwrap_or_default()
     }
 
+    /// Where it is on this machine, without TLS.
+    fn loopback_addresses(&self) -> Vec<&str> {
+        let is_address = self.name.starts_with('[') || self.name.parse::<Ipv4Addr>().is_ok();
+        if is_address {
+            vec![&self.name]
+        } else {
+            vec!["127.0.0.1", "[::1]"]
+        }
+    }
+
     /// A name for files.
     fn file_name(&self) -> String {
         self.name.replace('*', "_")
@@ -122,15 +132,19 @@ impl Setup {
         let file = file.replace(&format!("/{written}"), &format!("/{}", host.file_name()));
         let mut file = file.replace(written, &host.name);
         if let Some(port) = &host.port {
-            file = file.replace("listen 443 ssl", &format!("listen {port} ssl"));
             file = file.replace("$host", &format!("$host:{port}"));
         }
-        if !self.is_https {
-            let port = host.port.as_deref().unwrap_or("80");
-            file = file.replace(" ssl;", ";").replace("443", port);
+        let port = host.port.as_deref();
+        let listen = if self.is_https {
+            format!("    listen {} ssl;\n", port.unwrap_or("443"))
+        } else {
             file = without_lines(&file, "    ssl_certificate");
-        }
-        file
+            let port = port.unwrap_or("80");
+            let addresses = host.loopback_addresses().into_iter();
+            let lines = addresses.map(|address| format!("    listen {address}:{port};\n"));
+            lines.collect::<Vec<_>>().concat()
+        };
+        file.replace("    listen 443 ssl;\n", &listen)
     }
 
     fn nginx(&self) -> String {
@@ -182,21 +196,46 @@ impl Setup {
         parts.concat().replace(LISTEN, &listen)
     }
 
-    /// With the first app; others are written like it.
     fn traefik(&self) -> String {
-        let mut file = include_str!("traefik.yaml").to_owned();
-        let [app, ..] = &self.apps[..] else {
+        let mut parts = vec![include_str!("traefik/start.yaml").to_owned()];
+        if self.has_own_host() {
+            let file = include_str!("traefik/service.yaml");
+            parts.push(file.replace(SERVICE, &self.service.name));
+        }
+        let numbered = || (1..).zip(&self.apps);
+        parts.extend(numbered().map(|(number, app)| self.traefik_app(number, app)));
+        parts.push(include_str!("traefik/check.yaml").to_owned());
+        let file = include_str!("traefik/app_server.yaml");
+        parts.extend(numbered().map(|(number, _)| numbered_app(file, number)));
+        let file = parts.concat().replace(LISTEN, &self.tcp_address());
+        if self.is_https {
             return file;
-        };
+        }
+        without_lines(&file, "      tls:")
+            .replace("[websecure]", "[web]")
+            .replace("point websecure", "point web")
+    }
+
+    /// The routers of an app.
+    fn traefik_app(&self, number: usize, app: &Host) -> String {
+        let mut file = numbered_app(include_str!("traefik/app.yaml"), number);
         if *app == self.service {
             let paths = OWN_PATHS.join("|");
-            let well_known = WELL_KNOWN.replace('.', "\\\\.");
+            let well_known = WELL_KNOWN.replace('.', "[.]");
             let paths = format!("PathRegexp(`^/(({paths})(/|$)|{well_known}$)`)");
             file = file.replace("PathPrefix(`/_bienvenue/`)", &paths);
         }
-        file.replace(SERVICE, &self.service.name)
-            .replace(APP, &app.name)
-            .replace(LISTEN, &self.tcp_address())
+        let Some(below) = app.name.strip_prefix("*.") else {
+            return file.replace(APP, &app.name);
+        };
+        // Of several rules that match, the longest would win, and not that of the one host.
+        let below = below.replace('.', "[.]");
+        file.replace(
+            &format!("Host(`{APP}`)"),
+            &format!("HostRegexp(`^[^.]+[.]{below}$`)"),
+        )
+        .replace("      service: b", "      priority: 2\n      service: b")
+        .replace("      middlewares", "      priority: 1\n      middlewares")
     }
 
     fn with_cookies(&self, file: &str) -> String {
@@ -206,6 +245,16 @@ impl Setup {
             file.replace(HOST_PREFIX, "")
         }
     }
+}
+
+/// A part of a file of Traefik, where each app has a name of its own.
+fn numbered_app(file: &str, number: usize) -> String {
+    if number == 1 {
+        return file.to_owned();
+    }
+    let name = format!("app-{number}");
+    file.replace("    app", &format!("    {name}"))
+        .replace("service: app", &format!("service: {name}"))
 }
 
 fn without_lines(text: &str, start: &str) -> String {

@@ -52,7 +52,13 @@ fn without_settings_examples_are_printed() {
         ),
         (
             "traefik",
-            &[include_str!("../../../src/cli/print/traefik.yaml")],
+            &[
+                include_str!("../../../src/cli/print/traefik/start.yaml"),
+                include_str!("../../../src/cli/print/traefik/service.yaml"),
+                include_str!("../../../src/cli/print/traefik/app.yaml"),
+                include_str!("../../../src/cli/print/traefik/check.yaml"),
+                include_str!("../../../src/cli/print/traefik/app_server.yaml"),
+            ],
         ),
     ] {
         assert_eq!(printed(proxy, &[]), parts.concat());
@@ -140,6 +146,7 @@ fn an_app_on_the_host_of_the_service_leaves_it_its_paths() {
         "{caddy}"
     );
     let traefik = printed_in_public("traefik", &app);
+    assert_eq!(lines(&traefik, "`auth.example.net`").len(), 2, "{traefik}");
     assert!(
         traefik.contains("PathRegexp(`^/((_bienvenue|users|sessions|"),
         "{traefik}"
@@ -155,13 +162,81 @@ fn for_this_machine_there_is_no_tls() {
         "mails",
     ];
     let nginx = printed("nginx", &local);
-    assert_eq!(lines(&nginx, "listen"), ["listen 8080;", "listen 80;"]);
+    let of_service = ["listen 127.0.0.1:8080;", "listen [::1]:8080;"];
+    let of_app = ["listen 127.0.0.1:80;", "listen [::1]:80;"];
+    assert_eq!(lines(&nginx, "listen"), [of_service, of_app].concat());
     assert!(
         !nginx.contains("ssl") && !nginx.contains("__Host-"),
         "{nginx}"
     );
     let caddy = printed("caddy", &local);
     assert!(caddy.contains("http://localhost:8080 {\n"), "{caddy}");
+    let traefik = printed("traefik", &local);
+    assert_eq!(lines(&traefik, "entryPoints"), ["entryPoints: [web]"; 3]);
+    assert!(!traefik.contains("tls"), "{traefik}");
+
+    for (host, listen) in [
+        ("127.0.0.2", "listen 127.0.0.2:8080;"),
+        ("[::1]", "listen [::1]:8080;"),
+    ] {
+        let url = format!("http://{host}:8080");
+        let options = ["--public-url", &url, "--mail-dir", "mails"];
+        let nginx = printed("nginx", &options);
+        // Behind it stand the two of the app.
+        assert_eq!(lines(&nginx, "listen")[0], listen);
+        assert_eq!(lines(&nginx, "listen").len(), 3, "{nginx}");
+    }
+}
+
+#[test]
+fn each_app_has_routers_and_a_server_of_its_own_in_traefik() {
+    let apps = "*.example.com; wiki.example.net; a.example.com: group:staff";
+    let traefik = printed_in_public("traefik", &["--app", apps]);
+    let rules = [
+        "rule: \"Host(`auth.example.net`)\"",
+        "rule: \"HostRegexp(`^[^.]+[.]example[.]com$`) && PathPrefix(`/_bienvenue/`)\"",
+        "rule: \"HostRegexp(`^[^.]+[.]example[.]com$`)\"",
+        "rule: \"Host(`wiki.example.net`) && PathPrefix(`/_bienvenue/`)\"",
+        "rule: \"Host(`wiki.example.net`)\"",
+        "rule: \"Host(`a.example.com`) && PathPrefix(`/_bienvenue/`)\"",
+        "rule: \"Host(`a.example.com`)\"",
+    ];
+    assert_eq!(lines(&traefik, "rule:"), rules);
+    // A name is at its indentation once alone, as YAML wants it.
+    let keys = |indent: &str| -> Vec<&str> {
+        let keys = traefik.lines().filter_map(|line| line.strip_prefix(indent));
+        let keys = keys.filter_map(|key| key.strip_suffix(':'));
+        keys.filter(|key| !key.starts_with(' ')).collect()
+    };
+    assert_eq!(keys("  "), ["routers", "middlewares", "services"]);
+    let expected = [
+        "bienvenue",
+        "app-bienvenue",
+        "app",
+        "app-2-bienvenue",
+        "app-2",
+        "app-3-bienvenue",
+        "app-3",
+        "bienvenue",
+        "bienvenue",
+        "app",
+        "app-2",
+        "app-3",
+    ];
+    assert_eq!(keys("    "), expected);
+    let servers = [
+        "service: bienvenue",
+        "service: bienvenue",
+        "service: app",
+        "service: bienvenue",
+        "service: app-2",
+        "service: bienvenue",
+        "service: app-3",
+    ];
+    assert_eq!(lines(&traefik, "service: "), servers);
+    assert_eq!(lines(&traefik, "middlewares: [bienvenue]").len(), 3);
+    // Else the rule of many hosts, which is longer, would win over that of one.
+    assert_eq!(lines(&traefik, "priority"), ["priority: 2", "priority: 1"]);
 }
 
 #[test]
