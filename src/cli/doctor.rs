@@ -91,14 +91,19 @@ async fn check_surroundings(options: &ServeOptions, findings: &mut Findings) {
         Some(file) => sqlite::check(database, file, findings).await,
         None => postgres::check(database, findings).await,
     }
+    let service = match &options.operations {
+        Some(address) => Some((address, health::ask_whether_ready(address).await)),
+        None => None,
+    };
     if let Some((transport, _)) = options.mail.transport() {
-        mail::check(transport, findings).await;
+        let is_running = matches!(service, Some((_, Ok(()))));
+        mail::check(transport, is_running, findings).await;
     }
     if let Some(url) = &options.accounts.public_url {
         public_url::check(url, findings).await;
     }
-    if let Some(address) = &options.operations {
-        match health::ask_whether_ready(address).await {
+    if let Some((address, answer)) = service {
+        match answer {
             Ok(()) => findings.ok("service", format!("{address} answers: ready")),
             Err(reason) => findings.fail(
                 "service",

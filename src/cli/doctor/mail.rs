@@ -14,10 +14,10 @@ const CHECK: &str = "mail";
 /// password.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Goes as far as a mail would, and sends none.
-pub async fn check(transport: MailTransport<'_>, findings: &mut Findings) {
+/// Goes as far as a mail would, and sends none. `is_running` is whether a service is known to run.
+pub async fn check(transport: MailTransport<'_>, is_running: bool, findings: &mut Findings) {
     match transport {
-        MailTransport::Folder(path) => check_folder(path, findings),
+        MailTransport::Folder(path) => check_folder(path, is_running, findings),
         MailTransport::Smtp { url, authority } => {
             match mail::check(url, authority, TIMEOUT).await {
                 Ok(()) => findings.ok(CHECK, format!("{url} takes mails from us")),
@@ -48,8 +48,24 @@ fn remedy(error: &CheckError) -> &'static str {
     }
 }
 
-fn check_folder(path: &Path, findings: &mut Findings) {
+fn check_folder(path: &Path, is_running: bool, findings: &mut Findings) {
+    let shown = path.display();
     let (folder, is_there) = match path.try_exists() {
+        Ok(false) if path.is_symlink() => {
+            let remedy = "remove it, or make the folder that it leads to";
+            findings.fail(CHECK, format!("{shown} is a link to nothing: {remedy}"));
+            return;
+        }
+        Ok(false) if is_running => {
+            findings.fail(
+                CHECK,
+                format!(
+                    "there is no {shown} any more, and the service that runs cannot put mails there: put the \
+                     folder back, or restart the service, which makes it"
+                ),
+            );
+            return;
+        }
         Ok(false) => (nearest(path), false),
         _ => (path, true),
     };
@@ -57,26 +73,23 @@ fn check_folder(path: &Path, findings: &mut Findings) {
         findings.fail(
             CHECK,
             format!(
-                "mails cannot be put into {} ({error}): let the user who runs the service write to {}, or \
+                "mails cannot be put into {shown} ({error}): let the user who runs the service write to {}, or \
                  give another --mail-dir",
-                path.display(),
                 folder.display()
             ),
         );
     } else if !is_there {
-        let path = path.display();
         findings.ok(
             CHECK,
-            format!("there is no {path} yet: it is made at the start"),
+            format!("there is no {shown}: it is made at the start, so restart a service that runs"),
         );
     } else if is_open_to_others(path) {
-        let path = path.display();
         findings.warn(
             CHECK,
-            format!("other users of this machine have access to {path}: chmod 700 {path}"),
+            format!("other users of this machine have access to {shown}: chmod 700 {shown}"),
         );
     } else {
-        findings.ok(CHECK, format!("mails can be put into {}", path.display()));
+        findings.ok(CHECK, format!("mails can be put into {shown}"));
     }
 }
 

@@ -95,7 +95,15 @@ fn names<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> String {
 
 fn check_disk(files: &Files, findings: &mut Findings) {
     let (free, wanted) = (size(files.free), size(files.wanted));
-    if files.free >= files.wanted {
+    if files.is_full {
+        findings.fail(
+            DISK,
+            format!(
+                "{free} are free, and without room nothing is written: make room, or move the database to a \
+                 larger disk"
+            ),
+        );
+    } else if files.free >= files.wanted {
         findings.ok(DISK, format!("{free} are free"));
     } else {
         findings.warn(

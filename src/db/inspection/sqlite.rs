@@ -27,6 +27,10 @@ const FAULTS: usize = 3;
 /// How often a database is read anew that changed while it was read.
 const ATTEMPTS: usize = 3;
 
+/// Less room is used up within moments: a commit appends pages of 4 KiB to the log, and the index of the log grows by
+/// 32 KiB.
+const LEAST_FREE: u64 = 1024 * 1024;
+
 /// The files of a database.
 #[derive(Debug)]
 pub struct Files {
@@ -36,7 +40,9 @@ pub struct Files {
     pub of_others: Vec<(PathBuf, String)>,
     /// How many bytes can be written to their file system.
     pub free: u64,
-    /// How many bytes should be: twice the database, for a backup of it and a copy to restore it from, and
+    /// Whether commits fail for want of room, now or within moments.
+    pub is_full: bool,
+    /// How many bytes should be free: twice the database, for a backup of it and a copy to restore it from, and
     /// what the log may come to.
     pub wanted: u64,
 }
@@ -94,10 +100,12 @@ fn look_at(path: &Path) -> io::Result<Files> {
         }
     }
     let disk = rustix::fs::statvfs(path)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     Ok(Files {
         open_to_others,
         of_others,
-        free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        free,
+        is_full: free < LEAST_FREE,
         wanted: 2 * file::length(path)? + LOG_LIMIT,
     })
 }

@@ -1,7 +1,7 @@
 //! Mail servers and folders.
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use tempfile::tempdir;
 
@@ -82,7 +82,11 @@ fn a_folder_for_mails_is_told_to_be_there_or_not_and_is_not_made() {
         assert_eq!(files(folder.path()), before);
         found
     };
-    found().has("ok", "mail", "made at the start");
+    found().has(
+        "ok",
+        "mail",
+        "made at the start, so restart a service that runs",
+    );
     fs::write(folder.path().join("deep"), "").unwrap();
     found().has("fail", "mail", "another --mail-dir");
     fs::remove_file(folder.path().join("deep")).unwrap();
@@ -91,4 +95,26 @@ fn a_folder_for_mails_is_told_to_be_there_or_not_and_is_not_made() {
     found().has("warn", "mail", "chmod 700");
     fs::set_permissions(&mails, Permissions::from_mode(0o700)).unwrap();
     found().has("ok", "mail", "mails can be put into");
+    fs::remove_dir(&mails).unwrap();
+    symlink("nowhere", &mails).unwrap();
+    found().has("fail", "mail", "is a link to nothing");
+}
+
+#[tokio::test]
+async fn a_folder_for_mails_that_is_taken_away_from_a_service_that_runs_is_told() {
+    let database = Database::sqlite();
+    let folder = tempdir().unwrap();
+    let mails = folder.path().join("mails");
+    let public = ["--public-url", "http://127.0.0.1:1", "--mail-dir"];
+    let options = [&public[..], &[mails.to_str().unwrap()]].concat();
+    let operations = ["--operations", "127.0.0.1:0"];
+    let server = Server::start_with(&database.url, &[&options[..], &operations].concat());
+    let operations = ["--operations", server.operations_address()];
+    let options = [&options[..], &operations].concat();
+    doctor(&database.url, &options).has("ok", "mail", "mails can be put into");
+    fs::rename(&mails, folder.path().join("moved")).unwrap();
+    let found = doctor(&database.url, &options);
+    found.has("fail", "mail", "put the folder back, or");
+    found.has("ok", "service", "ready");
+    assert!(!mails.exists());
 }

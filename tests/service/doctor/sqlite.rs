@@ -191,7 +191,7 @@ async fn damage_is_told() {
 }
 
 #[tokio::test]
-async fn a_disk_without_room_for_a_backup_is_told() {
+async fn a_disk_without_room_for_a_backup_or_for_anything_is_told() {
     let Some(disk) = SmallDisk::mount(12) else {
         return;
     };
@@ -200,6 +200,8 @@ async fn a_disk_without_room_for_a_backup_is_told() {
     doctor(&url, &[]).has("ok", "disk", "MiB are free");
     fs::write(disk.path().join("other"), vec![1; 6 * 1024 * 1024]).unwrap();
     doctor(&url, &[]).has("warn", "disk", "make room");
+    disk.fill();
+    doctor(&url, &[]).has("fail", "disk", "without room nothing is written");
 }
 
 #[tokio::test]
