@@ -48,6 +48,14 @@ pub fn of(options: &ServeOptions) -> Vec<String> {
     }
     warnings.extend(of_origins(options));
     warnings.extend(of_apps(options));
+    let sends_mails = options.mail.transport().is_some();
+    if sends_mails && options.mail.notify_logins && !options.limits().know_sources() {
+        warnings.push(
+            "--notify-logins on: no mail tells of logins, since nobody notes where users log in while all \
+             limits of failed logins and of resets are off; give one a rate, or --notify-logins off"
+                .to_owned(),
+        );
+    }
     if let Some((MailTransport::Folder(path), _)) = options.mail.transport() {
         warnings.push(format!(
             "--mail-dir is for development: mails go into {} and are not sent",

@@ -60,6 +60,9 @@ pub struct MailOptions {
     mail_dir: Option<PathBuf>,
 
     /// Tell users by mail of a login from where they have not logged in for 30 days
+    ///
+    /// None goes where all limits of failed logins and of resets are off: then nobody notes where users log
+    /// in.
     #[arg(
         long,
         env = "BIENVENUE_NOTIFY_LOGINS",

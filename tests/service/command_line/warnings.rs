@@ -92,6 +92,30 @@ async fn a_trusted_proxy_is_warned_of_once_only_if_it_names_no_client() {
 }
 
 #[tokio::test]
+async fn notices_of_logins_that_never_go_are_warned_of() {
+    let database = Database::sqlite();
+    let mails = tempdir().unwrap();
+    let limits = [
+        "--login-rate-per-account",
+        "--login-rate-per-source",
+        "--reset-rate-per-address",
+        "--reset-rate-per-source",
+    ];
+    let off: Vec<&str> = limits.iter().flat_map(|limit| [*limit, "off"]).collect();
+    let one_is_left = &off[..6];
+    let notices_are_off = [&off[..], &["--notify-logins", "off"]].concat();
+    for (options, count) in [(&off[..], 1), (one_is_left, 0), (&notices_are_off, 0)] {
+        let options = [&["--trusted-proxy", "127.0.0.1"], options].concat();
+        let (_, log) = start_public(&database, mails.path(), &options).stop();
+        let told = log.matches("--notify-logins on: no mail tells of logins");
+        assert_eq!(told.count(), count, "{log}");
+    }
+    // Without mails nobody waits for any.
+    let (_, log) = Server::start_with(&database.url, &off).stop();
+    assert!(!log.contains("--notify-logins"), "{log}");
+}
+
+#[tokio::test]
 async fn without_a_public_url_no_proxy_is_warned_of() {
     let database = Database::sqlite();
     let server = Server::start_with(&database.url, &[]);
