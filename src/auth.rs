@@ -60,7 +60,7 @@ pub use hand_over::APP_LOGIN_LIFETIME;
 pub use links::reset_link;
 pub use login::LogIn;
 pub use mail_counts::MailCounts;
-pub use outbox::MAIL_PAUSE;
+pub use outbox::{MAIL_PAUSE, mail_pause};
 pub use own_sessions::ListedSession;
 pub use password_change::ChangePassword;
 pub use password_reset::Reset;

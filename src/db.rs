@@ -64,7 +64,9 @@ pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
 pub use inspection::{Contents, Files, Integrity, Server, inspect_files};
 pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, MailContent, Settlement};
-pub use outbox::{LoginNotice, MailKind, MailRequest, MailRequestOutcome, Outbox, WaitingMails};
+pub use outbox::{
+    LoginNotice, MailKind, MailPause, MailRequest, MailRequestOutcome, Outbox, WaitingMails,
+};
 pub use past_addresses::{PastAddress, PastAddresses, UndoTokenWay};
 pub use pending_addresses::{AskedAddress, PendingAddress, PendingAddresses, TokenWay};
 pub use rate_limits::{Outcome, Proof, RateLimitCounts, TokenBucket};

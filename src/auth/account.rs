@@ -4,6 +4,7 @@ use super::Auth;
 use super::address_lifetimes::undo_period;
 use super::audit::Event;
 use super::error::{Error, Result};
+use super::outbox::mail_pause;
 use super::writes::uninterrupted;
 use crate::db::{OwnDeletion, OwnDeletionOutcome};
 use crate::email::Email;
@@ -59,9 +60,9 @@ impl Auth {
         let deletion = OwnDeletion {
             acting,
             email: user.email,
-            now,
+            mail_pause: mail_pause(now),
             given_up: undo_period(now),
-            told_by_mail: self.tells_owners().then_some(language),
+            told_by_mail: self.sends_mails().then_some(language),
         };
         let auth = self.clone();
         uninterrupted(async move {

@@ -203,7 +203,7 @@ impl Auth {
                 None => UndoTokenWay::Mail,
             },
             given_up: undo_period(session.now),
-            told_by_mail: self.tells_owners().then_some(change.language),
+            told_by_mail: self.sends_mails().then_some(change.language),
             proof: self.rate_limiter.proof(&asked.email, source),
             email: user.email,
             new_email: asked.email,

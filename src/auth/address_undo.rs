@@ -64,7 +64,7 @@ impl Auth {
             given_up,
             hashed_password,
             now: self.clock.now(),
-            told_by_mail: self.tells_owners().then_some(language),
+            told_by_mail: self.sends_mails().then_some(language),
             proof: self.rate_limiter.proof(email, source),
         };
         let auth = self.clone();

@@ -5,7 +5,7 @@ use tracing::error;
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
-use super::outbox::MAIL_PAUSE;
+use super::outbox::mail_pause;
 use super::rate_limit::Attempt;
 use crate::client::ClientName;
 use crate::db::LoginNotice;
@@ -130,15 +130,12 @@ impl Auth {
         if attempt.is_familiar() || !self.rate_limiter.knows_sources() || !self.tells_of_logins() {
             return None;
         }
-        let now = self.clock.now();
         Some(LoginNotice {
             email: user.email.clone(),
             language: details.language,
             client: details.client,
             source: attempt.source(),
-            now,
-            quiet_until: now.after(MAIL_PAUSE),
-            latest_quiet_until: self.latest_quiet_until(),
+            pause: mail_pause(self.clock.now()),
         })
     }
 

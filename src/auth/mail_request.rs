@@ -7,7 +7,7 @@ use super::Auth;
 use super::audit::{MAILS_IN_ALL, MAILS_OF_NETWORK};
 use super::error::{Error, Result};
 use super::mail_setup::MailSetup;
-use super::outbox::{CLAIM, MAIL_PAUSE};
+use super::outbox::{CLAIM, mail_pause};
 use crate::clock::CLOCK_TOLERANCE;
 use crate::db::{MailKind, MailRequest, MailRequestOutcome};
 use crate::email::Email;
@@ -78,9 +78,7 @@ impl Auth {
             email,
             language,
             network: source.network(),
-            now,
-            quiet_until: now.after(MAIL_PAUSE),
-            latest_quiet_until: self.latest_quiet_until(),
+            pause: mail_pause(now),
             latest_claim: now.after(CLAIM + CLOCK_TOLERANCE),
             most_of_network: MOST_OF_NETWORK,
         }

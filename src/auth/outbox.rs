@@ -22,13 +22,23 @@ use super::mail_counts::{GIVEN_UP, POSTPONED, REFUSED, SENT};
 use super::mail_setup::MailSetup;
 use super::{Auth, SIGN_UP_TOKEN_LIFETIME};
 use crate::clock::{CLOCK_TOLERANCE, UnixTime};
-use crate::db::{ClaimedMail, MailClaim, MailContent, Settlement};
+use crate::db::{ClaimedMail, MailClaim, MailContent, MailPause, Settlement};
 use crate::error_chain::ErrorChain;
 use crate::mail::{self, Message, Site, Undo};
 
-/// At most one mail of each kind that can be asked for goes to an address in this time, however often they are
-/// asked for, so that the service cannot be used to flood a mailbox.
+/// At most one mail of each kind that strangers can cause goes to an address in this time, however often they
+/// are asked for, and however often what they tell of happens, so that the service cannot be used to flood a
+/// mailbox.
 pub const MAIL_PAUSE: Duration = Duration::from_mins(5);
+
+/// The pause that begins with a mail of this moment.
+pub fn mail_pause(now: UnixTime) -> MailPause {
+    MailPause {
+        now,
+        ends_at: now.after(MAIL_PAUSE),
+        latest_end: now.after(MAIL_PAUSE + CLOCK_TOLERANCE),
+    }
+}
 
 /// How long a worker may take for a mail that it claims. When the worker dies, another takes the
 /// mail after this. Far above [`mail::TIME_LIMIT`] and the time until a worker writes down what became of
@@ -120,8 +130,8 @@ impl Auth {
         Ok(count)
     }
 
-    /// Whether owners are to be told of a change.
-    pub(super) fn tells_owners(&self) -> bool {
+    /// Whether links go by mail, and owners are told of changes.
+    pub fn sends_mails(&self) -> bool {
         self.mails.is_some()
     }
 
@@ -140,12 +150,8 @@ impl Auth {
     /// Deletes the notes of mails whose pause is over. Returns how many.
     pub(super) async fn purge_mails(&self) -> Result<u64> {
         let now = self.clock.now();
-        Ok(self.db.outbox.purge(now, self.latest_quiet_until()).await?)
-    }
-
-    /// A pause that ends later than this was recorded while a clock was wrong.
-    pub(super) fn latest_quiet_until(&self) -> UnixTime {
-        self.clock.now().after(MAIL_PAUSE + CLOCK_TOLERANCE)
+        let latest_end = mail_pause(now).latest_end;
+        Ok(self.db.outbox.purge(now, latest_end).await?)
     }
 
     /// Sends a mail, and says what is to be written down.
@@ -233,6 +239,9 @@ impl Auth {
             }
             MailContent::AddressTakenBack => {
                 Message::address_taken_back(site, *language, email, claimed.asked_at)
+            }
+            MailContent::AddressChangeUndone => {
+                Message::address_change_undone(site, *language, email, claimed.asked_at)
             }
             MailContent::AddressKept { changed_at } => {
                 Message::address_kept(site, *language, email, undo_of(*changed_at))

@@ -3,6 +3,7 @@
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
+use super::outbox::mail_pause;
 use super::writes::uninterrupted;
 use crate::client::ClientName;
 use crate::db::OwnPasswordChange;
@@ -65,8 +66,9 @@ impl Auth {
         let change = OwnPasswordChange {
             acting: self.acting_session(change.session_id.digest(), user.id),
             hashed_password,
+            told_by_mail: self.sends_mails().then_some(change.language),
+            mail_pause: mail_pause(session.now),
             session,
-            told_by_mail: self.tells_owners().then_some(change.language),
             proof: self.rate_limiter.proof(&email, source),
             user,
         };

@@ -3,6 +3,7 @@
 use super::Auth;
 use super::audit::Event;
 use super::error::{Error, Result};
+use super::outbox::mail_pause;
 use super::writes::{briefly, uninterrupted};
 use crate::db::{Found, MailKind, PasswordChange, Period};
 use crate::email::Email;
@@ -109,8 +110,8 @@ impl Auth {
             hashed_password,
             reset_token: digest,
             issued,
-            now: self.clock.now(),
-            told_by_mail: self.tells_owners().then_some(language),
+            mail_pause: mail_pause(self.clock.now()),
+            told_by_mail: self.sends_mails().then_some(language),
             proof: self.rate_limiter.proof(email, source),
         };
         let auth = self.clone();

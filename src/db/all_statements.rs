@@ -46,6 +46,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         rate_limits::familiar_sources::STATEMENTS.to_vec(),
         outbox::STATEMENTS.to_vec(),
         outbox::delivery::STATEMENTS.to_vec(),
+        outbox::notices::STATEMENTS.to_vec(),
         outbox::waiting::STATEMENTS.to_vec(),
         schema::STATEMENTS.to_vec(),
     ]

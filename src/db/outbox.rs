@@ -1,4 +1,5 @@
-//! What is to be mailed: asked for here, and in `delivery` claimed by who sends it, with what came of it.
+//! What is to be mailed: asked for here, and in `notices` to tell of what was done; in `delivery` claimed by
+//! who sends it, with what came of it.
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
@@ -8,18 +9,32 @@ use super::connection::Connections;
 use super::error::Result;
 use super::sessions::cache::Touched;
 use super::statement::statements;
-use crate::client::ClientName;
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::language::Language;
-use crate::source::{Network, Source};
+use crate::source::Network;
 use crate::user::UserId;
 
 pub(super) mod delivery;
+pub(super) mod notices;
 mod recipients;
 pub(super) mod waiting;
 
+pub use notices::{LoginNotice, MailPause};
 pub use waiting::WaitingMails;
+
+/// The condition on a mail to an address of the user `$1`. The kinds are named because the index begins with
+/// them.
+macro_rules! is_of_user {
+    () => {
+        "(kind IN (
+                'reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted',
+                'change_address', 'address_taken_back', 'address_change_undone')
+              AND email = (SELECT email FROM users WHERE id = $1)
+           OR kind = 'address_changed'
+              AND email IN (SELECT email FROM past_addresses WHERE user_id = $1))"
+    };
+}
 
 statements! {
     /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` network, `$6` the
@@ -54,7 +69,8 @@ statements! {
         SELECT count(*) AS waiting FROM (
             SELECT id FROM outbox WHERE network = $1 AND due_at IS NOT NULL LIMIT $2) AS waiting";
 
-    /// `$1` kind, `$2` address, `$3` now, `$4` language. For no network, and knows no pause. Of two
+    /// `$1` kind, `$2` address, `$3` now, `$4` language. For no network, and knows no pause: it is for what
+    /// operators ask for, and for what nobody can repeat without the mails that go to the address. Of two
     /// events before either could be told, the later one is.
     ADD = "
         INSERT INTO outbox (kind, email, asked_at, due_at, quiet_until, attempts, claim, language)
@@ -69,29 +85,6 @@ statements! {
             turn = 0,
             language = excluded.language";
 
-    /// `$1` kind, `$2` address, `$3` now, `$4` the end of the pause that begins, `$5` the latest end of a
-    /// pause that is possible, `$6` language, `$7` client, `$8` source. For no network. In the pause after
-    /// the last one, and while one is being sent, it is due when the pause ends: what comes many times is
-    /// told seldom, but it is told.
-    ADD_LOGIN = "
-        INSERT INTO outbox
-            (kind, email, asked_at, due_at, quiet_until, attempts, claim, language, client, source)
-        VALUES ($1, $2, $3, $3, $4, 0, NULL, $6, $7, $8)
-        ON CONFLICT (kind, email) DO UPDATE SET
-            asked_at = excluded.asked_at,
-            due_at = CASE
-                WHEN outbox.quiet_until > $3 AND outbox.quiet_until <= $5 THEN outbox.quiet_until
-                ELSE excluded.due_at END,
-            quiet_until = CASE
-                WHEN outbox.quiet_until > $3 AND outbox.quiet_until <= $5 THEN outbox.quiet_until
-                ELSE excluded.quiet_until END,
-            attempts = 0,
-            claim = NULL,
-            network = NULL,
-            turn = 0,
-            language = excluded.language,
-            client = excluded.client,
-            source = excluded.source";
     /// `$1` kind, `$2` address, `$3` now, `$4` network, `$5` language, `$6` user. In the pause after the last
     /// mail to the address that a user is to have, has another follow at its end, if that user has no token
     /// yet: they have called off what the last one was for, or somebody else has asked for it. While that is
@@ -109,15 +102,26 @@ statements! {
             SELECT 1 FROM pending_addresses AS p
             WHERE p.user_id = $6 AND p.email = outbox.email AND p.digest IS NULL)";
 
-    /// `$1` user. The kinds are named because the index begins with them.
-    DELETE_OF_USER = "
+    /// `$1` user, `$2` now, `$3` the latest end of a pause that is possible. Not in a pause, nor what is being
+    /// sent: see `SILENCE_OF_USER`.
+    DELETE_OF_USER = concat!("
         DELETE FROM outbox
-        WHERE kind IN (
-                  'reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted',
-                  'change_address', 'address_taken_back')
-              AND email = (SELECT email FROM users WHERE id = $1)
-           OR kind = 'address_changed'
-              AND email IN (SELECT email FROM past_addresses WHERE user_id = $1)";
+        WHERE claim IS NULL AND (quiet_until <= $2 OR quiet_until > $3) AND ", is_of_user!());
+
+    /// `$1` user, `$2` the end of a pause that begins now. Nothing is left to do for those mails, but the pauses
+    /// after them go on, so that who deletes an account and signs up again has no more mails sent to an address
+    /// than who does not. The pause after what is being sent begins now.
+    SILENCE_OF_USER = concat!("
+        UPDATE outbox SET
+            due_at = NULL,
+            quiet_until = CASE WHEN claim IS NULL THEN quiet_until ELSE $2 END,
+            attempts = 0,
+            claim = NULL,
+            network = NULL,
+            turn = 0,
+            client = NULL,
+            source = NULL
+        WHERE ", is_of_user!());
 
     /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
     /// than possible, after `$2`.
@@ -148,11 +152,13 @@ pub enum MailKind {
     AddressChanged,
     /// The news, to the address that an account had, that it has an earlier one again.
     AddressTakenBack,
+    /// The news, to the address that an account has again, that it was taken back to it.
+    AddressChangeUndone,
 }
 
 impl MailKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ResetLink,
         Self::PasswordChanged,
         Self::SignUp,
@@ -161,6 +167,7 @@ impl MailKind {
         Self::ChangeAddress,
         Self::AddressChanged,
         Self::AddressTakenBack,
+        Self::AddressChangeUndone,
     ];
 
     /// The name under which it is stored and logged.
@@ -174,6 +181,7 @@ impl MailKind {
             Self::ChangeAddress => "change_address",
             Self::AddressChanged => "address_changed",
             Self::AddressTakenBack => "address_taken_back",
+            Self::AddressChangeUndone => "address_change_undone",
         }
     }
 }
@@ -189,53 +197,12 @@ pub struct MailRequest<'a> {
     pub language: Language,
     /// Where the request comes from.
     pub network: Network,
-    /// When it is made.
-    pub now: UnixTime,
-    /// Until when asking again changes nothing.
-    pub quiet_until: UnixTime,
-    /// A stored pause that ends after this was stored while a clock was wrong.
-    pub latest_quiet_until: UnixTime,
+    /// The pause that begins when it is made. Asking again within changes nothing.
+    pub pause: MailPause,
     /// A stored claim that ends after this was stored while a clock was wrong.
     pub latest_claim: UnixTime,
     /// How many rows may wait that were asked for from one network.
     pub most_of_network: u32,
-}
-
-/// The news of a login, for the owner of the account.
-#[derive(Clone, Debug)]
-pub struct LoginNotice {
-    /// The address of the account.
-    pub email: Email,
-    /// The language of who logged in.
-    pub language: Language,
-    /// What they logged in with; `None` if that did not say.
-    pub client: Option<ClientName>,
-    /// From where.
-    pub source: Source,
-    /// When.
-    pub now: UnixTime,
-    /// Until when another one waits.
-    pub quiet_until: UnixTime,
-    /// A stored pause that ends after this was stored while a clock was wrong.
-    pub latest_quiet_until: UnixTime,
-}
-
-impl LoginNotice {
-    /// Records it, to be told by mail.
-    pub async fn add(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
-        let client = self.client.as_ref().map(ToString::to_string);
-        let add = sqlx::query(ADD_LOGIN)
-            .bind(MailKind::Login.name())
-            .bind(self.email.as_str().to_owned())
-            .bind(self.now.0)
-            .bind(self.quiet_until.0)
-            .bind(self.latest_quiet_until.0)
-            .bind(self.language.tag())
-            .bind(client)
-            .bind(self.source.to_bytes());
-        add.execute(connection).await?;
-        Ok(())
-    }
 }
 
 /// What came of a [`MailRequest`].
@@ -305,11 +272,11 @@ pub async fn ask(
     let ask = sqlx::query(ASK)
         .bind(request.kind.name())
         .bind(request.email.as_str())
-        .bind(request.now.0)
-        .bind(request.quiet_until.0)
+        .bind(request.pause.now.0)
+        .bind(request.pause.ends_at.0)
         .bind(network.as_str())
         .bind(most)
-        .bind(request.latest_quiet_until.0)
+        .bind(request.pause.latest_end.0)
         .bind(request.latest_claim.0)
         .bind(request.language.tag());
     if ask.execute(&mut *connection).await?.rows_affected() > 0 {
@@ -336,7 +303,7 @@ pub async fn put_off(
     let put_off = sqlx::query(PUT_OFF)
         .bind(request.kind.name())
         .bind(request.email.as_str())
-        .bind(request.now.0)
+        .bind(request.pause.now.0)
         .bind(request.network.to_string())
         .bind(request.language.tag())
         .bind(user.0);
@@ -344,58 +311,7 @@ pub async fn put_off(
     Ok(())
 }
 
-/// Records that a user has given up this address, to be told there by mail.
-pub async fn add_address_changed(
-    connection: &mut AnyConnection,
-    email: &Email,
-    language: Language,
-    now: UnixTime,
-) -> sqlx::Result<()> {
-    add(MailKind::AddressChanged, email, language, now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Records that a user has lost this address to an earlier one, to be told there by mail.
-pub async fn add_address_taken_back(
-    connection: &mut AnyConnection,
-    email: &Email,
-    language: Language,
-    now: UnixTime,
-) -> sqlx::Result<()> {
-    add(MailKind::AddressTakenBack, email, language, now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Records that the password of the user with this address was changed, to be told by mail.
-pub async fn add_password_changed(
-    connection: &mut AnyConnection,
-    email: &Email,
-    language: Language,
-    now: UnixTime,
-) -> sqlx::Result<()> {
-    add(MailKind::PasswordChanged, email, language, now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Records that the account with this address is deleted, to be told by mail.
-pub async fn add_account_deleted(
-    connection: &mut AnyConnection,
-    email: &Email,
-    language: Language,
-    now: UnixTime,
-) -> sqlx::Result<()> {
-    add(MailKind::AccountDeleted, email, language, now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
+/// Takes no note of a pause.
 fn add<'a>(
     kind: MailKind,
     email: &Email,
@@ -409,9 +325,20 @@ fn add<'a>(
         .bind(language.tag())
 }
 
-/// Deletes the mails to the address of a user.
-pub async fn delete_of_user(connection: &mut AnyConnection, user: UserId) -> sqlx::Result<()> {
-    let delete = sqlx::query(DELETE_OF_USER).bind(user.0);
-    delete.execute(connection).await?;
+/// Deletes the mails to the addresses of a user; what is left until they end are the pauses after them.
+pub async fn delete_of_user(
+    connection: &mut AnyConnection,
+    user: UserId,
+    pause: MailPause,
+) -> sqlx::Result<()> {
+    let delete = sqlx::query(DELETE_OF_USER)
+        .bind(user.0)
+        .bind(pause.now.0)
+        .bind(pause.latest_end.0);
+    delete.execute(&mut *connection).await?;
+    let silence = sqlx::query(SILENCE_OF_USER)
+        .bind(user.0)
+        .bind(pause.ends_at.0);
+    silence.execute(connection).await?;
     Ok(())
 }

@@ -9,12 +9,13 @@ use sqlx::{AnyConnection, Connection, Row};
 
 use super::connection::Connections;
 use super::error::Result;
+use super::outbox::{MailPause, notices};
 use super::rate_limits::Proof;
 use super::row::user_in;
 use super::sessions::cache::Touched;
 use super::statement::statements;
 use super::validity::Period;
-use super::{outbox, past_addresses, pending_addresses, rate_limits, reset_tokens};
+use super::{past_addresses, pending_addresses, rate_limits, reset_tokens};
 use crate::clock::UnixTime;
 use crate::email::Email;
 use crate::language::Language;
@@ -95,8 +96,8 @@ pub struct PasswordChange {
     pub reset_token: ResetTokenDigest,
     /// When the token must have been issued.
     pub issued: Period,
-    /// The moment of the change.
-    pub now: UnixTime,
+    /// The pause that begins with the mail about it, at the moment of the change.
+    pub mail_pause: MailPause,
     /// In which language the user is to be told by mail; `None` for not at all. The change and the mail are
     /// recorded together or not at all.
     pub told_by_mail: Option<Language>,
@@ -234,14 +235,15 @@ async fn set_password(
         .bind(change.reset_token.as_bytes())
         .bind(change.issued.after.0)
         .bind(change.issued.until.0)
-        .bind(change.now.0);
+        .bind(change.mail_pause.now.0);
     if set.execute(&mut *transaction).await?.rows_affected() == 0 {
         transaction.rollback().await?;
         return Ok(false);
     }
     // Before the tokens: the worker that sends mails locks the rows in this order too.
     if let Some(language) = change.told_by_mail {
-        outbox::add_password_changed(&mut transaction, &user.email, language, change.now).await?;
+        notices::add_password_changed(&mut transaction, &user.email, language, change.mail_pause)
+            .await?;
     }
     let version = user.password_version + 1;
     let proof = change.proof.map(|proof| (version, proof));

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use bienvenue::auth::mail_pause;
 use bienvenue::clock::UnixTime;
 use bienvenue::db::{
     ActingSession, Db, Found, NewSession, NewUser, OwnDeletion, OwnPasswordChange, PasswordChange,
@@ -251,7 +252,7 @@ impl SharedDatabase {
                 after: UnixTime(0),
                 until: UnixTime(i64::MAX),
             },
-            now,
+            mail_pause: mail_pause(now),
             told_by_mail: None,
             proof: None,
         };
@@ -283,7 +284,7 @@ impl SharedDatabase {
                 let deletion = OwnDeletion {
                     acting,
                     email: row.get::<&str, _>(1).parse().unwrap(),
-                    now: UnixTime(self.now),
+                    mail_pause: mail_pause(UnixTime(self.now)),
                     told_by_mail: None,
                     given_up: acting.cutoffs.created,
                 };
@@ -308,6 +309,7 @@ impl SharedDatabase {
                     user,
                     hashed_password: HashedPassword::new("z".to_owned()),
                     session,
+                    mail_pause: mail_pause(UnixTime(self.now)),
                     told_by_mail: None,
                     proof: None,
                 };

@@ -3,6 +3,7 @@
 use super::audit::Change;
 use super::{Administration, Error, NewPasswords, Result};
 use crate::auth::address_lifetimes::undo_period;
+use crate::auth::outbox::mail_pause;
 use crate::db::{AccountFilter, AccountPage, NewUser};
 use crate::email::Email;
 use crate::language::Language;
@@ -228,7 +229,11 @@ impl Administration {
     ///
     /// [`Error::NoSuchUser`].
     pub async fn delete(&self, user: UserId) -> Result<()> {
-        let is_made = self.db.users.delete(user).await?;
+        let is_made = self
+            .db
+            .users
+            .delete(user, mail_pause(self.clock.now()))
+            .await?;
         self.made(Change::Deleted, user, is_made)
     }
 }

@@ -179,6 +179,8 @@ pub enum MailContent {
     },
     /// The news that an account has an earlier address again.
     AddressTakenBack,
+    /// The news that an account was taken back to the address.
+    AddressChangeUndone,
     /// The notice of a try to use an address that an account can still be taken back to.
     AddressKept {
         /// When the account gave it up.
@@ -436,6 +438,7 @@ async fn issue(
         },
         (MailKind::AccountDeleted, _, _) => MailContent::AccountDeleted,
         (MailKind::AddressTakenBack, _, _) => MailContent::AddressTakenBack,
+        (MailKind::AddressChangeUndone, Some(_), _) => MailContent::AddressChangeUndone,
         (MailKind::ChangeAddress, Some(_), _) => MailContent::AddressTaken,
         (MailKind::ChangeAddress, None, past) => {
             let token = EmailToken::new(tokens);
@@ -460,7 +463,14 @@ async fn issue(
         (MailKind::ResetLink | MailKind::SignUp, None, Some(PastAccount { changed_at, .. })) => {
             MailContent::AddressKept { changed_at }
         }
-        (MailKind::ResetLink | MailKind::PasswordChanged | MailKind::Login, None, _)
+        (
+            MailKind::ResetLink
+            | MailKind::PasswordChanged
+            | MailKind::Login
+            | MailKind::AddressChangeUndone,
+            None,
+            _,
+        )
         | (MailKind::AddressChanged, _, _) => return Ok(None),
     };
     Ok(Some(ClaimedMail {

@@ -21,10 +21,11 @@ macro_rules! is_sent {
                     AND (users.locked_at IS NULL OR ",
             $mail,
             ".kind IN (
-                        'password_changed', 'login', 'account_deleted', 'address_taken_back'))
+                        'password_changed', 'login', 'account_deleted', 'address_taken_back',
+                        'address_change_undone'))
                 WHEN past.id IS NOT NULL THEN ",
             $mail,
-            ".kind NOT IN ('password_changed', 'login')
+            ".kind NOT IN ('password_changed', 'login', 'address_change_undone')
                 WHEN ",
             $mail,
             ".kind = 'change_address' THEN EXISTS (

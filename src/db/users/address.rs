@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Connection, Row};
 use super::{Users, delete_void};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
-use crate::db::outbox::{self, MailRequest, MailRequestOutcome};
+use crate::db::outbox::{self, MailRequest, MailRequestOutcome, notices};
 use crate::db::past_addresses::{self, PastAddress, UndoTokenWay};
 use crate::db::pending_addresses::{self, AskedAddress, TokenWay};
 use crate::db::rate_limits::Proof;
@@ -135,8 +135,8 @@ pub struct AddressUndo {
     pub hashed_password: HashedPassword,
     /// When it is done.
     pub now: UnixTime,
-    /// In which language the address is to be told by mail that the password was changed, and the one that
-    /// the user has until then that it is no longer theirs, if so.
+    /// In which language the address is to be told by mail that it is the user's again, and the one that the
+    /// user has until then that it is no longer theirs, if so.
     pub told_by_mail: Option<Language>,
     /// The source of the request, which is then the only familiar source of the user.
     pub proof: Option<Proof>,
@@ -275,9 +275,9 @@ async fn change(
     if let Some(language) = change.told_by_mail {
         let old = &change.email;
         if earlier.is_some() {
-            outbox::add_address_taken_back(connection, old, language, now).await?;
+            notices::add_address_taken_back(connection, old, language, now).await?;
         } else {
-            outbox::add_address_changed(connection, old, language, now).await?;
+            notices::add_address_changed(connection, old, language, now).await?;
         }
     }
     if !acting.hold(connection).await? {
@@ -335,8 +335,8 @@ async fn undo(connection: &mut AnyConnection, undo: &AddressUndo) -> sqlx::Resul
     }
     // Before the tokens: the worker that sends mails locks the rows in this order too.
     if let Some(language) = undo.told_by_mail {
-        outbox::add_password_changed(connection, &past.email, language, *now).await?;
-        outbox::add_address_taken_back(connection, &lost, language, *now).await?;
+        notices::add_address_change_undone(connection, &past.email, language, *now).await?;
+        notices::add_address_taken_back(connection, &lost, language, *now).await?;
     }
     past_addresses::delete_later(connection, past).await?;
     let proof = undo.proof.map(|proof| (version + 1, proof));

@@ -3,8 +3,8 @@
 use sqlx::{AnyConnection, Connection};
 
 use super::{Users, delete_void};
-use crate::clock::UnixTime;
 use crate::db::error::Result;
+use crate::db::outbox::{MailPause, notices};
 use crate::db::rate_limits::Proof;
 use crate::db::sessions::acting::{ActingSession, is_session_valid};
 use crate::db::sessions::cache::Touched;
@@ -41,6 +41,8 @@ pub struct OwnPasswordChange {
     /// In which language the user is to be told by mail, if so. The change and the mail are recorded
     /// together or not at all.
     pub told_by_mail: Option<Language>,
+    /// The pause that begins with that mail.
+    pub mail_pause: MailPause,
     /// The source of the change, which is then the only familiar source of the user.
     pub proof: Option<Proof>,
 }
@@ -52,8 +54,8 @@ pub struct OwnDeletion {
     pub acting: ActingSession,
     /// The address of the account.
     pub email: Email,
-    /// The moment of the deletion.
-    pub now: UnixTime,
+    /// The pause that begins with the mail about it, at the moment of the deletion.
+    pub mail_pause: MailPause,
     /// In which language the user is to be told by mail; `None` for not at all. The deletion and the mail are
     /// recorded together or not at all.
     pub told_by_mail: Option<Language>,
@@ -83,7 +85,8 @@ impl Users {
     }
 
     /// Deletes the user of this session with all that is theirs, and the mails to their address and its
-    /// sign-up token, unless they have given an address up lately. Changes nothing unless it succeeds.
+    /// sign-up token, unless they have given an address up lately. The pauses after those mails go on. Changes
+    /// nothing unless it succeeds.
     pub async fn delete_by(&self, deletion: &OwnDeletion) -> Result<OwnDeletionOutcome> {
         let touched = Touched::SessionsOf(deletion.acting.user);
         let work = async |connection: &mut AnyConnection| delete(connection, deletion).await;
@@ -100,14 +103,15 @@ async fn delete(
         acting,
         email,
         given_up,
+        mail_pause,
         ..
     } = deletion;
     let mut transaction = connection.begin().await?;
     // First: the worker that sends mails locks the rows in this order too.
-    outbox::delete_of_user(&mut transaction, acting.user).await?;
+    outbox::delete_of_user(&mut transaction, acting.user, *mail_pause).await?;
     sign_ups::delete_of_user(&mut transaction, acting.user).await?;
     if let Some(language) = deletion.told_by_mail {
-        outbox::add_account_deleted(&mut transaction, email, language, deletion.now).await?;
+        notices::add_account_deleted(&mut transaction, email, language, *mail_pause).await?;
     }
     let outcome = if !acting.hold(&mut transaction).await? {
         OwnDeletionOutcome::NoSession
@@ -154,10 +158,9 @@ async fn set_password(
     if set.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    let now: UnixTime = change.session.now;
     // Before the tokens: the worker that sends mails locks the rows in this order too.
     if let Some(language) = change.told_by_mail {
-        outbox::add_password_changed(connection, &user.email, language, now).await?;
+        notices::add_password_changed(connection, &user.email, language, change.mail_pause).await?;
     }
     let version = change.session.password_version;
     let proof = change.proof.map(|proof| (version, proof));

@@ -7,10 +7,11 @@ use sqlx::{AnyConnection, Connection};
 use super::{NewUser, Users, delete_void, insert};
 use crate::clock::UnixTime;
 use crate::db::error::Result;
+use crate::db::outbox::{self, MailPause};
 use crate::db::sessions::cache::Touched;
 use crate::db::statement::statements;
 use crate::db::validity::Period;
-use crate::db::{outbox, reset_tokens, sign_ups};
+use crate::db::{reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::token::ResetTokenDigest;
 use crate::user::{HashedPassword, UserId};
@@ -112,13 +113,13 @@ impl Users {
         self.connections.write(touched, replace).await
     }
 
-    /// Deletes a user with all that is theirs, and the mails to their address and its sign-up token. False if
-    /// the user is gone.
-    pub async fn delete(&self, user: UserId) -> Result<bool> {
+    /// Deletes a user with all that is theirs, and the mails to their address and its sign-up token. The pauses
+    /// after those mails go on. False if the user is gone.
+    pub async fn delete(&self, user: UserId, mail_pause: MailPause) -> Result<bool> {
         let delete = async |connection: &mut AnyConnection| {
             let mut transaction = connection.begin().await?;
             // First: the worker that sends mails locks the rows in this order too.
-            outbox::delete_of_user(&mut transaction, user).await?;
+            outbox::delete_of_user(&mut transaction, user, mail_pause).await?;
             sign_ups::delete_of_user(&mut transaction, user).await?;
             let delete = sqlx::query(DELETE).bind(user.0);
             let rows = delete.execute(&mut *transaction).await?.rows_affected();

@@ -106,6 +106,32 @@ const TAKEN_FROM_YOU: Translated<fn(&str) -> String> = Translated {
         )
     },
 };
+const UNDONE_SUBJECT: Subject = Translated {
+    en: |site| format!("Your {site} account has this address again"),
+    fr: |site| format!("Votre compte {site} a de nouveau cette adresse"),
+};
+const UNDONE: Translated<fn(&Email, &str, &str) -> String> = Translated {
+    en: |user, site, moment| {
+        format!(
+            "On {moment}, your account at {site} was taken back to the address {user} by the link that we sent \
+             here. It has the password that was chosen then, and no longer the one before. All devices were \
+             logged out, and later changes of the address were undone."
+        )
+    },
+    fr: |user, site, moment| {
+        format!(
+            "Le {moment}, votre compte sur {site} a retrouvé l’adresse {user} par le lien que nous avions envoyé \
+             ici. Il a le mot de passe choisi à ce moment‑là, et plus le précédent. Tous les appareils ont été \
+             déconnectés, et les changements d’adresse ultérieurs annulés."
+        )
+    },
+};
+const NOT_UNDONE_BY_YOU: Text = text(
+    "If it was not you, someone else reads your email: change the password of your mailbox first, then choose a \
+     new one here:",
+    "Sinon, quelqu’un d’autre lit vos e‑mails\u{A0}: changez d’abord le mot de passe de votre messagerie, puis \
+     choisissez‑en un nouveau ici\u{A0}:",
+);
 const KEPT_SUBJECT: Subject = Translated {
     en: |site| format!("Your {site} account has another address"),
     fr: |site| format!("Votre compte {site} a une autre adresse"),
@@ -215,6 +241,25 @@ impl Message {
             Part::Paragraph(TAKEN_FROM_YOU.in_language(language)(&described)),
         ];
         Self::new(site, language, &TAKEN_BACK_SUBJECT, parts)
+    }
+
+    /// The news, to the address that an account has again, that it was taken back to it at this moment, and how
+    /// to get another password.
+    pub fn address_change_undone(
+        site: &Site,
+        language: Language,
+        user: &Email,
+        undone_at: UnixTime,
+    ) -> Self {
+        let moment = MOMENT.in_language(language)(undone_at);
+        let undone = UNDONE.in_language(language)(user, &site.described(), &moment);
+        let parts = vec![
+            Part::Paragraph(undone),
+            Part::paragraph(language, WAS_YOU),
+            Part::paragraph(language, NOT_UNDONE_BY_YOU),
+            Part::reset_button(site, language),
+        ];
+        Self::new(site, language, &UNDONE_SUBJECT, parts)
     }
 
     /// The notice, to the address that an account had, that it can be neither reset nor used otherwise yet.

@@ -1,5 +1,7 @@
 //! What the mails about a change of an address say.
 
+use bienvenue::auth::MAIL_PAUSE;
+
 use super::{EMAIL, NEW, OTHER, PASSWORD, app_with_mail, mailed_token, moved_by_mail, only};
 use crate::on_each_engine;
 use crate::support::smtp_server::SmtpServer;
@@ -90,8 +92,11 @@ on_each_engine! {
         let of_other = app.logged_in(OTHER, PASSWORD).await;
         app.ask_address(&of_other, NEW).send().await;
         let user = app.db.users.find_by_email(&NEW.parse().unwrap()).await.unwrap().unwrap();
-        assert!(app.db.users.delete(user.id).await.unwrap());
-        assert_eq!(app.inside.count("outbox").await, 0);
+        app.administration().delete(user.id).await.unwrap();
+        assert_eq!(app.inside.count("outbox WHERE due_at IS NOT NULL").await, 0);
         assert_eq!(app.inside.count("past_addresses").await, 0);
+        app.clock.turn(MAIL_PAUSE);
+        app.auth.purge_expired().await.unwrap();
+        assert_eq!(app.inside.count("outbox").await, 0);
     }
 }

@@ -98,7 +98,9 @@ on_each_engine! {
         let mails = server.take();
         // The one that the account had, and no other.
         assert_eq!(mails.len(), 2, "{mails:?}");
-        assert_eq!(mail_to(&mails, EMAIL).header("Subject"), "Your Holberton password was changed");
+        let mail = mail_to(&mails, EMAIL);
+        assert_eq!(mail.header("Subject"), "Your Holberton account has this address again");
+        assert!(!format!("{mail:?}").contains(NEW) && !format!("{mail:?}").contains(THIRD), "{mail:?}");
         let mail = mail_to(&mails, THIRD);
         assert_eq!(mail.header("Subject"), SUBJECT);
         for said in [
@@ -126,6 +128,9 @@ on_each_engine! {
         assert_eq!(mail.header("Subject"), "Votre compte Holberton a retrouvé une adresse antérieure");
         assert!(mail.text.contains("jusqu’au 15 janvier 2027 à 08:00 UTC"), "{}", mail.text);
         assert!(mail.text.contains("écrivez aux responsables de Holberton"), "{}", mail.text);
+        let mail = mail_to(&mails, EMAIL);
+        assert_eq!(mail.header("Subject"), "Votre compte Holberton a de nouveau cette adresse");
+        assert!(mail.text.contains("le mot de passe choisi à ce moment‑là, et plus le précédent"), "{}", mail.text);
     }
 
     async fn it_is_told_whoever_has_that_address_by_then(database: Database) {

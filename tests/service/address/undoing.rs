@@ -52,11 +52,22 @@ on_each_engine! {
         for table in ["pending_addresses", "past_addresses", "reset_tokens"] {
             assert_eq!(app.inside.count(table).await, 0, "{table}");
         }
-        // The owner is told as by every new password.
+        // The owner is told of all that was done.
         app.deliver().await;
         let mut mails = server.take();
         mails.retain(|mail| mail.to != [NEW]);
-        assert_eq!(only(mails).header("Subject"), "Your Holberton password was changed");
+        let mail = only(mails);
+        assert_eq!(mail.to, [EMAIL]);
+        assert_eq!(mail.header("Subject"), "Your Holberton account has this address again");
+        for said in [
+            "On 15 January 2027, 08:10 UTC, your account at Holberton (auth.example.org) was taken back to the address bob@example.org",
+            "has the password that was chosen then, and no longer the one before",
+            "All devices were logged out",
+            "later changes of the address were undone",
+        ] {
+            assert!(mail.text.contains(said), "{}", mail.text);
+        }
+        assert_eq!(mail.link(), "https://auth.example.org/reset_password", "no token");
         // Whoever wants to has the other address.
         app.registered(NEW, PASSWORD).await;
     }

@@ -1,27 +1,13 @@
 //! Users who are locked.
 
-use std::sync::Arc;
-
-use bienvenue::auth::administration::{Actor, Administration};
 use bienvenue::auth::{Error, LogIn};
 use bienvenue::language::Language;
-use bienvenue::token::OsRandom;
 use bienvenue::user::UserKey;
 
 use super::*;
 use crate::on_each_engine;
 use crate::support::smtp_server::SmtpServer;
 use crate::support::{TestApp, home};
-
-/// The commands, in this process and by the clock of this service.
-fn administration(app: &TestApp) -> Administration {
-    let actor = Actor {
-        login: "root".to_owned(),
-        sudo_user: None,
-        command: "test",
-    };
-    Administration::new(app.db.clone(), app.clock.clone(), Arc::new(OsRandom), actor)
-}
 
 fn bob() -> UserKey {
     EMAIL.parse().unwrap()
@@ -74,7 +60,7 @@ on_each_engine! {
             (app.passwords.rounds_spent() - before, reply.status.as_u16())
         };
         let (before, _) = spent("wrong").await;
-        administration(&app).lock(&bob()).await.unwrap();
+        app.administration().lock(&bob()).await.unwrap();
         assert_eq!(spent("wrong").await, (before, 401));
         assert_eq!(spent(PASSWORD).await, (before, 403));
     }
@@ -82,7 +68,7 @@ on_each_engine! {
     async fn no_login_that_races_a_lock_leaves_a_session(database: Database) {
         let app = TestApp::new(database).await;
         app.registered(EMAIL, PASSWORD).await;
-        let administration = administration(&app);
+        let administration = app.administration();
         let (mut begun, mut refused) = (0, 0);
         for round in 0..100 {
             let (auth, password) = (app.auth.clone(), PASSWORD.parse().unwrap());
@@ -127,7 +113,7 @@ on_each_engine! {
         };
         let app = TestApp::mailing(database, mails.mailer()).await;
         app.registered(EMAIL, PASSWORD).await;
-        let administration = administration(&app);
+        let administration = app.administration();
         // One that waits when the user is locked, and one that is asked for later.
         let before = app.ask_reset(EMAIL).send().await;
         administration.lock(&bob()).await.unwrap();
@@ -158,7 +144,7 @@ on_each_engine! {
         app.deliver().await;
         let token = mails.take()[0].token();
         assert_eq!(app.reset(EMAIL, &token, "t4rt1fl3tt3").send().await.status, 200);
-        administration(&app).lock(&bob()).await.unwrap();
+        app.administration().lock(&bob()).await.unwrap();
         app.deliver().await;
         assert_eq!(mails.take().len(), 1);
     }
@@ -172,7 +158,7 @@ on_each_engine! {
         app.ask_reset(EMAIL).send().await;
         app.deliver().await;
         assert_eq!(mails.take().len(), 1);
-        administration(&app).mail_reset_link(&bob()).await.unwrap();
+        app.administration().mail_reset_link(&bob()).await.unwrap();
         app.deliver().await;
         let token = mails.take()[0].token();
         assert_eq!(app.reset(EMAIL, &token, "t4rt1fl3tt3").send().await.status, 200);

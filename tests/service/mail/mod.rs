@@ -5,5 +5,6 @@ mod clock;
 mod delivery;
 mod encryption;
 mod notices;
+mod pauses;
 mod program;
 mod turns;

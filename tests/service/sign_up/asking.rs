@@ -302,7 +302,11 @@ with_mail! {
     async fn deleting_a_user_deletes_the_mails_to_them(app: TestApp, _server: SmtpServer) {
         app.ask_sign_up(EMAIL).send().await;
         let user = app.db.users.find_by_email(&EMAIL.parse().unwrap()).await.unwrap().unwrap();
-        app.db.users.delete(user.id).await.unwrap();
+        app.administration().delete(user.id).await.unwrap();
+        assert_eq!(app.deliver().await, 0);
+        assert_eq!(app.inside.count("outbox WHERE due_at IS NOT NULL").await, 0);
+        app.clock.turn(MAIL_PAUSE);
+        app.auth.purge_expired().await.unwrap();
         assert_eq!(app.inside.count("outbox").await, 0);
     }
 }

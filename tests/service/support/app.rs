@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bienvenue::app::{Settings, app};
+use bienvenue::auth::administration::{Actor, Administration};
 use bienvenue::auth::rate_limit::{Rate, RateLimits};
 use bienvenue::auth::{Auth, Lifetimes, SignUpMode};
 use bienvenue::clock::{Clock, UnixTime};
@@ -245,6 +246,21 @@ impl TestApp {
         };
         let claimed = self.db.outbox.claim(claim, &[], &*self.tokens).await;
         claimed.unwrap().count
+    }
+
+    /// The commands, in this process and by the clock of this service.
+    pub fn administration(&self) -> Administration {
+        let actor = Actor {
+            login: "root".to_owned(),
+            sudo_user: None,
+            command: "test",
+        };
+        Administration::new(
+            self.db.clone(),
+            self.clock.clone(),
+            Arc::new(OsRandom),
+            actor,
+        )
     }
 
     /// Another instance on the same database, by the same clock.
