@@ -205,7 +205,8 @@ impl Error {
         matches!(self, Self::Panicked | Self::Auth(auth::Error::Internal(_)))
     }
 
-    fn status_code(&self) -> StatusCode {
+    /// The status of the response.
+    pub fn status_code(&self) -> StatusCode {
         match self {
             Self::BadHost
             | Self::BadTransferEncoding
@@ -224,7 +225,9 @@ impl Error {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Auth(error) => match error {
-                auth::Error::EmailTaken | auth::Error::WeakPassword(_) => StatusCode::BAD_REQUEST,
+                auth::Error::EmailTaken
+                | auth::Error::OwnAddress
+                | auth::Error::WeakPassword(_) => StatusCode::BAD_REQUEST,
                 auth::Error::BadCredentials | auth::Error::WrongPassword => {
                     StatusCode::UNAUTHORIZED
                 }

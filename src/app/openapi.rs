@@ -78,6 +78,7 @@ mod tests {
             auth::Error::SignUpClosed => [auth::Error::SignUpClosed],
             auth::Error::BadSignUpToken => [auth::Error::BadSignUpToken],
             auth::Error::EmailTaken => [auth::Error::EmailTaken],
+            auth::Error::OwnAddress => [auth::Error::OwnAddress],
             // Refused by the name of its field.
             auth::Error::WeakPassword(_) => [],
             auth::Error::BadCredentials => [auth::Error::BadCredentials],

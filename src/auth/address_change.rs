@@ -76,8 +76,8 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSession`], [`Error::NotFresh`], [`Error::Throttled`]; [`Error::EmailTaken`] if it is
-    /// theirs already, but if it is another's only where no mail is set up.
+    /// [`Error::NoSession`], [`Error::NotFresh`], [`Error::Throttled`]; [`Error::OwnAddress`] if it is theirs
+    /// already; [`Error::EmailTaken`] if it is another's, but only where no mail is set up.
     pub async fn ask_for_address_change(
         &self,
         session_id: &SessionId,
@@ -87,7 +87,7 @@ impl Auth {
     ) -> Result<AddressChangeAsked> {
         let user = self.get_fresh_user(session_id).await?;
         if user.email == *email {
-            return Err(Error::EmailTaken);
+            return Err(Error::OwnAddress);
         }
         let allowed = self.rate_limiter.ask_address_change(user.id, source).await;
         allowed.map_err(|error| self.audit.refusal(error, source))?;

@@ -19,6 +19,9 @@ pub enum Error {
     /// A user with this address exists.
     #[error("email already registered")]
     EmailTaken,
+    /// A user asks for the address that they have.
+    #[error("already the address of this account")]
+    OwnAddress,
     /// The password is too weak to be chosen; reads on after the name of the field that it came in.
     #[error(transparent)]
     WeakPassword(#[from] WeakPassword),

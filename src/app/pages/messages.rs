@@ -1,7 +1,9 @@
 //! What people are told about a refusal: on the form that was refused, or on a page of its own.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use axum::http::StatusCode;
 use maud::html;
 
 use super::layout::{Page, TO_HOME, View};
@@ -25,64 +27,47 @@ pub struct Messages {
 
 impl Messages {
     pub fn new(error: &Error, view: &View) -> Self {
-        let (title, general) = match error {
-            Error::BadFields(errors) => return Self::about_fields(errors.iter(), view),
-            Error::Auth(auth::Error::EmailTaken) => {
-                return Self::about_field("email", texts::EMAIL_TAKEN, view);
-            }
-            Error::Auth(auth::Error::UnknownEmail) => {
-                return Self::about_field("email", texts::EMAIL_UNKNOWN, view);
-            }
-            Error::Auth(auth::Error::WrongPassword) => {
-                return Self::about_field("password", texts::WRONG_PASSWORD, view);
+        let mut messages = Self {
+            title: view.text(title_of(error)),
+            general: None,
+            fields: Vec::new(),
+        };
+        let text = match error {
+            Error::BadFields(errors) => {
+                messages.add_fields(errors.iter(), view);
+                return messages;
             }
             Error::Auth(error) => of_auth(error, view),
-            Error::NotFound => said(view, texts::NOT_FOUND_TITLE, texts::NOT_FOUND),
-            Error::CrossSite => said(view, texts::REFUSED_TITLE, texts::CROSS_SITE),
-            Error::NoTrustedProxy | Error::BadProxyHeader(_) => {
-                said(view, texts::REFUSED_TITLE, texts::NO_APP)
-            }
-            Error::NotLoggedIn { .. } => said(view, texts::REFUSED_TITLE, texts::NO_SESSION),
-            Error::Panicked => said(view, texts::INTERNAL_TITLE, texts::INTERNAL),
-            Error::MethodNotAllowed => bad_request(view, texts::METHOD_NOT_ALLOWED),
-            Error::UnsupportedMediaType => bad_request(view, texts::UNSUPPORTED_MEDIA_TYPE),
-            Error::BadHost => bad_request(view, texts::BAD_HOST),
-            Error::BodyTooLarge | Error::TooManyFields => bad_request(view, texts::BODY_TOO_LARGE),
-            Error::BodyTooSlow => bad_request(view, texts::BODY_TOO_SLOW),
+            Error::NotFound => view.text(texts::NOT_FOUND).into(),
+            Error::CrossSite => view.text(texts::CROSS_SITE).into(),
+            Error::NoTrustedProxy | Error::BadProxyHeader(_) => view.text(texts::NO_APP).into(),
+            Error::NotLoggedIn { .. } => view.text(texts::NO_SESSION).into(),
+            Error::Panicked => view.text(texts::INTERNAL).into(),
+            Error::MethodNotAllowed => view.text(texts::METHOD_NOT_ALLOWED).into(),
+            Error::UnsupportedMediaType => view.text(texts::UNSUPPORTED_MEDIA_TYPE).into(),
+            Error::BadHost => view.text(texts::BAD_HOST).into(),
+            Error::BodyTooLarge | Error::TooManyFields => view.text(texts::BODY_TOO_LARGE).into(),
+            Error::BodyTooSlow => view.text(texts::BODY_TOO_SLOW).into(),
             Error::BadTransferEncoding | Error::BrokenBody(_) | Error::MalformedBody { .. } => {
-                bad_request(view, texts::BODY_UNREADABLE)
+                view.text(texts::BODY_UNREADABLE).into()
             }
         };
-        Self {
-            title,
-            general: Some(general),
-            fields: Vec::new(),
+        match field_of(error) {
+            Some(name) => messages.fields.push((name, text)),
+            None => messages.general = Some(text),
         }
+        messages
     }
 
-    fn about_field(name: &'static str, text: Text, view: &View) -> Self {
-        Self {
-            title: view.text(texts::BAD_REQUEST_TITLE),
-            general: None,
-            fields: vec![(name, view.text(text).into())],
-        }
-    }
-
-    fn about_fields<'a>(errors: impl Iterator<Item = &'a FieldError>, view: &View) -> Self {
-        let mut messages = Self {
-            title: view.text(texts::BAD_REQUEST_TITLE),
-            general: None,
-            fields: Vec::new(),
-        };
+    fn add_fields<'a>(&mut self, errors: impl Iterator<Item = &'a FieldError>, view: &View) {
         for error in errors {
             let text = of_field(error, view);
             match error.name {
-                "email" | "password" | "new_password" => messages.fields.push((error.name, text)),
+                "email" | "password" | "new_password" => self.fields.push((error.name, text)),
                 // People do not see the field, so they cannot correct it.
-                _ => messages.general = Some(text),
+                _ => self.general = Some(text),
             }
         }
-        messages
     }
 
     /// What is wrong with this field.
@@ -113,59 +98,68 @@ impl Messages {
     }
 }
 
-/// A title and a text.
-type Said = (&'static str, Cow<'static, str>);
-
-fn said(view: &View, title: Text, text: Text) -> Said {
-    (view.text(title), view.text(text).into())
-}
-
-fn bad_request(view: &View, text: Text) -> Said {
-    said(view, texts::BAD_REQUEST_TITLE, text)
-}
-
-fn of_auth(error: &auth::Error, view: &View) -> Said {
-    let with_wait = |title, text, wait| {
-        let text = format!(
-            "{} {}",
-            view.text(text),
-            view.text(texts::RETRY_AFTER)(wait)
-        );
-        (view.text(title), text.into())
-    };
+/// The heading of a page that shows a refusal alone: by its status, but for two that say less so.
+fn title_of(error: &Error) -> Text {
     match error {
-        auth::Error::EmailTaken => bad_request(view, texts::EMAIL_TAKEN),
-        auth::Error::UnknownEmail => said(view, texts::REFUSED_TITLE, texts::EMAIL_UNKNOWN),
-        auth::Error::WeakPassword(weakness) => {
-            let text = of_weakness(*weakness, view);
-            (view.text(texts::BAD_REQUEST_TITLE), text)
-        }
-        auth::Error::BadCredentials => said(view, texts::REFUSED_TITLE, texts::BAD_CREDENTIALS),
-        auth::Error::Locked => said(view, texts::REFUSED_TITLE, texts::LOCKED),
-        auth::Error::NoSession => said(view, texts::REFUSED_TITLE, texts::NO_SESSION),
-        auth::Error::NotFresh => said(view, texts::REFUSED_TITLE, texts::NOT_FRESH),
-        auth::Error::UnknownSession => said(view, texts::NOT_FOUND_TITLE, texts::UNKNOWN_SESSION),
-        auth::Error::UnknownApp => said(view, texts::REFUSED_TITLE, texts::NO_APP),
-        auth::Error::NotAllowed => said(view, texts::REFUSED_TITLE, texts::NOT_ALLOWED),
-        auth::Error::BadTicket => said(view, texts::BAD_REQUEST_TITLE, texts::BAD_TICKET),
-        auth::Error::WrongPassword => said(view, texts::REFUSED_TITLE, texts::WRONG_PASSWORD),
-        auth::Error::BadResetToken => said(view, texts::REFUSED_TITLE, texts::BAD_RESET_TOKEN),
-        auth::Error::SignUpClosed => said(view, texts::SIGN_UP_CLOSED_TITLE, texts::SIGN_UP_CLOSED),
-        auth::Error::BadSignUpToken => said(view, texts::REFUSED_TITLE, texts::BAD_SIGN_UP_TOKEN),
-        auth::Error::BadEmailToken => said(view, texts::REFUSED_TITLE, texts::BAD_EMAIL_TOKEN),
-        auth::Error::BadUndoToken => said(view, texts::REFUSED_TITLE, texts::BAD_UNDO_TOKEN),
-        auth::Error::AddressChangedLately => {
-            said(view, texts::REFUSED_TITLE, texts::ADDRESS_CHANGED_LATELY)
-        }
-        auth::Error::Unavailable(_) => said(view, texts::UNAVAILABLE_TITLE, texts::UNAVAILABLE),
-        auth::Error::Busy { retry_after } => {
-            with_wait(texts::UNAVAILABLE_TITLE, texts::BUSY, *retry_after)
-        }
-        auth::Error::Throttled { retry_after } => {
-            with_wait(texts::REFUSED_TITLE, texts::THROTTLED, *retry_after)
-        }
-        auth::Error::Internal(_) => said(view, texts::INTERNAL_TITLE, texts::INTERNAL),
+        Error::Auth(auth::Error::SignUpClosed) => return texts::SIGN_UP_CLOSED_TITLE,
+        Error::Auth(auth::Error::BadTicket) => return texts::BAD_REQUEST_TITLE,
+        _ => {}
     }
+    match error.status_code() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => texts::REFUSED_TITLE,
+        StatusCode::NOT_FOUND => texts::NOT_FOUND_TITLE,
+        StatusCode::TOO_MANY_REQUESTS => texts::TOO_MANY_TITLE,
+        StatusCode::INTERNAL_SERVER_ERROR => texts::INTERNAL_TITLE,
+        StatusCode::SERVICE_UNAVAILABLE => texts::UNAVAILABLE_TITLE,
+        _ => texts::BAD_REQUEST_TITLE,
+    }
+}
+
+/// The field that a refusal by `Auth` is about; `None` if it is about none that people see.
+fn field_of(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Auth(
+            auth::Error::EmailTaken | auth::Error::OwnAddress | auth::Error::UnknownEmail,
+        ) => Some("email"),
+        Error::Auth(auth::Error::WrongPassword) => Some("password"),
+        _ => None,
+    }
+}
+
+fn of_auth(error: &auth::Error, view: &View) -> Cow<'static, str> {
+    let text = match error {
+        auth::Error::WeakPassword(weakness) => return of_weakness(*weakness, view),
+        auth::Error::Busy { retry_after } => return with_wait(texts::BUSY, *retry_after, view),
+        auth::Error::Throttled { retry_after } => {
+            return with_wait(texts::THROTTLED, *retry_after, view);
+        }
+        auth::Error::EmailTaken => texts::EMAIL_TAKEN,
+        auth::Error::OwnAddress => texts::OWN_ADDRESS,
+        auth::Error::UnknownEmail => texts::EMAIL_UNKNOWN,
+        auth::Error::BadCredentials => texts::BAD_CREDENTIALS,
+        auth::Error::Locked => texts::LOCKED,
+        auth::Error::NoSession => texts::NO_SESSION,
+        auth::Error::NotFresh => texts::NOT_FRESH,
+        auth::Error::UnknownSession => texts::UNKNOWN_SESSION,
+        auth::Error::UnknownApp => texts::NO_APP,
+        auth::Error::NotAllowed => texts::NOT_ALLOWED,
+        auth::Error::BadTicket => texts::BAD_TICKET,
+        auth::Error::WrongPassword => texts::WRONG_PASSWORD,
+        auth::Error::BadResetToken => texts::BAD_RESET_TOKEN,
+        auth::Error::SignUpClosed => texts::SIGN_UP_CLOSED,
+        auth::Error::BadSignUpToken => texts::BAD_SIGN_UP_TOKEN,
+        auth::Error::BadEmailToken => texts::BAD_EMAIL_TOKEN,
+        auth::Error::BadUndoToken => texts::BAD_UNDO_TOKEN,
+        auth::Error::AddressChangedLately => texts::ADDRESS_CHANGED_LATELY,
+        auth::Error::Unavailable(_) => texts::UNAVAILABLE,
+        auth::Error::Internal(_) => texts::INTERNAL,
+    };
+    view.text(text).into()
+}
+
+fn with_wait(text: Text, wait: Duration, view: &View) -> Cow<'static, str> {
+    let retry_after = view.text(texts::RETRY_AFTER)(wait);
+    format!("{} {retry_after}", view.text(text)).into()
 }
 
 fn of_field(error: &FieldError, view: &View) -> Cow<'static, str> {
@@ -214,9 +208,8 @@ fn of_weakness(weakness: WeakPassword, view: &View) -> Cow<'static, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::super::{Brand, Theme};
     use super::*;
@@ -255,6 +248,7 @@ mod tests {
             Error::BodyTooSlow,
             Error::MalformedBody { expected: "form" },
             auth::Error::EmailTaken.into(),
+            auth::Error::OwnAddress.into(),
             auth::Error::BadCredentials.into(),
             auth::Error::Locked.into(),
             auth::Error::NoSession.into(),
@@ -288,6 +282,21 @@ mod tests {
             .map(texts_of)
             .collect();
         assert_eq!(texts.len(), views().len() * errors.len());
+    }
+
+    #[test]
+    fn the_heading_of_a_refusal_is_that_of_its_status() {
+        let mut titles: HashMap<StatusCode, &str> = HashMap::new();
+        let [view, _] = &views();
+        for error in errors() {
+            if matches!(error, Error::Auth(auth::Error::SignUpClosed)) {
+                continue;
+            }
+            let title = Messages::new(&error, view).title;
+            let first = *titles.entry(error.status_code()).or_insert(title);
+            assert_eq!(first, title, "{error}");
+        }
+        assert_eq!(titles[&StatusCode::TOO_MANY_REQUESTS], "Too many requests");
     }
 
     #[test]

@@ -38,6 +38,10 @@ const ASK_TEXT: Text = text(
     "A link goes to the new address. Your address stays the same until you open it.",
     "Un lien part vers la nouvelle adresse. La vôtre ne change que quand vous l’ouvrez.",
 );
+const ASK_TEXT_WITHOUT_MAIL: Text = text(
+    "You confirm the new address on the next page. Your address stays the same until then.",
+    "Vous confirmez la nouvelle adresse à la page suivante. La vôtre ne change pas avant.",
+);
 const CONTINUE: Text = text("Continue", "Continuer");
 /// The address to be, how long a link is valid, and how soon another can be asked for.
 const PENDING_MAIL: Translated<fn(&str, &str, &str) -> String> = Translated {
@@ -296,6 +300,8 @@ struct Shown {
     pending: Option<PendingAddress>,
     /// Whether they have logged in lately enough to ask for another.
     is_fresh: bool,
+    /// Whether the link goes to the new address by mail.
+    is_by_mail: bool,
 }
 
 impl Shown {
@@ -308,6 +314,7 @@ async fn shown(state: &AppState, user: &SessionUser) -> Result<Shown, auth::Erro
     Ok(Shown {
         pending: state.auth.get_pending_address(user).await?,
         is_fresh: state.auth.is_fresh(user),
+        is_by_mail: state.auth.sends_mails(),
     })
 }
 
@@ -353,7 +360,7 @@ fn page(
             (pending_change(view, pending))
         }
         @if shown.is_fresh {
-            p { (view.text(ASK_TEXT)) }
+            p { (view.text(if shown.is_by_mail { ASK_TEXT } else { ASK_TEXT_WITHOUT_MAIL })) }
             (ask.markup(view, messages))
             (links(view, &[("/profile", TO_PROFILE)]))
         } @else {

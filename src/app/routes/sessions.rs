@@ -42,6 +42,12 @@ const TO_RESET: Text = text("Forgot your password?", "Mot de passe oublié\u{202
 const LOG_OUT: Text = text("Log out", "Se déconnecter");
 const REMEMBER: Text = text("Stay logged in", "Rester connecté");
 const LOG_IN_FIRST: Text = text("Log in to continue.", "Connectez‑vous pour continuer.");
+const LOG_IN_TO_CONFIRM: Text = text(
+    "Log in to continue, with the address that you had so far: the new one is not the address of your account \
+     yet.",
+    "Connectez‑vous pour continuer, avec l’adresse que vous aviez jusqu’ici\u{A0}: la nouvelle n’est pas encore \
+     celle de votre compte.",
+);
 const LOG_IN_AGAIN: Text = text(
     "Enter your password again to continue.",
     "Saisissez de nouveau votre mot de passe pour continuer.",
@@ -49,6 +55,12 @@ const LOG_IN_AGAIN: Text = text(
 const ACCOUNT_DELETED: Text = text(
     "Your account has been deleted.",
     "Votre compte a été supprimé.",
+);
+const ADDRESS_TAKEN_BACK: Text = text(
+    "Your account has this address again, with the password that you have just chosen in place of the one \
+     before. All devices have been logged out. Log in with the new password.",
+    "Votre compte a de nouveau cette adresse, avec le mot de passe que vous venez de choisir à la place du \
+     précédent. Tous les appareils ont été déconnectés. Connectez‑vous avec le nouveau mot de passe.",
 );
 const PASSWORD_UPDATED: Text = text(
     "Your password has been changed. Log in with the new one.",
@@ -156,6 +168,8 @@ pub fn log_in_page(view: &View, user: Option<&SessionUser>, query: &Query) -> Pa
         Some(Notice::LogInAgain)
     } else if query.text("password") == Some("updated") {
         Some(Notice::PasswordUpdated)
+    } else if query.text("address") == Some("taken_back") {
+        Some(Notice::AddressTakenBack)
     } else if query.text("account") == Some("deleted") {
         Some(Notice::AccountDeleted)
     } else {
@@ -265,6 +279,7 @@ enum Notice {
     LogInFirst,
     LogInAgain,
     PasswordUpdated,
+    AddressTakenBack,
     AccountDeleted,
 }
 
@@ -301,12 +316,23 @@ impl Form {
         }
     }
 
+    /// What it takes to go on. The only link with a token that takes a session is the one that confirms a new
+    /// address.
+    fn log_in_first(&self) -> Text {
+        if self.next.holds_token() {
+            LOG_IN_TO_CONFIRM
+        } else {
+            LOG_IN_FIRST
+        }
+    }
+
     fn page(&self, view: &View, notice: Option<Notice>, messages: Option<&Messages>) -> Page {
         let content = html! {
             @match notice {
-                Some(Notice::LogInFirst) => p.notice role="status" { (view.text(LOG_IN_FIRST)) },
+                Some(Notice::LogInFirst) => p.notice role="status" { (view.text(self.log_in_first())) },
                 Some(Notice::LogInAgain) => p.notice role="status" { (view.text(LOG_IN_AGAIN)) },
                 Some(Notice::PasswordUpdated) => (done(view, PASSWORD_UPDATED)),
+                Some(Notice::AddressTakenBack) => (done(view, ADDRESS_TAKEN_BACK)),
                 Some(Notice::AccountDeleted) => (done(view, ACCOUNT_DELETED)),
                 None => {},
             }

@@ -129,7 +129,7 @@ pub async fn undo_form(
             page(&view, &state, &email, &undo_token, Some(messages))
         }),
     })?;
-    let query = [("password", "updated"), ("email", email.as_str())];
+    let query = [("address", "taken_back"), ("email", email.as_str())];
     Ok(see_other_with("/sessions", query))
 }
 

@@ -109,7 +109,11 @@ on_each_engine! {
     async fn ones_own_address_is_refused_and_nothing_is_mailed(database: Database) {
         let Some(server) = SmtpServer::start() else { return };
         let (app, session) = app_with_mail(database, &server).await;
-        app.assert_refused(app.ask_address(&session, "BOB@example.org"), 400, TAKEN).await;
+        let ask = app.ask_address(&session, "BOB@example.org");
+        app.assert_refused(ask.clone(), 400, "already the address of this account").await;
+        let page = ask.by_browser().send().await.assert_page(400);
+        assert_eq!(page.text("#email-problem"), "This is the address of your account already.");
+        assert_eq!(app.inside.count("outbox").await, 0);
     }
 
     async fn what_is_not_one_address_is_refused_and_nothing_is_mailed(database: Database) {

@@ -33,6 +33,7 @@ on_each_engine! {
         let page = app.get("/profile/email").session(&session).by_browser().send().await.assert_page(200);
         assert_eq!(page.text("dd"), EMAIL);
         assert_eq!(page.attribute("#email", "autocomplete").unwrap(), "email");
+        assert!(page.text("main").contains("A link goes to the new address."), "{}", page.text("main"));
         assert_eq!(page.all("[role=status]").len(), 0);
         let ask = app.ask_address(&session, "New@example.org").by_browser();
         ask.send().await.assert_leads_to("/profile/email");
@@ -71,7 +72,14 @@ on_each_engine! {
         assert_eq!(page.attribute("#email", "value").unwrap(), EMAIL);
         assert!(page.one("#email").attr("readonly").is_some());
         let reply = take_back(&app, EMAIL, &mail.token(), "mine again").send().await;
-        reply.assert_leads_to("/sessions?password=updated&email=bob%40example.org");
+        let after = "/sessions?address=taken_back&email=bob%40example.org";
+        reply.assert_leads_to(after);
+        let page = app.get(after).by_browser().send().await.assert_page(200);
+        let told = page.text("[role=status]");
+        for said in ["has this address again", "password that you have just chosen", "All devices have been logged out"] {
+            assert!(told.contains(said), "{told}");
+        }
+        assert_eq!(page.attribute("#email", "value").unwrap(), EMAIL);
         assert!(app.can_log_in(EMAIL, "mine again").await);
         // The link is over, and says so.
         let page = app.get(link).by_browser().send().await.assert_page(403);
@@ -120,6 +128,8 @@ on_each_engine! {
         assert_eq!(reply.header("referrer-policy"), Some("strict-origin"));
         let page = reply.assert_page(403);
         assert_eq!(page.attribute("input[name=next]", "value").unwrap(), link);
+        let told = page.text("[role=status]");
+        assert!(told.contains("with the address that you had so far"), "{told}");
         let log_in = [("email", EMAIL), ("password", PASSWORD), ("next", &*link)];
         let reply = app.post("/sessions", &log_in).by_browser().send().await;
         reply.assert_leads_to(&link);
@@ -130,6 +140,9 @@ on_each_engine! {
 
     async fn without_mail_a_person_goes_on_to_confirm_at_once(database: Database) {
         let (app, session) = app_without_mail(database).await;
+        let page = app.get("/profile/email").session(&session).by_browser().send().await.assert_page(200);
+        let told = page.text("main");
+        assert!(told.contains("You confirm the new address on the next page.") && !told.contains("link goes"), "{told}");
         let reply = app.ask_address(&session, NEW).by_browser().send().await;
         let link = reply.header("location").unwrap().to_owned();
         assert!(link.starts_with("/profile/email?email_token="), "{link}");
@@ -155,7 +168,7 @@ on_each_engine! {
 
     async fn what_is_wrong_is_said_beside_the_field(database: Database) {
         let (app, session) = app_without_mail(database).await;
-        for (email, problem) in [("", "Enter"), ("new@", "not an email address"), (OTHER, "already an account")] {
+        for (email, problem) in [("", "Enter"), ("new@", "not an email address"), (OTHER, "already an account"), (EMAIL, "the address of your account already")] {
             let page = app.ask_address(&session, email).by_browser().send().await.assert_page(400);
             assert!(page.text("#email-problem").contains(problem), "{}", page.text("main"));
             assert_eq!(page.attribute("#email", "value").unwrap(), email);

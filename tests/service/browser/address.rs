@@ -107,7 +107,7 @@ async fn a_person_changes_their_address_and_takes_the_account_back_by_the_keyboa
     browser.press(NEW_PASSWORD).await;
     browser.press_enter().await;
     let status = browser.text_of("[role=status]").await;
-    assert!(status.contains("has been changed"), "{status}");
+    assert!(status.contains("has this address again"), "{status}");
     browser.fill("#email", EMAIL).await;
     browser.fill("#password", NEW_PASSWORD).await;
     browser.press_enter().await;

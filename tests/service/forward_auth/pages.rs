@@ -49,8 +49,8 @@ on_each_engine! {
             (
                 app.get(&authorize(WIKI)).session(&session),
                 429,
-                "Too many attempts",
-                "Trop de tentatives",
+                "<h1>Too many requests</h1>",
+                "<h1>Trop de demandes</h1>",
             ),
             (
                 app.get("/profile").session(&session),

@@ -165,6 +165,9 @@ impl Got {
         let fields = [("email_token", &*token)];
         self.add(client, "PUT", CHANGE_ADDRESS, |call| call.form(&fields))
             .await;
+        let fields = [("email", email)];
+        self.add(client, "POST", CHANGE_ADDRESS, |call| call.form(&fields))
+            .await;
     }
 
     /// Those of each field.

@@ -29,6 +29,10 @@ pub const EMAIL_TAKEN: Text = text(
     "There is already an account with this address. Log in, or use another address.",
     "Il existe déjà un compte avec cette adresse. Connectez‑vous ou utilisez une autre adresse.",
 );
+pub const OWN_ADDRESS: Text = text(
+    "This is the address of your account already.",
+    "C’est déjà l’adresse de votre compte.",
+);
 pub const EMAIL_UNKNOWN: Text = text(
     "There is no account with this address. Check the spelling.",
     "Aucun compte n’a cette adresse. Vérifiez la saisie.",
@@ -163,6 +167,7 @@ pub const NOT_FOUND: Text = text(
     "Il n’y a rien à cette adresse. Vérifiez la saisie.",
 );
 pub const REFUSED_TITLE: Text = text("Not allowed", "Action refusée");
+pub const TOO_MANY_TITLE: Text = text("Too many requests", "Trop de demandes");
 pub const CROSS_SITE: Text = text(
     "This form was sent from another site. Open the page here and send it again.",
     "Ce formulaire vient d’un autre site. Ouvrez la page ici et envoyez‑le de nouveau.",
