@@ -132,7 +132,7 @@ on_each_engine! {
 
     async fn a_backup_that_is_cut_off_leaves_no_file_of_its_name(database: Database) {
         database.open().await.close().await;
-        database.look_inside().await.fill(60_000).await;
+        database.look_inside().await.fill(20_000).await;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("b.db");
         for (signal, is_orderly) in [("TERM", true), ("KILL", false)] {
@@ -153,7 +153,7 @@ on_each_engine! {
         }
         // What is left behind is in the way of nothing.
         run(&database, &["backup", file.to_str().unwrap(), "--force"]).done();
-        assert_is_sound(&file, &["user60000@example.org".to_owned()]).await;
+        assert_is_sound(&file, &["user20000@example.org".to_owned()]).await;
     }
 
     async fn a_file_is_replaced_only_if_that_is_said(database: Database) {

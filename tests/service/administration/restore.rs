@@ -142,7 +142,7 @@ on_each_engine! {
     }
 
     async fn a_restore_that_is_cut_off_leaves_the_database_empty(database: EmptyDatabase) {
-        let backup = filled(20_000).await;
+        let backup = filled(10_000).await;
         database.open().await.close().await;
         let inside = database.look_inside().await;
         for signal in ["TERM", "KILL"] {
@@ -158,7 +158,7 @@ on_each_engine! {
             }
         }
         backup.restore_into(&database).done();
-        assert_eq!(inside.count("sessions").await, 20_000);
+        assert_eq!(inside.count("sessions").await, 10_000);
     }
 }
 

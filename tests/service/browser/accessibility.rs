@@ -76,6 +76,10 @@ async fn every_page_is_accessible_and_fits_a_narrow_screen() {
     let Some(browser) = Browser::start(setup).await else {
         return;
     };
+    let on_each_page = json!({ "source": axe });
+    browser
+        .devtools("Page.addScriptToEvaluateOnNewDocument", on_each_page)
+        .await;
     // The default, and two colours that are hard to read on or in.
     // In the last, all but the colours is as in the first.
     for (color, language, check) in [
@@ -103,8 +107,8 @@ async fn every_page_is_accessible_and_fits_a_narrow_screen() {
         let url = serve_again(pages, style).await;
         for (number, page) in seen.iter().enumerate() {
             browser.open(&format!("{url}/{number}")).await;
-            browser.script(&axe).await;
-            for theme in ["light", "dark"] {
+            // In the dark, all but the colours is as in the light.
+            for (theme, check) in [("light", check), ("dark", CHECK_COLORS)] {
                 let name = format!("{}, {theme}, {color}", page.name);
                 let feature = json!({ "name": "prefers-color-scheme", "value": theme });
                 let media = json!({ "features": [feature] });

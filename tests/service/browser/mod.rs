@@ -1,6 +1,6 @@
 //! The pages in a real browser: headless Chromium, driven through chromedriver.
 //!
-//! One browser runs at a time, since each takes as much memory as everything else together.
+//! Two browsers run at a time, since each takes as much memory as everything else together.
 
 mod accessibility;
 mod address;
@@ -30,8 +30,8 @@ use crate::support::server::Server;
 /// How long a page may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Lets one browser run at a time.
-static TURN: Semaphore = Semaphore::const_new(1);
+/// Lets two browsers run at a time.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// How a browser is set up.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ impl Browser {
             );
             return None;
         };
-        let turn = TURN.acquire().await.unwrap();
+        let turn = TURNS.acquire().await.unwrap();
         let (driver, url) = start_driver(&chromedriver);
         let javascript = if setup.javascript { 1 } else { 2 };
         let always = [
