@@ -23,13 +23,13 @@ pub(super) mod waiting;
 pub use notices::{LoginNotice, MailPause};
 pub use waiting::WaitingMails;
 
-/// The condition on a mail to an address of the user `$1`. The kinds are named because the index begins with
+/// The condition on the news to an address of the user `$1`. The kinds are named because the index begins with
 /// them.
-macro_rules! is_of_user {
+macro_rules! is_news_of_user {
     () => {
         "(kind IN (
-                'reset_link', 'password_changed', 'sign_up', 'login', 'account_deleted',
-                'change_address', 'address_taken_back', 'address_change_undone')
+                'password_changed', 'login', 'account_deleted', 'address_taken_back',
+                'address_change_undone')
               AND email = (SELECT email FROM users WHERE id = $1)
            OR kind = 'address_changed'
               AND email IN (SELECT email FROM past_addresses WHERE user_id = $1))"
@@ -102,16 +102,23 @@ statements! {
             SELECT 1 FROM pending_addresses AS p
             WHERE p.user_id = $6 AND p.email = outbox.email AND p.digest IS NULL)";
 
-    /// `$1` user, `$2` now, `$3` the latest end of a pause that is possible. Not in a pause, nor what is being
-    /// sent: see `SILENCE_OF_USER`.
-    DELETE_OF_USER = concat!("
+    /// `$1` user. With them ends their pause, since the links in them are dead: who signs up again is to get
+    /// new ones. How many can be asked for an address within an hour is limited besides. A link by which an
+    /// account gets the address is of whoever asked for it, and stays.
+    DELETE_LINKS_OF_USER = "
         DELETE FROM outbox
-        WHERE claim IS NULL AND (quiet_until <= $2 OR quiet_until > $3) AND ", is_of_user!());
+        WHERE kind IN ('reset_link', 'sign_up') AND email = (SELECT email FROM users WHERE id = $1)";
+
+    /// `$1` user, `$2` now, `$3` the latest end of a pause that is possible. Not in a pause, nor what is being
+    /// sent: see `SILENCE_NEWS_OF_USER`.
+    DELETE_NEWS_OF_USER = concat!("
+        DELETE FROM outbox
+        WHERE claim IS NULL AND (quiet_until <= $2 OR quiet_until > $3) AND ", is_news_of_user!());
 
     /// `$1` user, `$2` the end of a pause that begins now. Nothing is left to do for those mails, but the pauses
-    /// after them go on, so that who deletes an account and signs up again has no more mails sent to an address
-    /// than who does not. The pause after what is being sent begins now.
-    SILENCE_OF_USER = concat!("
+    /// after them go on, so that who deletes an account and signs up again has no more of them sent to an
+    /// address than who does not. The pause after what is being sent begins now.
+    SILENCE_NEWS_OF_USER = concat!("
         UPDATE outbox SET
             due_at = NULL,
             quiet_until = CASE WHEN claim IS NULL THEN quiet_until ELSE $2 END,
@@ -121,7 +128,7 @@ statements! {
             turn = 0,
             client = NULL,
             source = NULL
-        WHERE ", is_of_user!());
+        WHERE ", is_news_of_user!());
 
     /// At most `$3` mails with nothing left to do, whose pause ended at `$1` or before, or ends later
     /// than possible, after `$2`.
@@ -325,18 +332,20 @@ fn add<'a>(
         .bind(language.tag())
 }
 
-/// Deletes the mails to the addresses of a user; what is left until they end are the pauses after them.
+/// Deletes the mails about a user; what is left until they end are the pauses after the news.
 pub async fn delete_of_user(
     connection: &mut AnyConnection,
     user: UserId,
     pause: MailPause,
 ) -> sqlx::Result<()> {
-    let delete = sqlx::query(DELETE_OF_USER)
+    let delete = sqlx::query(DELETE_LINKS_OF_USER).bind(user.0);
+    delete.execute(&mut *connection).await?;
+    let delete = sqlx::query(DELETE_NEWS_OF_USER)
         .bind(user.0)
         .bind(pause.now.0)
         .bind(pause.latest_end.0);
     delete.execute(&mut *connection).await?;
-    let silence = sqlx::query(SILENCE_OF_USER)
+    let silence = sqlx::query(SILENCE_NEWS_OF_USER)
         .bind(user.0)
         .bind(pause.ends_at.0);
     silence.execute(connection).await?;

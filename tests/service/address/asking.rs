@@ -345,6 +345,24 @@ on_each_engine! {
         assert_eq!(app.change_address(&session, &token).send().await.status, 200);
     }
 
+    async fn who_waits_for_a_mail_to_an_address_gets_it_whatever_account_there_is_deleted(database: Database) {
+        let Some(server) = SmtpServer::start() else { return };
+        let (app, session) = app_with_mail(database, &server).await;
+        let of_other = app.logged_in(OTHER, PASSWORD).await;
+        mailed_token(&app, &server, &of_other, NEW).await;
+        assert_eq!(app.ask_address(&session, NEW).send().await.status, 200);
+        app.registered(NEW, PASSWORD).await;
+        let squatter = app.logged_in(NEW, PASSWORD).await;
+        assert_eq!(app.delete_user(&squatter).send().await.status, 200);
+        app.deliver().await;
+        server.take();
+        app.clock.turn(MAIL_PAUSE);
+        app.deliver().await;
+        let token = only(server.take()).token();
+        let reply = app.change_address(&session, &token).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
     async fn strangers_together_send_a_mailbox_one_mail_in_each_pause(database: Database) {
         let Some(server) = SmtpServer::start() else { return };
         let (app, session) = app_with_mail(database, &server).await;

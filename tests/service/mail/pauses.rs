@@ -84,7 +84,6 @@ on_each_engine! {
             app.registered(EMAIL, PASSWORD).await;
             let log_in = app.log_in(EMAIL, PASSWORD).from(ELSEWHERE);
             let session = log_in.send().await.session_id().unwrap();
-            app.ask_reset(EMAIL).send().await;
             count(delivered(&app, &server).await);
             let session = change_password(&app, &session).await;
             app.clock.turn(Duration::from_secs(10));
@@ -97,13 +96,13 @@ on_each_engine! {
         // The last deletion; what was done before it is no news any more.
         let last = delivered(&app, &server).await;
         assert_eq!(last, [DELETED]);
-        for subject in [PASSWORD_CHANGED, DELETED, LOGIN, RESET] {
+        for subject in [PASSWORD_CHANGED, DELETED, LOGIN] {
             assert_eq!(counts.remove(subject), Some(1), "{subject}, within five minutes");
         }
         assert!(counts.is_empty(), "{counts:?}");
     }
 
-    async fn each_deletion_of_an_account_in_the_pause_leaves_the_pauses_alone(database: Database) {
+    async fn each_deletion_of_an_account_leaves_the_pauses_of_news_alone_and_ends_that_of_links(database: Database) {
         let Some(server) = SmtpServer::start() else { return };
         let app = TestApp::mailing(database, server.mailer()).await;
         for is_by_operator in [true, false] {
@@ -123,19 +122,18 @@ on_each_engine! {
                 assert_eq!(delivered(&app, &server).await, [DELETED]);
             }
             let nothing_else = "due_at IS NULL AND claim IS NULL AND network IS NULL AND client IS NULL AND source IS NULL";
-            let rows = if is_by_operator { 2 } else { 3 };
+            let rows = if is_by_operator { 1 } else { 2 };
             assert_eq!(app.inside.count("outbox").await, rows);
             assert_eq!(app.inside.count(&format!("outbox WHERE {nothing_else}")).await, rows);
 
             app.registered(EMAIL, PASSWORD).await;
             app.ask_reset(EMAIL).send().await;
+            assert_eq!(delivered(&app, &server).await, [RESET], "the link before is dead");
             app.log_in(EMAIL, PASSWORD).from("192.0.2.9").send().await;
             app.clock.turn(MAIL_PAUSE.checked_sub(A_SECOND * 2).unwrap());
-            app.ask_reset(EMAIL).send().await;
             assert!(delivered(&app, &server).await.is_empty());
             app.clock.turn(A_SECOND);
-            app.ask_reset(EMAIL).send().await;
-            assert_eq!(delivered(&app, &server).await, [LOGIN, RESET]);
+            assert_eq!(delivered(&app, &server).await, [LOGIN]);
             // What is left goes with the pauses.
             let session = app.logged_in(EMAIL, PASSWORD).await;
             delete(&app, &session).await;
