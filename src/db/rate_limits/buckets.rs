@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, Connection, Row};
 
 use super::familiar_sources::FamiliarSource;
-use crate::clock::UnixTime;
+use crate::clock::{CLOCK_TOLERANCE, UnixTime};
 use crate::db::batch::{MAX_BATCH, Worker};
 use crate::db::connection::Connections;
 use crate::db::error::Result;
@@ -24,7 +24,7 @@ statements! {
     /// `$1` digest, `$2` now, `$3` and `$4` when a bucket is full again of which one token and all
     /// tokens were just taken. No row if no token is left.
     ///
-    /// A bucket that will not be full before `$5`, a whole bucket later than any can be, was taken
+    /// A bucket that will not be full before `$5`, later than any can be by clocks that are right, was taken
     /// from by a clock that has been turned back since, or under a slower rate. It counts as empty,
     /// from now on: no client waits until a wrong clock is right. Up to there, clocks that differ from
     /// machine to machine cannot be played off against each other.
@@ -78,10 +78,11 @@ impl TokenBucket {
         self.refill_micros().saturating_mul(self.tokens.into())
     }
 
-    /// One that will not be full before this, a whole bucket later than any can be, is a wrong clock's
-    /// doing or a slower rate's, and the next one may take from it (see [`TAKE_TOKEN`]).
+    /// One that will not be full before this is a wrong clock's doing or a slower rate's, and the next one may
+    /// take from it (see [`TAKE_TOKEN`]).
     fn implausible_after(&self, now: i64) -> i64 {
-        now + 2 * self.size_micros()
+        let size = self.size_micros();
+        now + size + size.min(micros(CLOCK_TOLERANCE))
     }
 
     /// How long until it has a token.

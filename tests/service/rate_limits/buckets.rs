@@ -96,6 +96,15 @@ on_each_engine! {
         assert_eq!(guess(|| app.log_in(EMAIL, "wrong")).await, 1);
     }
 
+    async fn a_clock_that_is_turned_back_by_a_little_more_than_the_period_keeps_nobody_waiting(database: Database) {
+        let app = app_with(per_account("4/h"), database).await;
+        app.clock.turn(Duration::from_mins(70));
+        guess(|| app.log_in(EMAIL, "wrong")).await;
+        app.clock.turn_back(Duration::from_mins(70));
+        assert_eq!(guess(|| app.log_in(EMAIL, "wrong")).await, 1);
+        assert_eq!(throttled(&app.log_in(EMAIL, "wrong").send().await), 15 * 60);
+    }
+
     async fn who_is_refused_by_one_bucket_is_not_told_to_wait_for_anothers_wrong_clock(database: Database) {
         let limits = RateLimits {
             logins_per_account: rate("4/m"),
