@@ -70,7 +70,8 @@ pub enum UsersCommand {
     /// others are imported.
     #[command(after_long_help = IMPORT_EXAMPLES)]
     Import(ImportUsers),
-    /// Print all users as JSON Lines, in the order of their numbers, as users import reads them
+    /// Print all users as JSON Lines, in the order of their numbers, with --with-hashes as users import
+    /// reads them
     ///
     /// The keys are email, created_at, locked_at, email_confirmed_at, groups and, with --with-hashes,
     /// password_hash, which is null for a user without a password. Sessions are not among them.
@@ -165,7 +166,7 @@ pub struct ResetLink {
     /// The address or the number of the user
     user: UserKey,
 
-    /// Have the running service mail it instead of printing it, within 10 seconds
+    /// Have the running service mail it instead of printing it, within 10 seconds, if it has a mail server
     #[arg(long, conflicts_with = "json")]
     mail: bool,
 
@@ -373,7 +374,11 @@ impl AddUser {
 impl ResetLink {
     async fn run(&self, context: &Context<'_>) -> Result<(), Failure> {
         if self.mail {
-            return Ok(context.administration.mail_reset_link(&self.user).await?);
+            context.administration.mail_reset_link(&self.user).await?;
+            context.say(
+                "asked for: a service that runs with a mail server sends it within 10 seconds",
+            );
+            return Ok(());
         }
         let issued = context.administration.make_reset_token(&self.user).await?;
         let link = link_of(context, &issued, &self.accounts);
