@@ -11,9 +11,10 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime;
 
-use super::health;
+use super::health::{self, NotReady};
 use super::options::ServeOptions;
 use super::warnings;
+use crate::error_chain::ErrorChain;
 
 mod findings;
 mod folder;
@@ -86,17 +87,21 @@ fn check_configuration(options: &ServeOptions, file: Option<&str>, findings: &mu
 }
 
 async fn check_surroundings(options: &ServeOptions, findings: &mut Findings) {
-    let database = options.database.url();
-    match database.file() {
-        Some(file) => sqlite::check(database, file, findings).await,
-        None => postgres::check(database, findings).await,
-    }
     let service = match &options.operations {
         Some(address) => Some((address, health::ask_whether_ready(address).await)),
         None => None,
     };
+    let answer = service.as_ref().map(|(_, answer)| answer);
+    let database = options.database.url();
+    match database.file() {
+        Some(file) => {
+            let is_in_use = answer.is_some_and(lacks_its_database);
+            sqlite::check(database, file, is_in_use, findings).await;
+        }
+        None => postgres::check(database, findings).await,
+    }
     if let Some((transport, _)) = options.mail.transport() {
-        let is_running = matches!(service, Some((_, Ok(()))));
+        let is_running = answer.is_some_and(is_running);
         mail::check(transport, is_running, findings).await;
     }
     if let Some(url) = &options.accounts.public_url {
@@ -105,10 +110,26 @@ async fn check_surroundings(options: &ServeOptions, findings: &mut Findings) {
     if let Some((address, answer)) = service {
         match answer {
             Ok(()) => findings.ok("service", format!("{address} answers: ready")),
+            Err(reason @ NotReady::Says(_)) => {
+                findings.fail("service", format!("{reason}: look into its log"));
+            }
             Err(reason) => findings.fail(
                 "service",
-                format!("{reason}: start the service, or look into its log"),
+                format!(
+                    "{}: start the service, or look into its log",
+                    ErrorChain(&reason)
+                ),
             ),
         }
     }
+}
+
+/// Whether a service runs that has given this answer.
+fn is_running(answer: &Result<(), NotReady>) -> bool {
+    matches!(answer, Ok(()) | Err(NotReady::Says(_)))
+}
+
+/// Whether a service runs that had its database and does not have it now.
+fn lacks_its_database(answer: &Result<(), NotReady>) -> bool {
+    matches!(answer, Err(NotReady::Says(word)) if word == "database")
 }

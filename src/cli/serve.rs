@@ -48,6 +48,10 @@ const MAIL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// cut off: whatever was acknowledged is in it.
 const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// The exit code where the file of the database was lost. Nothing shall start the service again by itself then: it
+/// would make an empty database in the place of that one, whose users would get the ids of those before.
+const LOST: u8 = 8;
+
 /// Serves until told to stop.
 pub fn run(mut options: ServeOptions) -> ExitCode {
     // Before there are other threads, as it asks for.
@@ -70,6 +74,7 @@ pub fn run(mut options: ServeOptions) -> ExitCode {
             log.say(&format!("bienvenue: {}", ErrorChain(&*error)));
             match error.downcast_ref() {
                 Some(Failure::Open(error)) => administration::code_of(error).into(),
+                Some(Failure::Lost(_)) => LOST.into(),
                 _ => ExitCode::FAILURE,
             }
         }

@@ -178,7 +178,7 @@ async fn the_service_ends_in_order_when_its_file_does_not_come_back() {
     }
     assert_unavailable(&server, &session).await;
     let (status, log) = server.wait();
-    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(status.code(), Some(8), "{log}");
     let told = "bienvenue.db was removed, moved or replaced while the service ran";
     let errors = log.lines().filter(|line| line.contains("ERROR"));
     assert_eq!(
@@ -190,6 +190,13 @@ async fn the_service_ends_in_order_when_its_file_does_not_come_back() {
     assert!(
         last.contains("the database was lost") && last.contains(told),
         "{log}"
+    );
+    // A start by itself would make an empty database.
+    let unit = Server::command().args(["print", "systemd"]).output();
+    let unit = String::from_utf8(unit.unwrap().stdout).unwrap();
+    assert!(
+        unit.contains("\nRestartPreventExitStatus=2 6 8\n"),
+        "{unit}"
     );
 
     // With everything put back, nothing that was acknowledged is missing.
@@ -276,7 +283,7 @@ async fn a_cut_is_not_hidden_by_the_end_of_the_service() {
     }
     cut(&file_of(&database), 1000);
     let (status, log) = server.wait();
-    assert_eq!(status.code(), Some(1), "{log}");
+    assert_eq!(status.code(), Some(8), "{log}");
     assert!(log.contains("bytes are missing at the end"), "{log}");
     let refusal = refused_start(&database);
     assert!(

@@ -12,8 +12,9 @@ const DISK: &str = "disk";
 const JOURNAL: &str = "journal";
 const INTEGRITY: &str = "integrity";
 
-/// Looks at the database of this file.
-pub async fn check(url: &DatabaseUrl, file: &Path, findings: &mut Findings) {
+/// Looks at the database of this file. `is_in_use` is whether a service is known to run that had it and does not
+/// have it now.
+pub async fn check(url: &DatabaseUrl, file: &Path, is_in_use: bool, findings: &mut Findings) {
     match db::inspect_files(url) {
         Ok(Some(files)) => {
             let is_ours = check_files(url, file, &files, findings);
@@ -24,6 +25,13 @@ pub async fn check(url: &DatabaseUrl, file: &Path, findings: &mut Findings) {
         }
         Ok(None) => {}
         Err(error) => match *error {
+            OpenError::Missing(_) if is_in_use => findings.fail(
+                FILES,
+                format!(
+                    "there is no {url} any more, which the service that runs has open: put the same files \
+                     back, or stop the service and restore a backup"
+                ),
+            ),
             OpenError::Missing(_) => check_folder(url, folder::parent(file), findings),
             error => findings.fail(FILES, ErrorChain(&error).to_string()),
         },

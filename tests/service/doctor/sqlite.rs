@@ -92,6 +92,26 @@ fn a_database_that_is_not_there_is_not_made() {
 }
 
 #[tokio::test]
+async fn a_database_that_a_service_has_lost_is_not_taken_for_one_to_be_made() {
+    let database = Database::sqlite();
+    let server = Server::start_with(&database.url, &["--operations", "127.0.0.1:0"]);
+    let operations = ["--operations", server.operations_address()];
+    fs::rename(database.file(), folder(&database).join("moved")).unwrap();
+    let found = loop {
+        let found = doctor(&database.url, &operations);
+        if found
+            .lines
+            .iter()
+            .any(|[result, check, _]| result == "fail" && check == "service")
+        {
+            break found;
+        }
+    };
+    found.has("fail", "files", "put the same files back");
+    found.has("fail", "service", "not ready: database: look into its log");
+}
+
+#[tokio::test]
 async fn files_that_others_can_read_are_told_and_stay() {
     let database = left().await;
     fs::set_permissions(database.file(), Permissions::from_mode(0o640)).unwrap();

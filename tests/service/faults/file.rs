@@ -62,7 +62,7 @@ async fn a_file_that_does_not_come_back_ends_the_process() {
             assert!(removed.elapsed() < 2 * NOTICED_WITHIN, "not noticed");
         }
         let (status, log) = server.wait();
-        assert_eq!(status.code(), Some(1), "{log}");
+        assert_eq!(status.code(), Some(8), "{log}");
         assert!(log.contains("ERROR"), "{log}");
         // Nothing was put in the place of the file.
         assert_eq!(file.exists(), replaced);
