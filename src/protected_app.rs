@@ -135,6 +135,12 @@ pub enum InvalidProtectedApp {
         "begin with a host, such as wiki.example.org or *.example.org, in ASCII (xn--… for other letters)"
     )]
     Host,
+    /// Behind a host stands something else than a colon.
+    #[error(
+        "behind a host put a colon and who may use the app, or a semicolon and the next app, as in \
+         wiki.example.org: bob@example.org; tube.example.org"
+    )]
+    Separator,
     /// The star stands for more or less than one label.
     #[error("a * stands for one label, at the start and above two others: *.example.org")]
     Star,
@@ -146,9 +152,15 @@ pub enum InvalidProtectedApp {
     /// Behind the colon stands something else than users.
     #[error(
         "behind the colon give addresses, @domain or group:name, with commas between them, such as \
-         bob@example.org, @example.com, group:staff"
+         bob@example.org, @example.com, group:staff; a semicolon comes before the next app"
     )]
     Item,
+    /// Behind the colon stands a star.
+    #[error(
+        "behind the colon a * stands for nothing: @example.com stands for every address there, and a host \
+         without a colon lets every user use the app"
+    )]
+    StarInRule,
 }
 
 impl FromStr for ProtectedApp {
@@ -163,7 +175,11 @@ impl FromStr for ProtectedApp {
         if host.contains('/') || items.is_some_and(|items| items.starts_with("//")) {
             return Err(InvalidProtectedApp::Url);
         }
-        let hosts = host.trim().parse()?;
+        let host = host.trim();
+        let hosts = host.parse().map_err(|reason| match reason {
+            InvalidProtectedApp::Host if begins_with_host(host) => InvalidProtectedApp::Separator,
+            reason => reason,
+        })?;
         let rule = match items.map(str::trim) {
             None => None,
             Some("") => return Err(InvalidProtectedApp::Nobody),
@@ -174,6 +190,12 @@ impl FromStr for ProtectedApp {
         };
         Ok(Self { hosts, rule })
     }
+}
+
+/// Whether a host is followed by what could stand for a colon or a semicolon.
+fn begins_with_host(text: &str) -> bool {
+    let (host, rest) = text.split_at(text.find([' ', '\t', ',']).unwrap_or(text.len()));
+    !rest.is_empty() && host.parse::<Hosts>().is_ok()
 }
 
 /// Cuts at the colon that is not the one before a port.
@@ -231,6 +253,9 @@ impl FromStr for Allowed {
     type Err = InvalidProtectedApp;
 
     fn from_str(text: &str) -> Result<Self, InvalidProtectedApp> {
+        if text.contains('*') {
+            return Err(InvalidProtectedApp::StarInRule);
+        }
         let invalid = InvalidProtectedApp::Item;
         if let Some(name) = text.strip_prefix("group:") {
             return name.trim().parse().map(Self::Group).map_err(|_| invalid);

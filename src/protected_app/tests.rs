@@ -106,14 +106,26 @@ fn an_app_is_a_host_and_who_may_use_it() {
 
 #[test]
 fn everything_else_is_refused_with_the_reason() {
-    use InvalidProtectedApp::{Dot, Host, Ipv6, Item, Nobody, Port, Star, Url};
+    use InvalidProtectedApp::{
+        Dot, Host, Ipv6, Item, Nobody, Port, Separator, Star, StarInRule, Url,
+    };
     for (text, reason) in [
         ("", Host),
         (": bob@example.org", Host),
         ("wiki.example.org:0", Port),
         ("wiki.example.org:65536", Port),
         ("wiki.example.org:99999: group:staff", Port),
-        ("wiki example", Host),
+        ("bob@example.org", Host),
+        ("@example.org", Host),
+        ("wiki/ example", Url),
+        ("wiki example", Separator),
+        ("wiki.example.org bob@example.org", Separator),
+        ("wiki.example.org @example.org, group:staff", Separator),
+        ("wiki.example.org,bob@example.org", Separator),
+        ("*.example.org\t@example.org", Separator),
+        ("a.example.org,b.example.org", Separator),
+        ("a.example.org, b.example.org: group:staff", Separator),
+        ("a.example.org b.example.org:8443", Separator),
         ("caf\u{E9}.example", Host),
         ("[::1]", Ipv6),
         ("[::1]:8080: group:staff", Ipv6),
@@ -141,7 +153,11 @@ fn everything_else_is_refused_with_the_reason() {
         ("wiki.example.org: @", Item),
         ("wiki.example.org: @a@b", Item),
         ("wiki.example.org: a@b@c", Item),
-        ("wiki.example.org: *", Item),
+        ("wiki.example.org: *", StarInRule),
+        ("wiki.example.org: *@example.com", StarInRule),
+        ("wiki.example.org: bob@example.org, *@*", StarInRule),
+        ("wiki.example.org: @*.example.com", StarInRule),
+        ("wiki.example.org: group:*", StarInRule),
         ("wiki.example.org: bob@example.org group:staff", Item),
     ] {
         assert_eq!(text.parse::<ProtectedApp>(), Err(reason), "{text:?}");

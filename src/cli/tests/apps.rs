@@ -56,7 +56,23 @@ fn an_app_that_cannot_be_understood_is_refused_with_what_would_be_right() {
         ("wiki.example.org;;", "app 2 of 2: begin with a host"),
         (
             "a.example.org;b c;d.example.org",
-            "app 2 of 3: begin with a host",
+            "app 2 of 3: behind a host put a colon",
+        ),
+        (
+            "wiki.example.org bob@example.org",
+            "put a colon and who may",
+        ),
+        (
+            "a.example.org,b.example.org",
+            "or a semicolon and the next app",
+        ),
+        (
+            "a.example.org: @example.org, b.example.org",
+            "a semicolon comes before the next app",
+        ),
+        (
+            "wiki.example.org: *@example.com",
+            "@example.com stands for every address there",
         ),
         (";", "begin with a host"),
         ("", "begin with a host"),
