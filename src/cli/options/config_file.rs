@@ -257,7 +257,8 @@ fn arguments(
     };
     let takes = match Kind::of(option) {
         Kind::Flag => "true or false".to_owned(),
-        Kind::Value => format!("a string or a whole number{}", such_as(option)),
+        Kind::Value => one_of(option)
+            .unwrap_or_else(|| format!("a string or a whole number{}", such_as(option))),
         Kind::List => "a string, or a list of strings".to_owned(),
     };
     let wrong_type =
@@ -287,7 +288,18 @@ fn arguments(
     Ok(arguments.collect())
 }
 
-/// The words that an option takes, such as `on` and `off`, as TOML has them. Without quotes they are none.
+/// The values that an option takes, as TOML has them; `None` if others are possible too.
+fn one_of(option: &Arg) -> Option<String> {
+    let values = option.get_possible_values();
+    let values: Vec<String> = values
+        .iter()
+        .map(|value| format!("\"{}\"", value.get_name()))
+        .collect();
+    let (last, others) = values.split_last()?;
+    Some(format!("{} or {last} in quotes", others.join(", ")))
+}
+
+/// The words that an option takes besides others, such as `on` and `off`, as TOML has them. Without quotes they are none.
 fn such_as(option: &Arg) -> String {
     let placeholder = option.get_value_names().unwrap_or_default().first();
     let parts = placeholder.map_or("", |text| text.as_str()).split('|');

@@ -210,6 +210,14 @@ fn what_is_no_list_of_settings_is_refused_with_the_line_and_what_would_be_right(
              false",
         ),
         (
+            "sign-up = true",
+            "line 1: sign-up takes \"verified\", \"unverified\" or \"closed\" in quotes, not true or false",
+        ),
+        (
+            "log-format = false",
+            "line 1: log-format takes \"text\" or \"json\" in quotes, not true or false",
+        ),
+        (
             "bcrypt-cost = 12.5",
             "line 1: bcrypt-cost takes a string or a whole number, not a number with a fraction",
         ),
