@@ -38,7 +38,7 @@ fn a_bad_value_from_the_environment_is_refused_with_the_name_of_the_variable() {
     };
     for (variable, value, option) in [
         ("BIENVENUE_BCRYPT_COST", "40", "--bcrypt-cost"),
-        ("BIENVENUE_LOG", "", "--log"),
+        ("BIENVENUE_LOG", "loud", "--log"),
         ("BIENVENUE_LOG_FORMAT", "xml", "--log-format"),
         ("BIENVENUE_LISTEN", "0.0.0.0:1", "--listen"),
         (
@@ -68,6 +68,22 @@ fn a_bad_value_from_the_environment_is_refused_with_the_name_of_the_variable() {
         said.contains("--bcrypt-cost") && !said.contains("BIENVENUE_"),
         "{said}"
     );
+}
+
+#[test]
+fn each_variable_that_is_empty_is_refused_with_what_to_do() {
+    let help = Server::command().arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let variables = help.split("[env: ").skip(1);
+    let variables = variables.map(|text| text.split(['=', ']']).next().unwrap());
+    assert!(variables.clone().count() > 40, "{help}");
+    for variable in variables {
+        let output = Server::command().env(variable, "").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{variable}: {output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let told = format!("environment variable {variable}, which is empty: unset it to leave");
+        assert!(said.contains(&told), "{said}");
+    }
 }
 
 #[test]

@@ -74,11 +74,18 @@ pub fn sources(command: &Command, arguments: &[OsString], text: &str) -> Vec<Str
         let Some(variable) = option.get_env() else {
             continue;
         };
+        let Some(value) = std::env::var_os(variable) else {
+            continue;
+        };
         let is_from_environment = setting::is_mentioned(name, text)
-            && std::env::var_os(variable).is_some()
             && !arguments.iter().any(|argument| is_option(argument, &flag));
         let variable = variable.display();
-        let line = format!("{flag} is set by the environment variable {variable}");
+        let hint = if value.is_empty() {
+            ", which is empty: unset it to leave the option out"
+        } else {
+            ""
+        };
+        let line = format!("{flag} is set by the environment variable {variable}{hint}");
         // Several commands have the same option.
         if is_from_environment && !lines.contains(&line) {
             lines.push(line);
