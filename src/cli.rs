@@ -302,6 +302,11 @@ fn read(arguments: &[OsString], default_file: &Path) -> Result<Request, Refusal>
     if let Some(Err(reason)) = settings.map(ServeOptions::check) {
         return Err(Refusal::because(&reason, arguments, &file));
     }
+    if let Command::Print(printed) = &command
+        && let Err(reason) = printed.check()
+    {
+        return Err(Refusal::because(&reason, arguments, &file));
+    }
     Ok(Request {
         settings: effective::settings(&known, &matches, &file),
         command,

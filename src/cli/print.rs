@@ -11,6 +11,7 @@ use clap_mangen::Man;
 use super::options::ServeOptions;
 use super::options::config_file::ConfigFile;
 use super::options::effective::Effective;
+use super::warnings;
 use crate::app::openapi;
 
 mod config;
@@ -32,9 +33,19 @@ pub enum Printed {
     /// leave open there are examples: auth.example.org, wiki.example.org, and 127.0.0.1:8080 for the app
     /// itself. Put it into http {}, such as in a file of /etc/nginx/conf.d.
     Nginx(Box<ServeOptions>),
-    /// The same for Caddy, as a Caddyfile
+    /// A configuration of Caddy in front of the service and of apps, which it asks who is logged in
+    ///
+    /// Takes the options of serve, and has what they say: --public-url, --listen, and each --app. For what they
+    /// leave open there are examples: auth.example.org, wiki.example.org, and 127.0.0.1:8080 for the app
+    /// itself. It is a Caddyfile, such as for /etc/caddy/Caddyfile, or a part of one.
     Caddy(Box<ServeOptions>),
-    /// The same for Traefik, as a file for its file provider
+    /// A configuration of Traefik in front of the service and of apps, which it asks who is logged in
+    ///
+    /// Takes the options of serve, and has what they say: --public-url, --listen, and each --app. For what they
+    /// leave open there are examples: auth.example.org, wiki.example.org, and 127.0.0.1:8080 for the app
+    /// itself. It is a file for the file provider, and wants an entry point websecure (web where the public URL
+    /// is http). Take Traefik 3.7.13 or later: with earlier ones clients can add headers that name another user.
+    /// Traefik cannot connect to a Unix socket: give --listen an address and a port.
     Traefik(Box<ServeOptions>),
     /// The manual page, such as for /usr/share/man/man1/bienvenue.1
     Man,
@@ -57,12 +68,29 @@ impl Printed {
     /// The options of serve that it has.
     pub fn options(&self) -> Option<&ServeOptions> {
         match self {
-            Self::Config(options)
-            | Self::Nginx(options)
-            | Self::Caddy(options)
-            | Self::Traefik(options) => Some(options),
-            Self::Man | Self::Completions { .. } | Self::Systemd { .. } | Self::Openapi => None,
+            Self::Config(options) => Some(options),
+            _ => self.proxy().map(|(_, options)| options),
         }
+    }
+
+    /// The proxy whose configuration it is, with the options of serve.
+    fn proxy(&self) -> Option<(Proxy, &ServeOptions)> {
+        match self {
+            Self::Nginx(options) => Some((Proxy::Nginx, options)),
+            Self::Caddy(options) => Some((Proxy::Caddy, options)),
+            Self::Traefik(options) => Some((Proxy::Traefik, options)),
+            Self::Config(_)
+            | Self::Man
+            | Self::Completions { .. }
+            | Self::Systemd { .. }
+            | Self::Openapi => None,
+        }
+    }
+
+    /// Refuses options of serve that it cannot have. The error says what to give.
+    pub fn check(&self) -> Result<(), String> {
+        let proxy = self.proxy();
+        proxy.map_or(Ok(()), |(proxy, options)| proxies::check(proxy, options))
     }
 }
 
@@ -101,9 +129,9 @@ pub fn run(
             let derived = options.derived_defaults();
             Ok(config::render(settings, file.path().as_deref(), &derived).into_bytes())
         }
-        Printed::Nginx(options) => Ok(proxies::render(Proxy::Nginx, options).into_bytes()),
-        Printed::Caddy(options) => Ok(proxies::render(Proxy::Caddy, options).into_bytes()),
-        Printed::Traefik(options) => Ok(proxies::render(Proxy::Traefik, options).into_bytes()),
+        Printed::Nginx(options) => Ok(configuration(Proxy::Nginx, options)),
+        Printed::Caddy(options) => Ok(configuration(Proxy::Caddy, options)),
+        Printed::Traefik(options) => Ok(configuration(Proxy::Traefik, options)),
         Printed::Man => manual(command),
         Printed::Completions { shell } => {
             let mut text = Vec::new();
@@ -120,6 +148,14 @@ pub fn run(
             ExitCode::FAILURE
         }
     }
+}
+
+/// The configuration of a proxy. What the service would warn of about the apps goes to standard error.
+fn configuration(proxy: Proxy, options: &ServeOptions) -> Vec<u8> {
+    for warning in warnings::of_apps(options) {
+        eprintln!("bienvenue: {warning}");
+    }
+    proxies::render(proxy, options).into_bytes()
 }
 
 /// One page, with a section for each command: what is looked up in a manual is then found in it.

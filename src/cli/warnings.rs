@@ -69,7 +69,7 @@ pub fn of(options: &ServeOptions) -> Vec<String> {
 /// of an app at another port than it was given is refused.
 ///
 /// It may be meant so, which nobody could say if such an app had the port of the service.
-fn of_apps(options: &ServeOptions) -> Vec<String> {
+pub fn of_apps(options: &ServeOptions) -> Vec<String> {
     let Some(url) = &options.accounts.public_url else {
         return Vec::new();
     };

@@ -1,7 +1,7 @@
 //! The configuration of nginx in the README, in a real nginx before the real program.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::support::Database;
 use crate::support::client::{Call, Client};
-use crate::support::proxy::{Proxy, free_addresses};
+use crate::support::proxy::{Proxy, free_addresses, nginx_at};
 use crate::support::raw::Raw;
 use crate::support::server::Server;
 use crate::support::smtp_server::token_in;
@@ -37,6 +37,8 @@ struct Site {
     /// Where nginx listens, with TLS and without.
     tls: String,
     plain: String,
+    /// With TLS too; `None` on a machine without IPv6.
+    ipv6: Option<SocketAddr>,
     certificate: Vec<u8>,
     /// Holds the mails and, in `nginx`, all that nginx writes.
     folder: TempDir,
@@ -66,17 +68,18 @@ impl Site {
         let [tls, plain] = free_addresses();
         let files = folder.path().join("nginx");
         fs::create_dir(&files).unwrap();
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed([tls.split(':').next().unwrap().to_owned()]).unwrap();
+        let names = [tls.split(':').next().unwrap(), "::1"].map(str::to_owned);
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
         fs::write(files.join("certificate"), cert.pem()).unwrap();
         fs::write(files.join("key"), signing_key.serialize_pem()).unwrap();
-        let configuration = configuration(&files, &tls, &plain, server.address());
+        let (configuration, ipv6) = configuration(&files, &tls, &plain, server.address());
         let nginx = Proxy::nginx(&files, &configuration, &plain)?;
         Some(Self {
             server,
             nginx,
             tls,
             plain,
+            ipv6,
             certificate: cert.der().to_vec(),
             folder,
             _database: database,
@@ -124,8 +127,14 @@ fn logs_in(folder: &Path) -> Vec<(String, String)> {
     .collect()
 }
 
-/// The block in the README, with other addresses and files and, beside TLS, a plain port.
-fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String {
+/// The block in the README, with other addresses and files and, beside TLS, a plain port; and where it listens
+/// on IPv6.
+fn configuration(
+    folder: &Path,
+    tls: &str,
+    plain: &str,
+    service: &str,
+) -> (String, Option<SocketAddr>) {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let blocks = readme.split("```nginx\n").skip(1);
     let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
@@ -133,10 +142,6 @@ fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String
     let mut block = block.to_owned();
     let folder = folder.display();
     for (text, replacement) in [
-        (
-            "listen 443 ssl;",
-            format!("listen {tls} ssl; listen {plain};"),
-        ),
         ("server 127.0.0.1:5000;", format!("server {service};")),
         (
             "/etc/ssl/auth.example.org.pem",
@@ -148,7 +153,10 @@ fn configuration(folder: &Path, tls: &str, plain: &str, service: &str) -> String
         assert_eq!(block.matches(text).count(), 1, "{text}");
         block = block.replace(text, &replacement);
     }
-    block
+    let (block, ipv6) = nginx_at(tls, &block);
+    let tls = format!("listen {tls} ssl;");
+    assert_eq!(block.matches(&tls).count(), 1, "{block}");
+    (block.replace(&tls, &format!("{tls} listen {plain};")), ipv6)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,12 +185,15 @@ async fn nginx_of_the_readme_passes_on_what_clients_ask_for() {
         .to_owned()]))
         .build();
     let agent: Agent = Agent::config_builder().tls_config(tls).build().into();
-    let url = format!("https://{}/", site.tls);
-    let home = tokio::task::spawn_blocking(move || {
-        let mut response = agent.get(url).call().unwrap();
-        response.body_mut().read_to_string().unwrap()
-    });
-    assert_eq!(home.await.unwrap(), "{\"message\":\"Bienvenue\"}\n");
+    let ipv6 = site.ipv6.map(|address| address.to_string());
+    for address in [Some(site.tls), ipv6].into_iter().flatten() {
+        let (agent, url) = (agent.clone(), format!("https://{address}/"));
+        let home = tokio::task::spawn_blocking(move || {
+            let mut response = agent.get(url).call().unwrap();
+            response.body_mut().read_to_string().unwrap()
+        });
+        assert_eq!(home.await.unwrap(), "{\"message\":\"Bienvenue\"}\n");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

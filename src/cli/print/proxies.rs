@@ -15,6 +15,9 @@ const SERVICE: &str = "auth.example.org";
 const LISTEN: &str = "127.0.0.1:5000";
 const APP: &str = "wiki.example.org";
 
+/// How nginx listens in the files.
+const LISTEN_TLS: &str = "    listen 443 ssl;\n    listen [::]:443 ssl;\n";
+
 /// What the cookies of the files begin with, over TLS.
 const HOST_PREFIX: &str = "__Host-";
 
@@ -107,8 +110,8 @@ impl Setup {
         }
     }
 
-    /// Where a proxy on the same machine reaches the service, over TCP.
-    fn tcp_address(&self) -> String {
+    /// Where a proxy on the same machine reaches the service: `127.0.0.1:5000`, or `unix:/run/http.sock`.
+    fn upstream(&self) -> String {
         match &self.listen {
             ListenAddress::Tcp(address) if address.ip().is_unspecified() => {
                 let loopback: IpAddr = match address.ip() {
@@ -117,8 +120,7 @@ impl Setup {
                 };
                 SocketAddr::new(loopback, address.port()).to_string()
             }
-            ListenAddress::Tcp(address) => address.to_string(),
-            ListenAddress::Unix(_) => LISTEN.to_owned(),
+            address => address.to_string(),
         }
     }
 
@@ -136,7 +138,7 @@ impl Setup {
         }
         let port = host.port.as_deref();
         let listen = if self.is_https {
-            format!("    listen {} ssl;\n", port.unwrap_or("443"))
+            LISTEN_TLS.replace("443", port.unwrap_or("443"))
         } else {
             file = without_lines(&file, "    ssl_certificate");
             let port = port.unwrap_or("80");
@@ -144,15 +146,11 @@ impl Setup {
             let lines = addresses.map(|address| format!("    listen {address}:{port};\n"));
             lines.collect::<Vec<_>>().concat()
         };
-        file.replace("    listen 443 ssl;\n", &listen)
+        file.replace(LISTEN_TLS, &listen)
     }
 
     fn nginx(&self) -> String {
-        let upstream = match &self.listen {
-            ListenAddress::Tcp(_) => self.tcp_address(),
-            socket @ ListenAddress::Unix(_) => socket.to_string(),
-        };
-        let mut parts = vec![include_str!("nginx/http.conf").replace(LISTEN, &upstream)];
+        let mut parts = vec![include_str!("nginx/http.conf").replace(LISTEN, &self.upstream())];
         if self.has_own_host() {
             let file = include_str!("nginx/service.conf");
             parts.push(self.nginx_server(file, SERVICE, &self.service));
@@ -174,7 +172,7 @@ impl Setup {
 
     fn caddy(&self) -> String {
         let listen = match &self.listen {
-            ListenAddress::Tcp(_) => self.tcp_address(),
+            ListenAddress::Tcp(_) => self.upstream(),
             ListenAddress::Unix(path) => format!("unix/{}", path.display()),
         };
         let scheme = if self.is_https { "" } else { "http://" };
@@ -207,7 +205,7 @@ impl Setup {
         parts.push(include_str!("traefik/check.yaml").to_owned());
         let file = include_str!("traefik/app_server.yaml");
         parts.extend(numbered().map(|(number, _)| numbered_app(file, number)));
-        let file = parts.concat().replace(LISTEN, &self.tcp_address());
+        let file = parts.concat().replace(LISTEN, &self.upstream());
         if self.is_https {
             return file;
         }
@@ -262,7 +260,18 @@ fn without_lines(text: &str, start: &str) -> String {
     lines.filter(|line| !line.starts_with(start)).collect()
 }
 
-/// The configuration of a proxy for a service with these options.
+/// Refuses a service that the proxy cannot reach. The error says what to give.
+pub fn check(proxy: Proxy, options: &ServeOptions) -> Result<(), String> {
+    match (proxy, &options.listen) {
+        (Proxy::Traefik, socket @ ListenAddress::Unix(_)) => Err(format!(
+            "--listen {socket}: Traefik cannot connect to a Unix socket: give an address and a port, such as \
+             {LISTEN}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The configuration of a proxy for a service with these options, which were checked.
 pub fn render(proxy: Proxy, options: &ServeOptions) -> String {
     let setup = Setup::new(options);
     match proxy {

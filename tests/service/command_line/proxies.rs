@@ -25,9 +25,10 @@ fn printed_in_public(proxy: &str, options: &[&str]) -> String {
     printed(proxy, &[&PUBLIC, options].concat())
 }
 
-/// The lines that have this word, without white space around them.
+/// The lines that have this word, without white space around them and without comments.
 fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.starts_with('#'));
     lines.filter(|line| line.contains(word)).collect()
 }
 
@@ -115,7 +116,12 @@ fn a_port_that_is_not_the_usual_one_is_part_of_the_host() {
     let nginx = printed_in_public("nginx", &["--app", "wiki.example.net:8443"]);
     assert_eq!(
         lines(&nginx, "listen"),
-        ["listen 443 ssl;", "listen 8443 ssl;"]
+        [
+            "listen 443 ssl;",
+            "listen [::]:443 ssl;",
+            "listen 8443 ssl;",
+            "listen [::]:8443 ssl;"
+        ]
     );
     assert!(nginx.contains("server_name wiki.example.net;"), "{nginx}");
     assert!(
@@ -249,6 +255,82 @@ fn what_serve_refuses_is_refused() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(told.contains("give --public-url too"), "{told}");
     }
+}
+
+#[test]
+fn traefik_reaches_no_unix_socket() {
+    let folder = tempdir().unwrap();
+    let socket = ["--listen", "unix:/run/bienvenue/http.sock"];
+    let app = ["--app", "wiki.example.net"];
+    for options in [&socket[..], &[&PUBLIC[..], &app, &socket].concat()] {
+        let output = run_in(folder.path(), &[&["print", "traefik"], options].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(output.stdout, b"");
+        let told = String::from_utf8(output.stderr).unwrap();
+        let hint = "--listen unix:/run/bienvenue/http.sock: Traefik cannot connect to a Unix socket: give an \
+                    address and a port, such as 127.0.0.1:5000";
+        assert!(told.contains(hint), "{told}");
+    }
+}
+
+#[test]
+fn an_app_without_the_port_of_the_service_is_warned_of_as_by_serve() {
+    let folder = tempdir().unwrap();
+    for proxy in ["nginx", "caddy", "traefik"] {
+        for (app, told) in [
+            (
+                "wiki.localhost",
+                "bienvenue: --app wiki.localhost is at port 80, and --public-url http://localhost:8080 is \
+                 not: give wiki.localhost:8080 if the app is reached by that port too\n",
+            ),
+            ("wiki.localhost:8080", ""),
+        ] {
+            let options = ["print", proxy, "--public-url", "http://localhost:8080"];
+            let others = ["--mail-dir", "mails", "--trusted-proxy", "127.0.0.1"];
+            let arguments = [&options[..], &others, &["--app", app]].concat();
+            let output = run_in(folder.path(), &arguments);
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(String::from_utf8_lossy(&output.stderr), told, "{proxy}");
+        }
+    }
+}
+
+#[test]
+fn the_help_of_each_proxy_stands_alone() {
+    let folder = tempdir().unwrap();
+    for (proxy, parts) in [
+        (
+            "nginx",
+            &["configuration of nginx", "/etc/nginx/conf.d"][..],
+        ),
+        ("caddy", &["configuration of Caddy", "Caddyfile"]),
+        (
+            "traefik",
+            &[
+                "configuration of Traefik",
+                "file provider",
+                "3.7.13",
+                "Unix socket",
+            ],
+        ),
+    ] {
+        let output = run_in(folder.path(), &["print", proxy, "--help"]);
+        let help = String::from_utf8(output.stdout).unwrap();
+        let about = help.split_once("Usage:").unwrap().0;
+        let about = about.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [parts, &["options of serve", "--app", "127.0.0.1:8080"]].concat() {
+            assert!(about.contains(part), "{part}: {about}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_the_version_of_traefik_that_the_file_asks_for() {
+    let start = include_str!("../../../src/cli/print/traefik/start.yaml");
+    let version = start.split_once("Take Traefik ").unwrap().1;
+    let version = version.split_once(' ').unwrap().0;
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&format!("Traefik {version} or later")));
 }
 
 #[test]

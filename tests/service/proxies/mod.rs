@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::support::Database;
-use crate::support::proxy::{Proxy, free_addresses};
+use crate::support::proxy::{Proxy, free_addresses, nginx_at};
 use crate::support::server::Server;
 
 const EMAIL: &str = "bob@example.org";
@@ -325,9 +325,8 @@ fn start_proxy(
                      location / {{ proxy_pass http://{app}; }}
                  }}"
             );
-            let mut http =
-                (printed + &free).replace("listen 443 ssl", &format!("listen {address} ssl"));
-            http = http.replace("/var/log/nginx", folder.to_str().unwrap());
+            let (http, _) = nginx_at(address, &(printed + &free));
+            let http = http.replace("/var/log/nginx", folder.to_str().unwrap());
             let lines = http.lines().map(|line| match line.trim_start() {
                 line if line.starts_with("ssl_certificate ") => {
                     format!("ssl_certificate {certificate};")

@@ -1,7 +1,7 @@
 //! Real proxies in front of the service: nginx and Caddy.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ pub struct Proxy(Child);
 
 impl Proxy {
     /// Starts nginx with what stands in `http {}`. It writes to this folder alone, and logs as distributions
-    /// have it do unless told otherwise. `None` where it is not installed, which is said aloud, and under
-    /// `CI=true` is an error.
+    /// have it do unless told otherwise. Lines for IPv6 are left out where that is off. `None` where it is not
+    /// installed, which is said aloud, and under `CI=true` is an error.
     pub fn nginx(folder: &Path, http: &str, address: &str) -> Option<Self> {
         let programs = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
         let program = programs.into_iter().find(|path| Path::new(path).exists());
@@ -37,9 +37,10 @@ impl Proxy {
              http {{
                  access_log {shown}/access.log;
                  {}
-                 {http}
+                 {}
              }}",
-            temporary.concat()
+            temporary.concat(),
+            without_ipv6_where_off(http)
         );
         fs::write(folder.join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new(program);
@@ -89,6 +90,33 @@ impl Drop for Proxy {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A configuration of nginx for TLS on port 443, on this address instead, and on a free one for IPv6; and that
+/// one, `None` where IPv6 is off.
+pub fn nginx_at(address: &str, http: &str) -> (String, Option<SocketAddr>) {
+    let mut http = http.replace("listen 443 ssl", &format!("listen {address} ssl"));
+    let ipv6 = free_ipv6_address();
+    if let Some(ipv6) = ipv6 {
+        http = http.replace("listen [::]:443 ssl", &format!("listen {ipv6} ssl"));
+    }
+    (http, ipv6)
+}
+
+/// A configuration of nginx without the lines for IPv6 where that is off, as it says itself.
+fn without_ipv6_where_off(http: &str) -> String {
+    if free_ipv6_address().is_some() {
+        return http.to_owned();
+    }
+    let lines = http.split_inclusive('\n');
+    let lines = lines.filter(|line| !line.trim_start().starts_with("listen [::"));
+    lines.collect()
+}
+
+/// An address to listen on; `None` where IPv6 is off.
+fn free_ipv6_address() -> Option<SocketAddr> {
+    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0));
+    listener.ok().map(|listener| listener.local_addr().unwrap())
 }
 
 /// Addresses to listen on, of this process alone, so that nobody takes the ports meanwhile.
