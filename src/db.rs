@@ -63,7 +63,8 @@ pub use error::{Error, LostDatabase};
 pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};
 pub use groups::{Group, Groups};
 pub use inspection::{Contents, Files, Integrity, Server, inspect_files};
-pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, MailContent, Settlement};
+pub use outbox::content::MailContent;
+pub use outbox::delivery::{ClaimedMail, ClaimedMails, MailClaim, Settlement};
 pub use outbox::{
     LoginNotice, MailKind, MailPause, MailRequest, MailRequestOutcome, Outbox, WaitingMails,
 };

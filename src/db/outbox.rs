@@ -1,5 +1,7 @@
 //! What is to be mailed: asked for here, and in `notices` to tell of what was done; in `delivery` claimed by
-//! who sends it, with what came of it.
+//! who sends it, with what came of it. `content` has what a mail says, with the token of its link.
+
+use std::sync::Arc;
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
@@ -15,11 +17,14 @@ use crate::language::Language;
 use crate::source::Network;
 use crate::user::UserId;
 
+pub(super) mod content;
 pub(super) mod delivery;
+mod issued_tokens;
 pub(super) mod notices;
 mod recipients;
 pub(super) mod waiting;
 
+use issued_tokens::IssuedTokens;
 pub use notices::{LoginNotice, MailPause};
 pub use waiting::WaitingMails;
 
@@ -226,11 +231,15 @@ pub enum MailRequestOutcome {
 #[derive(Clone)]
 pub struct Outbox {
     connections: Connections,
+    issued_tokens: Arc<IssuedTokens>,
 }
 
 impl Outbox {
     pub(super) fn new(connections: Connections) -> Self {
-        Self { connections }
+        Self {
+            connections,
+            issued_tokens: Arc::default(),
+        }
     }
 
     /// Records that a mail is asked for. In the pause after the last one, and while one is being sent,

@@ -49,6 +49,10 @@ statements! {
     SET_TOKEN = "
         UPDATE past_addresses SET undo_digest = $2, mailed = 1 WHERE id = $1";
 
+    /// `$1` number, `$2` digest. A write, so that the token is not used up until the transaction ends.
+    HOLD_TOKEN = "
+        UPDATE past_addresses SET mailed = 1 WHERE id = $1 AND undo_digest = $2";
+
     /// `$1` digest. Finds an expired token too.
     FIND = "
         SELECT id, user_id, email, mailed, changed_at FROM past_addresses WHERE undo_digest = $1";
@@ -245,6 +249,16 @@ pub async fn set_token(
     let set = sqlx::query(SET_TOKEN).bind(id).bind(digest.as_bytes());
     set.execute(connection).await?;
     Ok(())
+}
+
+/// Whether a past address has this token, which is mailed again and has it until the transaction ends.
+pub async fn hold_token(
+    connection: &mut AnyConnection,
+    id: i64,
+    digest: UndoTokenDigest,
+) -> sqlx::Result<bool> {
+    let hold = sqlx::query(HOLD_TOKEN).bind(id).bind(digest.as_bytes());
+    Ok(hold.execute(connection).await?.rows_affected() > 0)
 }
 
 /// Deletes an address by its token, which is used up by this. False if it is not valid.

@@ -1,7 +1,9 @@
 //! The changes of addresses that are asked for and not confirmed yet, of which a user has at most one. The
 //! address is changed when the token is used: see `users::address`.
 
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, Connection, Row};
 
 use super::connection::Connections;
 use super::error::Result;
@@ -52,6 +54,13 @@ statements! {
     SET_TOKEN = "
         UPDATE pending_addresses SET digest = $2, issued_at = $3, mailed = 1
         WHERE email = $1 AND (user_id = $4 OR $4 = 0)
+          AND password_version = (SELECT password_version FROM users WHERE id = user_id)";
+
+    /// `$1` address, `$2` digest, `$3` now, `$4` the only user who may have the address, 0 if all may. For each
+    /// of them who has this token.
+    RENEW = "
+        UPDATE pending_addresses SET issued_at = $3
+        WHERE email = $1 AND digest = $2 AND (user_id = $4 OR $4 = 0)
           AND password_version = (SELECT password_version FROM users WHERE id = user_id)";
 
     /// `$1` user.
@@ -239,12 +248,35 @@ pub async fn set_token(
     digest: EmailTokenDigest,
     now: UnixTime,
 ) -> sqlx::Result<bool> {
-    let set = sqlx::query(SET_TOKEN)
-        .bind(email.as_str())
-        .bind(digest.as_bytes())
-        .bind(now.0)
-        .bind(only_for.map_or(0, |user| user.0));
+    let set = token_of_mail(SET_TOKEN, email, only_for, digest, now);
     Ok(set.execute(connection).await?.rows_affected() > 0)
+}
+
+fn token_of_mail(
+    statement: &'static str,
+    email: &Email,
+    only_for: Option<UserId>,
+    digest: EmailTokenDigest,
+    now: UnixTime,
+) -> Query<'static, Any, AnyArguments> {
+    sqlx::query(statement)
+        .bind(email.as_str().to_owned())
+        .bind(digest.as_bytes().to_vec())
+        .bind(now.0)
+        .bind(only_for.map_or(0, |user| user.0))
+}
+
+/// Has a token that is mailed again count as issued now. False if none who waits for the address, or not this
+/// user, has it any more.
+pub async fn renew(
+    connection: &mut AnyConnection,
+    email: &Email,
+    only_for: Option<UserId>,
+    digest: EmailTokenDigest,
+    now: UnixTime,
+) -> sqlx::Result<bool> {
+    let renew = token_of_mail(RENEW, email, only_for, digest, now);
+    Ok(renew.execute(connection).await?.rows_affected() > 0)
 }
 
 /// What a token of this user is for; `None` if there is none such.

@@ -24,6 +24,11 @@ statements! {
             created_at = excluded.created_at,
             mailed = excluded.mailed";
 
+    /// `$1` user, `$2` digest, `$3` password version, `$4` now.
+    RENEW = "
+        UPDATE reset_tokens SET created_at = $4
+        WHERE user_id = $1 AND digest = $2 AND password_version = $3";
+
     /// `$1` digest. Finds an expired token too.
     FIND_USER = "
         SELECT u.id, u.email, u.hashed_password, u.password_version, u.locked_at, t.created_at
@@ -121,6 +126,23 @@ pub async fn set(
         .bind(i64::from(is_mailed));
     set.execute(connection).await?;
     Ok(())
+}
+
+/// Has a token that is mailed again count as issued now. False if the user, of this password version, does not
+/// have it any more.
+pub async fn renew(
+    connection: &mut AnyConnection,
+    user: UserId,
+    password_version: i64,
+    digest: ResetTokenDigest,
+    now: UnixTime,
+) -> sqlx::Result<bool> {
+    let renew = sqlx::query(RENEW)
+        .bind(user.0)
+        .bind(digest.as_bytes())
+        .bind(password_version)
+        .bind(now.0);
+    Ok(renew.execute(connection).await?.rows_affected() > 0)
 }
 
 /// Deletes the token of a user.

@@ -25,6 +25,10 @@ statements! {
             mailed = excluded.mailed,
             created_at = excluded.created_at";
 
+    /// `$1` address, `$2` digest, `$3` now.
+    RENEW = "
+        UPDATE sign_ups SET created_at = $3 WHERE email = $1 AND digest = $2";
+
     /// `$1` digest. Finds an expired token too.
     FIND = "
         SELECT email, mailed, created_at FROM sign_ups WHERE digest = $1";
@@ -142,6 +146,20 @@ pub async fn set(
         .bind(now.0);
     set.execute(connection).await?;
     Ok(())
+}
+
+/// Has a token that is mailed again count as issued now. False if the address does not have it any more.
+pub async fn renew(
+    connection: &mut AnyConnection,
+    email: &Email,
+    digest: SignUpTokenDigest,
+    now: UnixTime,
+) -> sqlx::Result<bool> {
+    let renew = sqlx::query(RENEW)
+        .bind(email.as_str())
+        .bind(digest.as_bytes())
+        .bind(now.0);
+    Ok(renew.execute(connection).await?.rows_affected() > 0)
 }
 
 /// Deletes the token of an address, which is used up by this. False if it is not valid.

@@ -1,25 +1,20 @@
 //! The mails that are being sent: who has claimed them, and what becomes of them.
 
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Connection, Row};
+use sqlx::{AnyConnection, Connection};
 use tracing::warn;
 use uuid::Uuid;
 
+use super::content::{MailContent, claimed_row_in, content_of};
+use super::issued_tokens::{IssuedTokens, MailId};
 use super::recipients::{is_sent, with_accounts};
 use super::{MailKind, Outbox};
-use crate::client::ClientName;
 use crate::clock::UnixTime;
 use crate::db::error::Result;
-use crate::db::row::email_in;
 use crate::db::sessions::cache::Touched;
-use crate::db::sign_ups::SignUp;
 use crate::db::statement::statements;
-use crate::db::{past_addresses, pending_addresses, reset_tokens, sign_ups};
 use crate::email::Email;
 use crate::language::Language;
-use crate::source::Source;
-use crate::token::{EmailToken, ResetToken, SignUpToken, TokenSource, UndoToken};
-use crate::user::UserId;
+use crate::token::TokenSource;
 
 statements! {
     /// `$1` claim, `$2` its end, `$3` now, `$4` the latest moment at which a mail can be due, `$5` the
@@ -146,48 +141,6 @@ impl ClaimedMails {
     }
 }
 
-/// What a claimed mail says.
-#[derive(Clone, Debug)]
-pub enum MailContent {
-    /// The link to choose a new password by.
-    ResetLink(ResetToken),
-    /// The news that the password was changed.
-    PasswordChanged,
-    /// The link to sign up by.
-    SignUpLink(SignUpToken),
-    /// The notice of a try to sign up with an address that has an account.
-    AccountExists,
-    /// The news of a login from a source that is not familiar.
-    Login {
-        /// What it was made with; `None` if that did not say.
-        client: Option<ClientName>,
-        /// From where; `None` if that cannot be read.
-        source: Option<Source>,
-    },
-    /// The news that the account was deleted.
-    AccountDeleted,
-    /// The link by which an account gets the address.
-    AddressLink(EmailToken),
-    /// The notice of a try to give the address of an account to another one.
-    AddressTaken,
-    /// The news that an account has another address, with the link that takes it back.
-    AddressChanged {
-        /// What undoes the change.
-        token: UndoToken,
-        /// When it was made.
-        changed_at: UnixTime,
-    },
-    /// The news that an account has an earlier address again.
-    AddressTakenBack,
-    /// The news that an account was taken back to the address.
-    AddressChangeUndone,
-    /// The notice of a try to use an address that an account can still be taken back to.
-    AddressKept {
-        /// When the account gave it up.
-        changed_at: UnixTime,
-    },
-}
-
 /// A mail that one worker has claimed and sends.
 #[derive(Clone, Debug)]
 pub struct ClaimedMail {
@@ -203,7 +156,7 @@ pub struct ClaimedMail {
     pub asked_at: UnixTime,
     /// How many tries have failed.
     pub attempts: u32,
-    /// What it says, with the token that was issued for it.
+    /// What it says, with the token of its link.
     pub content: MailContent,
 }
 
@@ -260,10 +213,17 @@ impl Settlement {
         settle.execute(connection).await?;
         Ok(())
     }
+
+    /// The mail of which nothing is left to do; `None` for one that is tried again, and for those that are not
+    /// sent.
+    fn done(&self) -> Option<MailId> {
+        self.asked_at.map(|asked_at| (asked_at, self.subject))
+    }
 }
 
 impl Outbox {
-    /// Claims mails that are due, and issues a token for each link among them. If there are any, also
+    /// Claims mails that are due, with a token for each link among them, which is that of the last try if it
+    /// is still stored. If there are any, also
     /// writes down what became of earlier ones: all in one transaction, so that mails that are sent and
     /// mails that are not take the same number of commits.
     ///
@@ -277,11 +237,22 @@ impl Outbox {
         earlier: &[Settlement],
         tokens: &dyn TokenSource,
     ) -> Result<ClaimedMails> {
-        self.connections
+        let issued = &self.issued_tokens;
+        let claimed = self
+            .connections
             .write(Touched::None, async |connection| {
-                claim_mails(connection, claim, earlier, tokens).await
+                claim_mails(connection, claim, earlier, issued, tokens).await
             })
-            .await
+            .await?;
+        for mail in &claimed.sent {
+            if let Some(token) = mail.content.token() {
+                issued.remember((mail.asked_at, mail.id), token);
+            }
+        }
+        if claimed.count > 0 {
+            self.forget_done(earlier);
+        }
+        Ok(claimed)
     }
 
     /// Writes down what became of claimed mails.
@@ -298,7 +269,15 @@ impl Outbox {
                 }
                 transaction.commit().await
             })
-            .await
+            .await?;
+        self.forget_done(settlements);
+        Ok(())
+    }
+
+    fn forget_done(&self, settlements: &[Settlement]) {
+        for mail in settlements.iter().filter_map(Settlement::done) {
+            self.issued_tokens.forget(mail);
+        }
     }
 }
 
@@ -306,6 +285,7 @@ async fn claim_mails(
     connection: &mut AnyConnection,
     claim: MailClaim,
     earlier: &[Settlement],
+    issued: &IssuedTokens,
     tokens: &dyn TokenSource,
 ) -> sqlx::Result<ClaimedMails> {
     let id = claim.id.as_bytes().as_slice();
@@ -327,13 +307,26 @@ async fn claim_mails(
             .bind(id)
             .bind(claim.given_up_after.0);
         for row in find.fetch_all(&mut *transaction).await? {
-            match claimed_row_in(&row) {
-                Ok(found) => {
-                    sent.extend(issue(&mut transaction, found, claim, tokens).await?);
-                }
+            let found = match claimed_row_in(&row) {
+                Ok(found) => found,
                 // Left alone until the claim ends, so that one bad row does not stop the others.
-                Err(error) => warn!(%error, "a row of the outbox cannot be read"),
-            }
+                Err(error) => {
+                    warn!(%error, "a row of the outbox cannot be read");
+                    continue;
+                }
+            };
+            let last = issued.of((found.asked_at, found.id));
+            let content = content_of(&mut transaction, &found, last, claim.now, tokens).await?;
+            sent.extend(content.map(|content| ClaimedMail {
+                id: found.id,
+                claim: claim.id,
+                kind: found.kind,
+                email: found.email,
+                language: found.language,
+                asked_at: found.asked_at,
+                attempts: found.attempts,
+                content,
+            }));
         }
         for settlement in earlier {
             settlement.write(&mut transaction).await?;
@@ -346,141 +339,4 @@ async fn claim_mails(
         count,
         sent,
     })
-}
-
-/// A row of the outbox with the accounts that its address is, or was, of.
-struct ClaimedRow {
-    id: i64,
-    kind: MailKind,
-    email: Email,
-    language: Language,
-    asked_at: UnixTime,
-    attempts: u32,
-    /// The user, and the version of the password.
-    user: Option<(UserId, i64)>,
-    /// The account that can be taken back to the address.
-    past: Option<PastAccount>,
-    client: Option<ClientName>,
-    source: Option<Source>,
-}
-
-/// An account that has given up the address of a row, and can be taken back to it.
-#[derive(Clone, Copy)]
-struct PastAccount {
-    id: i64,
-    user: UserId,
-    changed_at: UnixTime,
-}
-
-fn claimed_row_in(row: &AnyRow) -> sqlx::Result<ClaimedRow> {
-    let kind: &str = row.try_get("kind")?;
-    let kind = MailKind::ALL.into_iter().find(|one| one.name() == kind);
-    let attempts: i64 = row.try_get("attempts")?;
-    let language: Option<&str> = row.try_get("language")?;
-    let user_id: Option<i64> = row.try_get("user_id")?;
-    let version: Option<i64> = row.try_get("password_version")?;
-    let past_id: Option<i64> = row.try_get("past_id")?;
-    let past = past_id.map(|id| -> sqlx::Result<_> {
-        Ok(PastAccount {
-            id,
-            user: UserId(row.try_get("past_user_id")?),
-            changed_at: UnixTime(row.try_get("changed_at")?),
-        })
-    });
-    Ok(ClaimedRow {
-        id: row.try_get("id")?,
-        kind: kind.ok_or_else(|| sqlx::Error::Decode("unknown kind of mail".into()))?,
-        email: email_in(row)?,
-        language: language
-            .and_then(Language::by_tag)
-            .unwrap_or(Language::ALL[0]),
-        asked_at: UnixTime(row.try_get("asked_at")?),
-        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-        user: user_id.map(UserId).zip(version),
-        client: row
-            .try_get::<Option<String>, _>("client")?
-            .map(ClientName::new),
-        source: row
-            .try_get::<Option<&[u8]>, _>("source")?
-            .and_then(Source::from_bytes),
-        past: past.transpose()?,
-    })
-}
-
-/// The mail of a row that is sent; `None` of one that is not. Issues the token of its link, if it has one.
-async fn issue(
-    connection: &mut AnyConnection,
-    row: ClaimedRow,
-    claim: MailClaim,
-    tokens: &dyn TokenSource,
-) -> sqlx::Result<Option<ClaimedMail>> {
-    let content = match (row.kind, row.user, row.past) {
-        (MailKind::ResetLink, Some((user, version)), _) => {
-            let token = ResetToken::new(tokens);
-            let digest = token.digest();
-            reset_tokens::set(connection, user, version, digest, claim.now, true).await?;
-            MailContent::ResetLink(token)
-        }
-        (MailKind::SignUp, None, None) => {
-            let token = SignUpToken::new(tokens);
-            let sign_up = SignUp {
-                email: row.email.clone(),
-                is_mailed: true,
-            };
-            sign_ups::set(connection, &sign_up, token.digest(), claim.now).await?;
-            MailContent::SignUpLink(token)
-        }
-        (MailKind::SignUp, Some(_), _) => MailContent::AccountExists,
-        (MailKind::PasswordChanged, Some(_), _) => MailContent::PasswordChanged,
-        (MailKind::Login, Some(_), _) => MailContent::Login {
-            client: row.client,
-            source: row.source,
-        },
-        (MailKind::AccountDeleted, _, _) => MailContent::AccountDeleted,
-        (MailKind::AddressTakenBack, _, _) => MailContent::AddressTakenBack,
-        (MailKind::AddressChangeUndone, Some(_), _) => MailContent::AddressChangeUndone,
-        (MailKind::ChangeAddress, Some(_), _) => MailContent::AddressTaken,
-        (MailKind::ChangeAddress, None, past) => {
-            let token = EmailToken::new(tokens);
-            let (email, digest) = (&row.email, token.digest());
-            // The account that can be taken back to it can also come back to it in this way.
-            let only_for = past.map(|past| past.user);
-            let is_set =
-                pending_addresses::set_token(connection, email, only_for, digest, claim.now);
-            match (is_set.await?, past) {
-                (true, _) => MailContent::AddressLink(token),
-                (false, Some(PastAccount { changed_at, .. })) => {
-                    MailContent::AddressKept { changed_at }
-                }
-                (false, None) => return Ok(None),
-            }
-        }
-        (MailKind::AddressChanged, None, Some(PastAccount { id, changed_at, .. })) => {
-            let token = UndoToken::new(tokens);
-            past_addresses::set_token(connection, id, &token).await?;
-            MailContent::AddressChanged { token, changed_at }
-        }
-        (MailKind::ResetLink | MailKind::SignUp, None, Some(PastAccount { changed_at, .. })) => {
-            MailContent::AddressKept { changed_at }
-        }
-        (
-            MailKind::ResetLink
-            | MailKind::PasswordChanged
-            | MailKind::Login
-            | MailKind::AddressChangeUndone,
-            None,
-            _,
-        )
-        | (MailKind::AddressChanged, _, _) => return Ok(None),
-    };
-    Ok(Some(ClaimedMail {
-        id: row.id,
-        claim: claim.id,
-        kind: row.kind,
-        email: row.email,
-        language: row.language,
-        asked_at: row.asked_at,
-        attempts: row.attempts,
-        content,
-    }))
 }

@@ -7,4 +7,5 @@ mod encryption;
 mod notices;
 mod pauses;
 mod program;
+mod retries;
 mod turns;
