@@ -280,8 +280,8 @@ impl Auth {
         Period::of_valid(self.clock.now(), EMAIL_TOKEN_LIFETIME)
     }
 
-    /// Deletes the requests whose mail was given up, or whose token has expired even if its mail was sent with
-    /// the last try: until then a mail may still be sent. Returns how many.
+    /// Deletes the requests whose token has expired, even if its mail was sent a day after it was asked for. A
+    /// mail that is still tried then is not sent. Returns how many.
     pub(super) async fn purge_pending_addresses(&self, now: UnixTime) -> Result<u64> {
         let asked_before = now.before(GIVE_UP_AFTER + EMAIL_TOKEN_LIFETIME);
         Ok(self.db.pending_addresses.purge(asked_before).await?)

@@ -48,6 +48,10 @@ pub const CLAIM: Duration = Duration::from_mins(2);
 /// For how long a mail that cannot be sent is tried.
 pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 
+/// How often a mail is tried at least before it is given up. In a day there are more tries, but a clock that is
+/// set forward, and a service that is stopped meanwhile, let the day pass without: this many take four hours.
+const LEAST_TRIES: u32 = 10;
+
 /// The wait after the first failure; it doubles with each other one.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
 /// The longest wait between two tries.
@@ -173,7 +177,10 @@ impl Auth {
                 warn!(mail, to, error = %ErrorChain(&error), "mail refused, given up");
                 done
             }
-            Err(error) if claimed.asked_at.after(GIVE_UP_AFTER) <= now => {
+            Err(error)
+                if claimed.asked_at.after(GIVE_UP_AFTER) <= now
+                    && claimed.attempts >= LEAST_TRIES - 1 =>
+            {
                 count(GIVEN_UP);
                 warn!(mail, to, error = %ErrorChain(&error), "mail not sent for a day, given up");
                 done

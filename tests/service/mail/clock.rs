@@ -94,6 +94,39 @@ on_each_engine! {
         assert_eq!(app.inside.count("outbox WHERE due_at IS NOT NULL").await, 0);
     }
 
+    async fn a_clock_that_is_set_forward_gives_no_mail_up_before_ten_tries(database: Database) {
+        for comes_back in [true, false] {
+            let database = match database.folder {
+                Some(_) => Database::sqlite(),
+                None => Database::postgres().await.unwrap(),
+            };
+            let Some(server) = SmtpServer::start() else { return };
+            let app = TestApp::mailing(database, server.mailer()).await;
+            app.registered(EMAIL, "b4l0u").await;
+            server.go_down();
+            app.ask_reset(EMAIL).send().await;
+            assert_eq!(app.deliver().await, 1);
+            app.clock.turn(A_YEAR);
+            let mut tries = 1;
+            for _ in 0..8 {
+                assert_eq!(app.deliver().await, 1);
+                tries += 1;
+                app.clock.turn(Duration::from_hours(1));
+            }
+            if comes_back {
+                server.accept();
+                assert_eq!(app.deliver().await, 1);
+                let token = server.take().remove(0).token();
+                assert_eq!(app.reset(EMAIL, &token, "new").send().await.status, 200);
+                continue;
+            }
+            assert_eq!(app.inside.count("outbox WHERE due_at IS NOT NULL").await, 1);
+            tries += app.deliver().await;
+            assert_eq!(tries, 10);
+            assert_eq!(app.inside.count("outbox WHERE due_at IS NOT NULL").await, 0);
+        }
+    }
+
     async fn a_note_of_a_mail_from_the_future_is_forgotten(database: Database) {
         let Some((app, _server)) = app_ahead_of_time(database).await else { return };
         app.ask_reset(EMAIL).send().await;
