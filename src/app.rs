@@ -334,7 +334,8 @@ async fn log_and_check(
 ) -> Response {
     let is_of_other_origin = request.extensions().get::<OtherOrigin>().is_some();
     let path = route.as_ref().map(MatchedPath::as_str);
-    let is_app_check = path.is_some_and(is_app_check);
+    let metrics = state.metrics.as_ref();
+    let metrics = metrics.filter(|_| path.is_some_and(is_app_check));
     let response = access_log::log(state, route, request, async |request| match &state.cors {
         Some(cors) if is_of_other_origin => {
             let state = Arc::clone(state);
@@ -348,8 +349,7 @@ async fn log_and_check(
         _ => check(state, request, next).await,
     })
     .await;
-    if is_app_check
-        && let Some(metrics) = &state.metrics
+    if let Some(metrics) = metrics
         && let Some(outcome) = forward_auth::outcome(&response)
     {
         metrics.app_checks().add(outcome);
