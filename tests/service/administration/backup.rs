@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use bienvenue::db::TABLES_LEFT_OUT;
 use sqlx::{Connection, Row, SqliteConnection};
+use tokio::task::yield_now;
 
 use super::*;
 use crate::on_each_engine;
 use crate::support::EmptyDatabase;
 use crate::support::client::Client;
+
+const BACKUP_BEFORE: &str = "the backup before";
 
 /// The tables of a file.
 async fn inside_of(file: &Path) -> Inside {
@@ -43,6 +46,39 @@ fn names_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = names.collect();
     names.sort();
     names
+}
+
+/// How many files in a folder are what a backup to `b.db` has written so far.
+fn partial_files(folder: &Path) -> usize {
+    let is_partial = |name: &String| name.starts_with(".b.db.") && name.ends_with(".partial");
+    names_in(folder).into_iter().filter(is_partial).count()
+}
+
+/// Has a backup take the place of the one before in `b.db`, and sends it this signal while it writes. Returns
+/// how it ended.
+async fn cut_off(database: &Database, file: &Path, signal: &str) -> Output {
+    let folder = file.parent().unwrap();
+    for _ in 0..100 {
+        fs::write(file, BACKUP_BEFORE).unwrap();
+        let mut backup = command(database, &["backup", file.to_str().unwrap(), "--force"]);
+        let mut backup = backup.stderr(Stdio::piped()).spawn().unwrap();
+        while partial_files(folder) == 0 && backup.try_wait().unwrap().is_none() {
+            yield_now().await;
+        }
+        // On a busy machine it may be done by now. If it is not, it waits for the signal.
+        let pid = backup.id().to_string();
+        let send = |signal| Command::new("kill").args(["-s", signal, &pid]).status();
+        send("STOP").unwrap();
+        if partial_files(folder) > 0 {
+            send(signal).unwrap();
+        }
+        send("CONT").unwrap();
+        let ended = backup.wait_with_output().unwrap();
+        if !ended.status.success() {
+            return ended;
+        }
+    }
+    panic!("each backup was done before it could be cut off");
 }
 
 /// Those of these rows that a backup has of both engines.
@@ -115,7 +151,7 @@ on_each_engine! {
                 if emails.len() > number {
                     break emails;
                 }
-                tokio::task::yield_now().await;
+                yield_now().await;
             };
             let made = tokio::task::spawn_blocking({
                 let mut backup = command(&database, &["backup", file.to_str().unwrap()]);
@@ -136,20 +172,10 @@ on_each_engine! {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("b.db");
         for (signal, is_orderly) in [("TERM", true), ("KILL", false)] {
-            fs::write(&file, "the backup before").unwrap();
-            let mut backup = command(&database, &["backup", file.to_str().unwrap(), "--force"]);
-            let backup = backup.stderr(Stdio::piped()).spawn().unwrap();
-            let is_partial = |name: &String| name.starts_with(".b.db.") && name.ends_with(".partial");
-            while !names_in(folder.path()).iter().any(is_partial) {
-                std::thread::yield_now();
-            }
-            let pid = backup.id().to_string();
-            assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
-            let ended = backup.wait_with_output().unwrap();
+            let ended = cut_off(&database, &file, signal).await;
             assert_eq!(ended.status.code(), is_orderly.then_some(1), "{ended:?}");
-            assert_eq!(fs::read_to_string(&file).unwrap(), "the backup before");
-            let left = names_in(folder.path()).into_iter().filter(is_partial).count();
-            assert_eq!(left, usize::from(!is_orderly));
+            assert_eq!(fs::read_to_string(&file).unwrap(), BACKUP_BEFORE);
+            assert_eq!(partial_files(folder.path()), usize::from(!is_orderly));
         }
         // What is left behind is in the way of nothing.
         run(&database, &["backup", file.to_str().unwrap(), "--force"]).done();
@@ -160,10 +186,10 @@ on_each_engine! {
         database.open().await.close().await;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("b.db");
-        fs::write(&file, "the backup before").unwrap();
+        fs::write(&file, BACKUP_BEFORE).unwrap();
         let name = file.to_str().unwrap();
         run(&database, &["backup", name]).refused(4, "--force");
-        assert_eq!(fs::read_to_string(&file).unwrap(), "the backup before");
+        assert_eq!(fs::read_to_string(&file).unwrap(), BACKUP_BEFORE);
         run(&database, &["backup", name, "--force"]).done();
         assert_is_sound(&file, &[]).await;
         // Nor is what is no file.

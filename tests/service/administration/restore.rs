@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Child;
 
 use bienvenue::db::{Kind, TABLES, TABLES_LEFT_OUT};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
@@ -147,8 +148,8 @@ on_each_engine! {
         let inside = database.look_inside().await;
         for signal in ["TERM", "KILL"] {
             let mut restore = command(&database, &["restore", backup.name().to_str().unwrap()]);
-            let restore = restore.stderr(Stdio::piped()).spawn().unwrap();
-            wait_until_it_writes(&database, &inside).await;
+            let mut restore = restore.stderr(Stdio::piped()).spawn().unwrap();
+            wait_until_it_writes(&mut restore, &database, &inside).await;
             let pid = restore.id().to_string();
             assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
             let ended = restore.wait_with_output().unwrap();
@@ -163,8 +164,8 @@ on_each_engine! {
 }
 
 /// Waits until a restore holds the lock under which it writes.
-async fn wait_until_it_writes(database: &Database, inside: &Inside) {
-    loop {
+async fn wait_until_it_writes(restore: &mut Child, database: &Database, inside: &Inside) {
+    while restore.try_wait().unwrap().is_none() {
         let is_writing = if database.folder.is_some() {
             let log = format!("{}-wal", database.file().display());
             fs::metadata(log).is_ok_and(|log| log.len() > 2_000_000)
@@ -177,6 +178,7 @@ async fn wait_until_it_writes(database: &Database, inside: &Inside) {
         }
         tokio::task::yield_now().await;
     }
+    panic!("it was done before it was seen to write");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::Database;
 use crate::support::proxy::{Proxy, free_addresses, nginx_at};
 use crate::support::server::Server;
+use crate::support::{Database, limited};
 
 const EMAIL: &str = "bob@example.org";
 const PASSWORD: &str = "r3bl0ch0n de savoie";
@@ -50,12 +50,12 @@ macro_rules! behind_each_proxy {
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn nginx() {
-                    case(Kind::Nginx).await;
+                    limited(case(Kind::Nginx)).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn caddy() {
-                    case(Kind::Caddy).await;
+                    limited(case(Kind::Caddy)).await;
                 }
 
                 async fn case($proxy: Kind) $body

@@ -48,13 +48,13 @@ macro_rules! on_each_engine {
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_sqlite() {
-                    case($crate::support::$kind::sqlite()).await;
+                    $crate::support::limited(case($crate::support::$kind::sqlite())).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn on_postgres() {
                     if let Some(database) = $crate::support::$kind::postgres().await {
-                        case(database).await;
+                        $crate::support::limited(case(database)).await;
                     }
                 }
 
@@ -62,6 +62,15 @@ macro_rules! on_each_engine {
             }
         )*
     };
+}
+
+/// How long a test may take: several times what the slowest one needs on a busy machine.
+const TEST_LIMIT: Duration = Duration::from_mins(5);
+
+/// Runs a test, which fails if it waits for ever, so that it is known which one does.
+pub async fn limited(case: impl Future<Output = ()>) {
+    let ended = timeout(TEST_LIMIT, case).await;
+    ended.expect("the end of the test within five minutes");
 }
 
 /// Whether the tests run as root.
