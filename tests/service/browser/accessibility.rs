@@ -80,13 +80,9 @@ async fn every_page_is_accessible_and_fits_a_narrow_screen() {
     browser
         .devtools("Page.addScriptToEvaluateOnNewDocument", on_each_page)
         .await;
-    // The default, and two colours that are hard to read on or in.
-    // In the last, all but the colours is as in the first.
-    for (color, language, check) in [
-        ("#2f5fd0", "en", CHECK),
-        ("#ffe600", "fr", CHECK),
-        ("#101040", "en", CHECK_COLORS),
-    ] {
+    // A colour that is hard to read in the dark, and one in the light. Of the others, the tests of the palette
+    // see that they are no harder.
+    for (color, language) in [("#101040", "en"), ("#ffe600", "fr")] {
         let brand = Brand {
             site_name: "Donaudampfschifffahrtsgesellschaftskassa".parse().unwrap(),
             color: color.parse().unwrap(),
@@ -108,7 +104,7 @@ async fn every_page_is_accessible_and_fits_a_narrow_screen() {
         for (number, page) in seen.iter().enumerate() {
             browser.open(&format!("{url}/{number}")).await;
             // In the dark, all but the colours is as in the light.
-            for (theme, check) in [("light", check), ("dark", CHECK_COLORS)] {
+            for (theme, check) in [("light", CHECK), ("dark", CHECK_COLORS)] {
                 let name = format!("{}, {theme}, {color}", page.name);
                 let feature = json!({ "name": "prefers-color-scheme", "value": theme });
                 let media = json!({ "features": [feature] });
