@@ -64,6 +64,18 @@ use print::Printed;
 use sessions::SessionsCommand;
 use users::UsersCommand;
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  bienvenue
+  bienvenue --listen 127.0.0.1:8080 --database-url sqlite:/var/lib/bienvenue/users.db
+  DATABASE_URL=postgres://bienvenue:secret@db.example.org/bienvenue?sslmode=verify-full bienvenue
+  bienvenue --listen 0.0.0.0:5000 --public-url https://auth.example.org \\
+            --smtp-url-file /etc/bienvenue/smtp-url --mail-from 'Example <noreply@example.org>'
+  bienvenue --public-url http://localhost:5000 --mail-dir mails
+
+Try it:
+  curl -d email=bob@example.org -d password=b4l0u http://127.0.0.1:5000/users";
+
 /// A user authentication service: sign up, log in, log out, who is it, reset a password
 ///
 /// Without any option it serves on http://127.0.0.1:5000 and keeps its data in the file
@@ -79,17 +91,7 @@ use users::UsersCommand;
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_long_help = "\
-Examples:
-  bienvenue
-  bienvenue --listen 127.0.0.1:8080 --database-url sqlite:/var/lib/bienvenue/users.db
-  DATABASE_URL=postgres://bienvenue:secret@db.example.org/bienvenue?sslmode=verify-full bienvenue
-  bienvenue --listen 0.0.0.0:5000 --public-url https://auth.example.org \\
-            --smtp-url-file /etc/bienvenue/smtp-url --mail-from 'Example <noreply@example.org>'
-  bienvenue --public-url http://localhost:5000 --mail-dir mails
-
-Try it:
-  curl -d email=bob@example.org -d password=b4l0u http://127.0.0.1:5000/users"
+    after_long_help = format!("{SERVE_EXAMPLES}\n\n{}", serve::EXIT_CODES)
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -102,6 +104,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve, which is also done without a command
+    #[command(after_long_help = serve::EXIT_CODES)]
     Serve(Box<ServeOptions>),
     /// List, add, lock, delete, import and export users, and give them ways to a password
     ///

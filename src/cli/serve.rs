@@ -52,6 +52,16 @@ const DB_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// would make an empty database in the place of that one, whose users would get the ids of those before.
 const LOST: u8 = 8;
 
+/// What stands in the help of serving.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  told to stop, and every request that had arrived was answered
+  1  failed
+  2  the options or the configuration file cannot be used
+  6  the database has the schema of a newer version of bienvenue
+  7  the database does not answer at the start
+  8  the file of the database was lost; do not start again before it is back, or a backup is restored";
+
 /// Serves until told to stop.
 pub fn run(mut options: ServeOptions) -> ExitCode {
     // Before there are other threads, as it asks for.

@@ -218,6 +218,21 @@ fn the_help_of_a_command_has_examples_and_exit_codes() {
 }
 
 #[test]
+fn the_help_of_the_service_has_its_exit_codes() {
+    let folder = tempdir().unwrap();
+    for arguments in [&["--help"][..], &["serve", "--help"]] {
+        let output = run_in(folder.path(), arguments);
+        assert!(output.status.success());
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(help.contains("Exit codes:"), "{help}");
+        assert!(
+            help.contains("  8  the file of the database was lost"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
 fn the_manual_page_and_completions_know_every_option() {
     let folder = tempdir().unwrap();
     let print = |what: &[&str]| printed(folder.path(), what);
