@@ -188,7 +188,7 @@ fn route_table() -> Vec<Route> {
         (
             password::WELL_KNOWN,
             get(password::to_change),
-            get(password::to_change),
+            get(password::to_change_page),
         ),
         (
             "/reset_password",

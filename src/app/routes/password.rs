@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::sessions::{self, presented, to_log_in};
 use crate::app::error::{Error, FieldErrors, both};
+use crate::app::pages::ReturnPath;
 use crate::app::pages::form::{Button, Field, Form, links, titled};
 use crate::app::pages::messages::Messages;
 use crate::app::pages::{Page, View};
@@ -165,7 +166,23 @@ pub async fn change_form(
 /// Leads to the page. By a status with which password managers take the page for one to change a password
 /// on.
 pub async fn to_change() -> impl IntoResponse {
-    (StatusCode::FOUND, [(LOCATION, PATH)])
+    to(PATH.to_owned())
+}
+
+/// The same for a browser, by way of the log-in where that is needed: Chromium goes to the home page instead if
+/// the way ends at a refusal.
+pub async fn to_change_page(
+    State(state): State<Arc<AppState>>,
+    session: Option<PresentedSession>,
+) -> impl IntoResponse {
+    match presented(&state, session).await {
+        Err(auth::Error::NoSession) => to(ReturnPath::parse(PATH).after("/sessions")),
+        _ => to(PATH.to_owned()),
+    }
+}
+
+fn to(path: String) -> impl IntoResponse {
+    (StatusCode::FOUND, [(LOCATION, path)])
 }
 
 fn page(

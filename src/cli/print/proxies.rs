@@ -31,8 +31,12 @@ const OWN_PATHS: [&str; 6] = [
     "undo_email_change",
 ];
 
-/// A path of the service of which another one's first part is an app's.
-const WELL_KNOWN: &str = ".well-known/change-password";
+/// Paths of the service whose first part is an app's too. By the second, which nobody serves, browsers see
+/// whether the first is served (<https://w3c.github.io/webappsec-change-password-url/>).
+const WELL_KNOWN: [&str; 2] = [
+    ".well-known/change-password",
+    ".well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200",
+];
 
 /// A proxy that can be set up.
 #[derive(Clone, Copy, Debug)]
@@ -160,8 +164,8 @@ impl Setup {
             let mut file = include_str!("nginx/app.conf").to_owned();
             if *app == self.service {
                 let paths = OWN_PATHS.join("|");
-                let well_known = WELL_KNOWN.replace('.', "\\.");
-                let paths = format!("location ~ ^/(?:(?:{paths})(?:/|$)|{well_known}$)");
+                let well_known = WELL_KNOWN.join("|").replace('.', "\\.");
+                let paths = format!("location ~ ^/(?:(?:{paths})(?:/|$)|(?:{well_known})$)");
                 file = file.replace("location ^~ /_bienvenue/", &paths);
                 file = file.replace("$bienvenue_cookie", "$http_cookie");
             }
@@ -170,23 +174,32 @@ impl Setup {
         parts.concat()
     }
 
+    /// A file of Caddy for a host, which it is written for as this name.
+    fn caddy_site(&self, file: &str, written: &str, host: &Host) -> String {
+        if self.is_https {
+            return file.replace(written, &host.authority());
+        }
+        let addresses = host.loopback_addresses().join(" ");
+        let site = format!("http://{} {{\n    bind {addresses}\n", host.authority());
+        file.replace(&format!("{written} {{\n"), &site)
+    }
+
     fn caddy(&self) -> String {
         let listen = match &self.listen {
             ListenAddress::Tcp(_) => self.upstream(),
             ListenAddress::Unix(path) => format!("unix/{}", path.display()),
         };
-        let scheme = if self.is_https { "" } else { "http://" };
-        let site = |host: &Host| scheme.to_owned() + &host.authority();
         let mut parts = Vec::new();
         if self.has_own_host() {
             let file = include_str!("caddy/service.caddy");
-            parts.push(file.replace(SERVICE, &site(&self.service)));
+            parts.push(self.caddy_site(file, SERVICE, &self.service));
         }
         for app in &self.apps {
-            let mut file = include_str!("caddy/app.caddy").replace(APP, &site(app));
+            let mut file = self.caddy_site(include_str!("caddy/app.caddy"), APP, app);
             if *app == self.service {
                 let paths = OWN_PATHS.map(|path| format!("/{path} /{path}/*")).join(" ");
-                let paths = format!("path {paths} /{WELL_KNOWN}");
+                let well_known = WELL_KNOWN.map(|path| format!("/{path}")).join(" ");
+                let paths = format!("path {paths} {well_known}");
                 file = file.replace("path /_bienvenue/*", &paths);
             }
             parts.push(file);
@@ -219,8 +232,8 @@ impl Setup {
         let mut file = numbered_app(include_str!("traefik/app.yaml"), number);
         if *app == self.service {
             let paths = OWN_PATHS.join("|");
-            let well_known = WELL_KNOWN.replace('.', "[.]");
-            let paths = format!("PathRegexp(`^/(({paths})(/|$)|{well_known}$)`)");
+            let well_known = WELL_KNOWN.join("|").replace('.', "[.]");
+            let paths = format!("PathRegexp(`^/(({paths})(/|$)|({well_known})$)`)");
             file = file.replace("PathPrefix(`/_bienvenue/`)", &paths);
         }
         let Some(below) = app.name.strip_prefix("*.") else {

@@ -30,13 +30,23 @@ on_each_engine! {
 
     async fn password_managers_find_the_page_to_change_the_password_on(database: Database) {
         let app = TestApp::new(database).await;
+        app.registered(EMAIL, PASSWORD).await;
+        let session = app.logged_in(EMAIL, PASSWORD).await;
         for method in ["GET", "HEAD"] {
             let call = app.request(method, "/.well-known/change-password");
-            for reply in [call.clone().send().await, call.by_browser().send().await] {
-                assert_eq!(reply.status, 302);
-                assert_eq!(reply.header("location"), Some("/profile/password"));
+            let as_user = call.clone().session(&session);
+            for (call, way) in [
+                (call.clone(), "/profile/password"),
+                (as_user.clone(), "/profile/password"),
+                (as_user.by_browser(), "/profile/password"),
+                (call.by_browser(), "/sessions?next=%2Fprofile%2Fpassword"),
+            ] {
+                let reply = call.send().await;
+                assert_eq!((reply.status.as_u16(), reply.header("location")), (302, Some(way)));
             }
         }
+        // Where a browser ends must be no refusal.
+        app.get("/sessions?next=%2Fprofile%2Fpassword").by_browser().send().await.assert_page(200);
         // By which they see that not every address is answered.
         let nothing = app.get("/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200");
         app.assert_refused(nothing, 404, "not found").await;
