@@ -250,6 +250,16 @@ pub async fn sign_up_form(
 }
 
 /// People are logged in by finishing.
+/// What a person sees first who has signed up by a link: the apps, if there are any, to one of which they may
+/// have been on the way. The link does not say to which, since its reader need not be who asked for it.
+fn after_sign_up(state: &AppState) -> ReturnPath {
+    if state.auth.apps().is_empty() {
+        ReturnPath::home()
+    } else {
+        ReturnPath::parse("/profile")
+    }
+}
+
 pub async fn finish_sign_up_form(
     State(state): State<Arc<AppState>>,
     view: View,
@@ -269,7 +279,7 @@ pub async fn finish_sign_up_form(
             .finish_sign_up_and_log_in(email, token, password, replaced, client, source);
         let session = finished.await.map_err(Error::of_new_password("password"))?;
         Ok(match session {
-            Some(session) => logged_in(&state, &session, &ReturnPath::home()),
+            Some(session) => logged_in(&state, &session, &after_sign_up(&state)),
             None => see_other_with("/sessions", [("email", email.as_str())]).into_response(),
         })
     };

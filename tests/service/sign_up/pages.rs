@@ -148,4 +148,17 @@ on_each_engine! {
         finish(&app, NEW, &token, PASSWORD).send().await.assert_leads_to("/");
         assert_eq!(app.passwords.rounds_spent(), before + 16);
     }
+
+    async fn who_has_signed_up_is_led_home_or_to_the_apps_if_there_are_any(database: Database) {
+        let app = app_without_mail(database).await;
+        let token = app.sign_up_token(NEW).await;
+        finish(&app, NEW, &token, PASSWORD).send().await.assert_leads_to("/");
+        let app = app.guarding(&["wiki.example.org"]);
+        let token = app.sign_up_token("eve@example.org").await;
+        let reply = finish(&app, "eve@example.org", &token, PASSWORD).send().await;
+        reply.assert_leads_to("/profile");
+        let session = reply.session_id().unwrap();
+        let page = app.get("/profile").session(&session).by_browser().send().await.assert_page(200);
+        assert_eq!(page.all("main a[href='https://wiki.example.org']").len(), 1);
+    }
 }
