@@ -33,12 +33,13 @@ Exit codes:
   1  failed
   2  the command line cannot be used
   3  there is no such user, or the user is not in the group
-  4  the address is registered already, the user is in the group, the file of a backup is there, or the
-     database to restore into is not empty
+  4  the address is registered already, the user is in the group, the file of
+     a backup is there, or the database to restore into is not empty
   5  not confirmed, and nothing was done
-  6  the database or the backup has the schema of another version of bienvenue, or migrate --check finds
-     that the database is not there
-  7  the database does not answer";
+  6  the database or the backup has the schema of another version of bienvenue,
+     or migrate --check finds that the database is not there
+  7  the database does not answer, or takes no writes: it is busy, full or
+     read-only";
 
 /// Where these commands work, and how they log.
 #[derive(Clone, Debug, Args)]

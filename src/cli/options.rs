@@ -49,7 +49,7 @@ use connections::ConnectionOptions;
 use exposure::ExposureOptions;
 use mail::MailOptions;
 use rate_limits::RateLimitOptions;
-use time::parse_time;
+use time::{format_time, parse_time};
 
 /// How long a session that is not used lives, unless set.
 const SESSION_IDLE_TIMEOUT: Duration = Duration::from_hours(14 * 24);
@@ -235,11 +235,11 @@ impl ServeOptions {
 
     /// What options come to that are not set and whose defaults depend on others, by their names.
     pub fn derived_defaults(&self) -> Vec<(&'static str, String)> {
-        let idle = humantime::format_duration(self.lifetimes().session_idle).to_string();
+        let idle = format_time(self.lifetimes().session_idle);
         let cookie = self.exposure.cookie_kind(self.accounts.is_https());
         let sign_up = self.exposure.sign_up_name(self.sends_mails());
         let mut defaults = vec![
-            ("session-idle-timeout", idle.replace(' ', "")),
+            ("session-idle-timeout", idle),
             ("session-cookie", cookie.to_owned()),
             ("sign-up", sign_up.to_owned()),
             ("password-min", self.accounts.effective_password_min()),

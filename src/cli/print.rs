@@ -143,6 +143,8 @@ pub fn run(
     };
     match rendered.and_then(|text| io::stdout().write_all(&text)) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whatever reads it has read enough, as `head` has.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("bienvenue: cannot print: {error}");
             ExitCode::FAILURE

@@ -60,7 +60,8 @@ Exit codes:
   2  the options or the configuration file cannot be used
   6  the database has the schema of a newer version of bienvenue
   7  the database does not answer at the start
-  8  the file of the database was lost; do not start again before it is back, or a backup is restored";
+  8  the file of the database was lost: do not start again before it is back,
+     or a backup is restored";
 
 /// Serves until told to stop.
 pub fn run(mut options: ServeOptions) -> ExitCode {

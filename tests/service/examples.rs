@@ -192,7 +192,7 @@ async fn the_single_page_app_logs_in_and_out() {
             .await;
     };
     try_password(EMAIL, "wrong").await;
-    wait_for(&browser, "#status", "wrong email or password, try again").await;
+    wait_for(&browser, "#status", "wrong email or password").await;
     try_password(EMAIL, PASSWORD).await;
     wait_for(&browser, "#status", "Hello bob@example.org").await;
     browser.open(&origin).await;

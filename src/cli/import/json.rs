@@ -178,7 +178,7 @@ fn moment(object: &Map<String, Value>, key: &'static str) -> Result<Option<UnixT
 }
 
 fn groups(object: &Map<String, Value>) -> Result<Vec<GroupName>, Problem> {
-    const NAMES: &str = "an array of names of groups";
+    const NAMES: &str = "an array of names of groups, each of 1 to 32 of a-z, 0-9, _ and -";
 
     let wrong = Problem::WrongType(GROUPS, NAMES);
     let names = match object.get(GROUPS) {

@@ -129,7 +129,9 @@ fn files_in_part() -> Vec<(Vec<u8>, Vec<&'static str>, &'static str)> {
             json(&[&format!(
                 r#"{{"email":"a@b","password_hash":"{HASH}","groups":["A b"]}}"#
             )]),
-            vec!["line 2: groups is not an array of names of groups"],
+            vec![
+                "line 2: groups is not an array of names of groups, each of 1 to 32 of a-z, 0-9, _ and -",
+            ],
             one,
         ),
         (
