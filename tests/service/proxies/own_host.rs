@@ -19,6 +19,9 @@ behind_each_proxy! {
         let (_, style) = style.body.split_once("rel=\"stylesheet\" href=\"").unwrap();
         let style = style.split_once('"').unwrap().0;
         assert_eq!(stand.curl(&[], &format!("{SERVICE}{style}")).await.status, 200);
+        // By which browsers see that the path for changing the password is served.
+        let nothing = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200";
+        assert_eq!(stand.curl(&["-H", HTML], &format!("{SERVICE}{nothing}")).await.status, 404);
         assert_eq!(stand.echo.reached(), 0);
 
         stand.log_in().await;
