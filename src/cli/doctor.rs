@@ -105,7 +105,7 @@ async fn check_surroundings(options: &ServeOptions, findings: &mut Findings) {
         mail::check(transport, is_running, findings).await;
     }
     if let Some(url) = &options.accounts.public_url {
-        public_url::check(url, findings).await;
+        public_url::check(url, options.has_app_on_own_host(), findings).await;
     }
     if let Some((address, answer)) = service {
         match answer {

@@ -352,6 +352,12 @@ impl ServeOptions {
         self.exposure.app_hosts()
     }
 
+    /// Whether one of them is the host of the service itself, where all but some paths are the app's.
+    pub fn has_app_on_own_host(&self) -> bool {
+        let public_url = self.accounts.public_url.as_ref();
+        public_url.is_some_and(|url| self.app_hosts().any(|host| host == url.authority()))
+    }
+
     /// Refuses what would give accounts away, unless it is asked for by its name.
     fn check_exposure(&self) -> Result<(), String> {
         let is_public = self.accounts.public_url.is_some();

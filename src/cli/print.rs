@@ -19,6 +19,8 @@ mod proxies;
 
 use proxies::Proxy;
 
+pub use proxies::own_paths;
+
 /// What can be printed.
 #[derive(Debug, Subcommand)]
 pub enum Printed {

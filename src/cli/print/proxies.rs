@@ -38,6 +38,11 @@ const WELL_KNOWN: [&str; 2] = [
     ".well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200",
 ];
 
+/// All of them, for people.
+pub fn own_paths() -> String {
+    format!("/{}, /{WELL_KNOWN}", OWN_PATHS.join(", /"))
+}
+
 /// A proxy that can be set up.
 #[derive(Clone, Copy, Debug)]
 pub enum Proxy {
