@@ -57,7 +57,7 @@ pub use backup::tables::{Kind, TABLES, TABLES_LEFT_OUT, Table};
 pub use backup::{BackupError, Counts, Progress};
 pub use engine::POSTGRES_SERVING_SETTINGS;
 pub use engine::open_error::OpenError;
-pub use engine::server::{ENOUGH_CONNECTIONS, RIGHT_CLOCKS, Sharing};
+pub use engine::server::{ENOUGH_CONNECTIONS, RIGHT_CLOCKS, Sharing, TAKES_WRITES};
 pub use engine::url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use error::{Error, LostDatabase};
 pub use flask::{FlaskError, FlaskRow, FlaskUsers, FlaskValue};

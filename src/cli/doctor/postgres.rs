@@ -2,7 +2,9 @@
 
 use super::findings::Findings;
 use super::schema;
-use crate::db::{self, DatabaseUrl, ENOUGH_CONNECTIONS, OpenError, RIGHT_CLOCKS, Server, Sharing};
+use crate::db::{
+    self, DatabaseUrl, ENOUGH_CONNECTIONS, OpenError, RIGHT_CLOCKS, Server, Sharing, TAKES_WRITES,
+};
 use crate::error_chain::ErrorChain;
 
 const SERVER: &str = "server";
@@ -75,10 +77,7 @@ fn check_server(url: &DatabaseUrl, server: &Server, findings: &mut Findings) {
     } else if server.is_read_only {
         findings.fail(
             SERVER,
-            format!(
-                "{url} (PostgreSQL {version}) takes no writes: give the URL of the primary server, not of a \
-                 standby, and check default_transaction_read_only"
-            ),
+            format!("{url} (PostgreSQL {version}) takes no writes: {TAKES_WRITES}"),
         );
     } else if !server.unwritable.is_empty() {
         let tables = &server.unwritable;

@@ -1,5 +1,5 @@
 //! What is asked of a PostgreSQL server before it is used: whether each connection to it is one of its own,
-//! and what time it is there.
+//! what time it is there, and whether it takes writes.
 
 use std::time::Duration;
 
@@ -23,10 +23,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a second connection may take. A service needs more than one.
 const SECOND_CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks which process of which server answers, and what time it is there, in milliseconds since 1970.
+/// Asks which process of which server answers, what time it is there, in milliseconds since 1970, and whether it
+/// takes writes.
 const ASK: &str = "
     SELECT pg_backend_pid() || '@' || pg_postmaster_start_time() AS process,
-           (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time";
+           (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time,
+           current_setting('transaction_read_only') = 'on' AS is_read_only";
 
 /// What to do where a second connection cannot be had.
 pub const ENOUGH_CONNECTIONS: &str = "let each process of bienvenue have 12, in max_connections of PostgreSQL or in \
@@ -35,6 +37,10 @@ pub const ENOUGH_CONNECTIONS: &str = "let each process of bienvenue have 12, in 
 /// What to do where clocks differ.
 pub const RIGHT_CLOCKS: &str = "set the clocks of both machines by NTP: sessions, reset tokens and rate limits are \
      measured by the clock of the process that looks at them";
+
+/// What to do where nothing can be written.
+pub const TAKES_WRITES: &str = "give the URL of the primary server, not of a standby, and check \
+     default_transaction_read_only";
 
 /// Where the connections of a client lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,15 @@ pub struct Answers {
     pub sharing: Sharing,
     /// By how much the server's clock differs.
     pub clock: ClockDifference,
+    /// Whether nothing can be written, as on a standby.
+    pub is_read_only: bool,
+}
+
+/// What is said on one connection.
+struct Answer {
+    process: String,
+    clock: ClockDifference,
+    is_read_only: bool,
 }
 
 impl Answers {
@@ -68,6 +83,9 @@ impl Answers {
         }
         if self.clock.is_large() {
             warn!(database = %url, "{}: {RIGHT_CLOCKS}", self.clock);
+        }
+        if self.is_read_only {
+            warn!(database = %url, "the database takes no writes: {TAKES_WRITES}");
         }
     }
 }
@@ -89,43 +107,53 @@ pub async fn refuse_shared(
 /// Compares this connection with a second one. By statements that nothing prepares, since what is
 /// prepared on a shared connection is met by another client.
 pub async fn ask(url: &DatabaseUrl, first: &mut AnyConnection) -> sqlx::Result<Answers> {
-    let (process, clock) = within(ANSWER_TIMEOUT, ask_one(first)).await?;
+    let Answer {
+        process,
+        clock,
+        is_read_only,
+    } = within(ANSWER_TIMEOUT, ask_one(first)).await?;
+    let answers = |sharing| Answers {
+        sharing,
+        clock,
+        is_read_only,
+    };
     let second = timeout(SECOND_CONNECTION_TIMEOUT, ask_a_second(url));
     // It may be one too many for the server, which the service will be told of when it needs it.
     let Ok(Ok((mut second, other))) = second.await else {
-        let sharing = Sharing::Unknown;
-        return Ok(Answers { sharing, clock });
+        return Ok(answers(Sharing::Unknown));
     };
     let mut is_shared = process == other;
     for _ in 1..COMPARISONS {
         if is_shared {
             break;
         }
-        let (again, _) = within(ANSWER_TIMEOUT, ask_one(first)).await?;
-        let (other_again, _) = within(ANSWER_TIMEOUT, ask_one(&mut second)).await?;
-        is_shared = again != process || other_again != other;
+        let again = within(ANSWER_TIMEOUT, ask_one(first)).await?;
+        let other_again = within(ANSWER_TIMEOUT, ask_one(&mut second)).await?;
+        is_shared = again.process != process || other_again.process != other;
     }
     let _ = second.close().await;
-    let sharing = if is_shared {
+    Ok(answers(if is_shared {
         Sharing::Shared
     } else {
         Sharing::Own
-    };
-    Ok(Answers { sharing, clock })
+    }))
 }
 
 async fn ask_a_second(url: &DatabaseUrl) -> sqlx::Result<(AnyConnection, String)> {
     let mut second = connect(&url.to_connect_url()).await?;
-    let (process, _) = ask_one(&mut second).await?;
-    Ok((second, process))
+    let answer = ask_one(&mut second).await?;
+    Ok((second, answer.process))
 }
 
-async fn ask_one(connection: &mut AnyConnection) -> sqlx::Result<(String, ClockDifference)> {
+async fn ask_one(connection: &mut AnyConnection) -> sqlx::Result<Answer> {
     let before = SystemClock.since_epoch();
     let row = connection.fetch_one(ASK).await?;
     let after = SystemClock.since_epoch();
     let time: i64 = row.try_get("time")?;
     let time = Duration::from_millis(u64::try_from(time).unwrap_or_default());
-    let clock = ClockDifference::between(before, time, after);
-    Ok((row.try_get("process")?, clock))
+    Ok(Answer {
+        process: row.try_get("process")?,
+        clock: ClockDifference::between(before, time, after),
+        is_read_only: row.try_get("is_read_only")?,
+    })
 }

@@ -20,7 +20,6 @@ const ASK: &str = "
            current_setting('server_version_num')::bigint AS version_number,
            current_setting('synchronous_commit') AS synchronous_commit,
            current_setting('fsync') AS fsync,
-           current_setting('transaction_read_only') AS read_only,
            (SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS encrypted";
 
 /// The tables that the role may not both read and change, but for those of the migrations.
@@ -102,7 +101,7 @@ async fn inspect(
         is_encrypted: is("encrypted", "true")?,
         synchronous_commit: row.try_get("synchronous_commit")?,
         fsync: is("fsync", "on")?,
-        is_read_only: is("read_only", "on")?,
+        is_read_only: answers.is_read_only,
         unwritable: unwritable.try_get("names")?,
         schema,
     })

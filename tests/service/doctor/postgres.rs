@@ -68,6 +68,34 @@ async fn commits_that_do_not_wait_are_told_to_be_mended_by_the_service() {
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
     let set = format!("ALTER DATABASE {name} SET synchronous_commit = off");
     sqlx::query(sqlx::AssertSqlSafe(set))
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_writes_is_told_at_the_start_too() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    let name = database.url.split(['/', '?']).nth(3).unwrap();
+    for (setting, told) in [("off", 0), ("on", 1)] {
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {setting}");
+        let set = sqlx::AssertSqlSafe(set);
+        sqlx::query(set).execute(&pool).await.unwrap();
+        let (status, log) = Server::start(&database.url).stop();
+        assert!(status.success(), "{log}");
+        let words = "takes no writes: give the URL of the primary server, not of a standby, and check \
+                     default_transaction_read_only";
+        assert_eq!(log.matches(words).count(), told, "{log}");
+        let found = doctor(&database.url, &[]);
+        let lines = found.lines.iter();
+        assert_eq!(
+            lines
+                .filter(|[_, _, message]| message.contains(words))
+                .count(),
+            told
+        );
+    }
+    pool.close().await;
+}
+
         .execute(&pool)
         .await
         .unwrap();
