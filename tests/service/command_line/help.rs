@@ -299,10 +299,10 @@ fn the_example_of_a_configuration_file_has_every_option_and_no_other() {
         .filter(|option| *option != "config")
         .collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/packages/bienvenue.toml");
-    let example = fs::read_to_string(path).unwrap();
+    let example = fs::read_to_string(&path).unwrap();
     let mut examples: Vec<&str> = example
         .lines()
-        .filter_map(|line| line.strip_prefix('#')?.split_once(" = "))
+        .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once(" = "))
         .map(|(name, _)| name)
         .collect();
     options.sort_unstable();
@@ -310,4 +310,12 @@ fn the_example_of_a_configuration_file_has_every_option_and_no_other() {
     options.dedup();
     examples.sort_unstable();
     assert_eq!(examples, options);
+    // Commands run in other folders than the service.
+    let printed = run_in(
+        folder.path(),
+        &["print", "config", "--config", path.to_str().unwrap()],
+    );
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let database = "\ndatabase-url = \"sqlite:/var/lib/bienvenue/bienvenue.db\"  # ";
+    assert!(printed.contains(database), "{printed}");
 }
