@@ -92,13 +92,13 @@ async fn check_surroundings(options: &ServeOptions, findings: &mut Findings) {
         None => None,
     };
     let answer = service.as_ref().map(|(_, answer)| answer);
-    let database = options.database.url();
+    let database = options.database.url().absolute();
     match database.file() {
         Some(file) => {
             let is_in_use = answer.is_some_and(lacks_its_database);
-            sqlite::check(database, file, is_in_use, findings).await;
+            sqlite::check(&database, file, is_in_use, findings).await;
         }
-        None => postgres::check(database, findings).await,
+        None => postgres::check(&database, findings).await,
     }
     if let Some((transport, _)) = options.mail.transport() {
         let is_running = answer.is_some_and(is_running);

@@ -41,16 +41,20 @@ pub async fn check(url: &DatabaseUrl, file: &Path, is_in_use: bool, findings: &m
 /// There is no file yet: whether it can be made.
 fn check_folder(url: &DatabaseUrl, folder: &Path, findings: &mut Findings) {
     match folder::check_writable(folder) {
-        Ok(()) => findings.ok(
+        Ok(()) => findings.warn(
             FILES,
-            format!("there is no {url} yet: it is made at the first start"),
+            format!(
+                "there is no {url} yet: the start makes it, without users; {}",
+                schema::IF_LOST
+            ),
         ),
         Err(error) => findings.fail(
             FILES,
             format!(
-                "there is no {url}, and it cannot be made in {} ({error}): create the folder, let the user \
-                 who runs the service write to it, or give another --database-url",
-                folder.display()
+                "there is no {url}, and it cannot be made in {} ({error}): {}; else create the folder, let \
+                 the user who runs the service write to it, or give another --database-url",
+                folder.display(),
+                schema::IF_LOST
             ),
         ),
     }

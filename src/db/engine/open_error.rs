@@ -72,8 +72,9 @@ pub enum OpenError {
     Newer(DatabaseUrl, i64, i64),
     /// There is no file, for who creates none.
     #[error(
-        "there is no database {0}: give the --database-url of the service, or run bienvenue migrate or \
-         start bienvenue once to create it"
+        "there is no database {}: give the --database-url of the service, or run bienvenue migrate or \
+         start bienvenue once to create it",
+        .0.absolute()
     )]
     Missing(DatabaseUrl),
     /// The file is another user's, for a command that would leave files beside it.
@@ -86,7 +87,8 @@ pub enum OpenError {
     },
     /// It is empty, for who creates no tables.
     #[error(
-        "there are no tables in {0}: run bienvenue migrate or start bienvenue once to create them"
+        "there are no tables in {}: run bienvenue migrate or start bienvenue once to create them",
+        .0.absolute()
     )]
     NoTables(DatabaseUrl),
     /// It was written by an earlier version of this program, for who migrates nothing.

@@ -56,6 +56,17 @@ impl DatabaseUrl {
         }
     }
 
+    /// The same with the whole path of the file, for messages: a relative one is looked for in the current
+    /// folder, which is another for each who runs a command.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        let absolute = self.file().map(std::path::absolute);
+        match absolute {
+            Some(Ok(path)) => Self(Place::Sqlite(path)),
+            _ => self.clone(),
+        }
+    }
+
     /// Whether the network on the way could read along or pose as the database: it is a server on
     /// another machine, and nothing asks for its certificate to be checked.
     pub fn is_exposed_on_the_way(&self) -> bool {

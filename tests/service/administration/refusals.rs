@@ -63,6 +63,26 @@ fn a_database_that_is_not_there_is_not_made() {
 }
 
 #[test]
+fn a_relative_name_is_shown_with_the_folder_that_it_is_looked_for_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().canonicalize().unwrap().join("bienvenue.db");
+    for (content, start) in [
+        (None, "there is no database"),
+        (Some(""), "there are no tables in"),
+    ] {
+        if let Some(content) = content {
+            fs::write(&whole, content).unwrap();
+        }
+        let mut command = Server::command();
+        command.args(["users", "list"]).current_dir(folder.path());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let words = format!("{start} sqlite:{}: ", whole.display());
+        assert!(said.contains(&words), "{said}");
+    }
+}
+
+#[test]
 fn the_file_of_another_user_is_not_opened() {
     if !is_root() {
         return;

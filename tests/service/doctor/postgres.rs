@@ -14,7 +14,13 @@ async fn a_server_that_serves_well_is_found_so() {
         return;
     };
     let url = cluster.create_database().await;
-    doctor(&url, &[]).has("ok", "schema", "made at the first start");
+    doctor(&url, &[])
+        .has(
+            "warn",
+            "schema",
+            "without users; if there were users, do not",
+        )
+        .all_well_but(&["schema"]);
     let server = Server::start(&url);
     let found = doctor(&url, &[]);
     found
@@ -36,7 +42,11 @@ async fn what_a_server_does_not_do_well_is_told_and_nothing_is_changed() {
     };
     doctor(&database.url, &[])
         .has("warn", "durability", "set fsync = on")
-        .has("ok", "schema", "made at the first start");
+        .has(
+            "warn",
+            "schema",
+            "give the URL of their database, or restore",
+        );
     let inside = database.look_inside().await;
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(inside.number(tables).await, 0);
@@ -58,16 +68,6 @@ async fn what_a_server_does_not_do_well_is_told_and_nothing_is_changed() {
     doctor(&database.url, &[]).has("fail", "server", "takes no writes");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commits_that_do_not_wait_are_told_to_be_mended_by_the_service() {
-    let Some(cluster) = Cluster::start_durable() else {
-        return;
-    };
-    let url = cluster.create_database().await;
-    let name = url.split(['/', '?']).nth(3).unwrap();
-    let pool = sqlx::PgPool::connect(&url).await.unwrap();
-    let set = format!("ALTER DATABASE {name} SET synchronous_commit = off");
-    sqlx::query(sqlx::AssertSqlSafe(set))
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_writes_is_told_at_the_start_too() {
     let Some(database) = Database::postgres().await else {
@@ -96,6 +96,16 @@ async fn a_server_that_takes_no_writes_is_told_at_the_start_too() {
     pool.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_that_do_not_wait_are_told_to_be_mended_by_the_service() {
+    let Some(cluster) = Cluster::start_durable() else {
+        return;
+    };
+    let url = cluster.create_database().await;
+    let name = url.split(['/', '?']).nth(3).unwrap();
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let set = format!("ALTER DATABASE {name} SET synchronous_commit = off");
+    sqlx::query(sqlx::AssertSqlSafe(set))
         .execute(&pool)
         .await
         .unwrap();

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Instant;
 
 use sqlx::{Connection, Executor, SqliteConnection};
+use tempfile::tempdir;
 
 use super::*;
 use crate::faults::SmallDisk;
@@ -80,15 +81,37 @@ async fn a_log_without_its_index_is_left_to_the_service() {
 #[test]
 fn a_database_that_is_not_there_is_not_made() {
     let database = EmptyDatabase::sqlite();
-    found(&database).has("ok", "files", "made at the first start");
+    let missing = format!("there is no {} yet", database.url);
+    found(&database).has("warn", "files", &missing).has(
+        "warn",
+        "files",
+        "without users; if there were users, do not start: put the same files back",
+    );
     assert!(files(folder(&database)).is_empty());
 
     let url = format!("sqlite:{}/no/b.db", folder(&database).display());
-    doctor(&url, &[]).has("fail", "files", "create the folder");
+    let words = "put the same files back, or restore a backup; else create the folder";
+    doctor(&url, &[]).has("fail", "files", words);
     fs::write(folder(&database).join("no"), "").unwrap();
     doctor(&url, &[]).has("fail", "files", "check that its folder exists");
     let url = format!("sqlite:{}", folder(&database).display());
     doctor(&url, &[]).has("fail", "files", "it is not a file");
+}
+
+#[tokio::test]
+async fn a_relative_name_is_shown_with_the_folder_that_it_is_looked_for_in() {
+    let database = left().await;
+    let elsewhere = tempdir().unwrap();
+    for (folder, result, words) in [
+        (folder(&database), "ok", "is there"),
+        (elsewhere.path(), "warn", "yet: the start makes it"),
+    ] {
+        let whole = folder.canonicalize().unwrap().join("bienvenue.db");
+        let words = format!("sqlite:{} {words}", whole.display());
+        let mut command = command("sqlite:bienvenue.db", &[]);
+        let output = command.current_dir(folder).output().unwrap();
+        Found::from(output).has(result, "files", &words);
+    }
 }
 
 #[tokio::test]
@@ -181,8 +204,8 @@ async fn other_schemas_are_told_with_what_to_do() {
     let database = Database::sqlite();
     fs::write(database.file(), "").unwrap();
     found(&database)
-        .has("ok", "schema", "made at the first start")
-        .all_well_but(&["files"]);
+        .has("warn", "schema", "do not start: put the same files back")
+        .all_well_but(&["files", "schema"]);
 }
 
 #[tokio::test]
