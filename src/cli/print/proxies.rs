@@ -38,9 +38,10 @@ const WELL_KNOWN: [&str; 2] = [
     ".well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200",
 ];
 
-/// All of them, for people.
+/// The paths of the service on a host that it shares with an app, for people.
 pub fn own_paths() -> String {
-    format!("/{}, /{WELL_KNOWN}", OWN_PATHS.join(", /"))
+    let [change_password, _] = WELL_KNOWN;
+    format!("/{}, /{change_password}", OWN_PATHS.join(", /"))
 }
 
 /// A proxy that can be set up.

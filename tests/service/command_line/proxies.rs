@@ -176,7 +176,10 @@ fn for_this_machine_there_is_no_tls() {
         "{nginx}"
     );
     let caddy = printed("caddy", &local);
-    assert!(caddy.contains("http://localhost:8080 {\n    bind 127.0.0.1 [::1]\n"), "{caddy}");
+    assert!(
+        caddy.contains("http://localhost:8080 {\n    bind 127.0.0.1 [::1]\n"),
+        "{caddy}"
+    );
     let traefik = printed("traefik", &local);
     assert_eq!(lines(&traefik, "entryPoints"), ["entryPoints: [web]"; 3]);
     assert!(!traefik.contains("tls"), "{traefik}");
