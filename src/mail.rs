@@ -3,19 +3,21 @@
 //! - `message`: what mails say; `message::sign_up` to who signs up, `message::notices` about what was done.
 //! - `sender`: from whom they come.
 //! - `smtp`, `folder`: to a mail server, or into a folder.
+//! - `connection`: what is said to a mail server before the first mail, and how much it may say.
 //! - `check`: whether a mail server would take mails.
 //!
 //! Every header is put together by `lettre`, so that nothing in an address can become another
 //! header, and goes to one address: the one it is given.
 
+use std::error::Error as _;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use lettre::Address;
 use lettre::address::AddressError;
 use lettre::message::MultiPart;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -24,6 +26,7 @@ use crate::email::Email;
 use crate::error_chain::ErrorChain;
 
 mod check;
+mod connection;
 mod folder;
 mod message;
 mod sender;
@@ -34,6 +37,7 @@ pub use message::{Login, Message, Site, Undo};
 pub use sender::{InvalidSender, Sender};
 pub use smtp::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
 
+use connection::{ConnectError, Connector};
 use folder::Folder;
 
 /// How long handing over one mail may take. Servers that take longer to say yes are few, and the
@@ -55,7 +59,7 @@ pub struct Mailer {
 
 /// How mails leave.
 enum Transport {
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Smtp(Box<Connector>),
     Folder(Folder),
 }
 
@@ -95,17 +99,27 @@ impl Error {
 impl From<lettre::transport::smtp::Error> for Error {
     fn from(error: lettre::transport::smtp::Error) -> Self {
         let text = without_secrets(&ErrorChain(&error).to_string());
-        // Not this mail is refused but the service is (RFC 4954, 6): its operator can still give
-        // the right name and password.
-        let are_we_refused = error
-            .status()
-            .is_some_and(|code| code.to_string().starts_with("53"));
-        if error.is_permanent() && !are_we_refused {
+        if error.is_permanent() && !are_we_refused(&error) {
             Self::Refused(text)
         } else {
             Self::Later(text)
         }
     }
+}
+
+impl From<ConnectError> for Error {
+    /// No mail was spoken of, so none is refused.
+    fn from(error: ConnectError) -> Self {
+        Self::Later(without_secrets(&ErrorChain(&error).to_string()))
+    }
+}
+
+/// Whether it is not this mail that is refused but the service, which its operator can still put right: by the
+/// right name and password (RFC 4954, 6), or by leave to send (RFC 3463, 3.8: security or policy).
+fn are_we_refused(error: &lettre::transport::smtp::Error) -> bool {
+    let is_of_login = (error.status()).is_some_and(|code| code.to_string().starts_with("53"));
+    let says_policy = |answer: &dyn std::error::Error| answer.to_string().starts_with("5.7.");
+    is_of_login || error.source().is_some_and(says_policy)
 }
 
 impl Mailer {
@@ -119,8 +133,8 @@ impl Mailer {
         authority: Option<Authority>,
         sender: Sender,
     ) -> Result<Self, Error> {
-        let transport = url.transport(authority)?;
-        Ok(Self::new(Transport::Smtp(Box::new(transport)), sender))
+        let connector = url.connector(authority)?;
+        Ok(Self::new(Transport::Smtp(Box::new(connector)), sender))
     }
 
     /// Puts mails into a folder, one `.eml` file each, and creates the folder if it is not there.
@@ -168,8 +182,11 @@ impl Mailer {
             ))?;
         let sent = async {
             match &self.transport {
-                Transport::Smtp(transport) => {
-                    transport.send(mail).await?;
+                Transport::Smtp(connector) => {
+                    let mut connection = connector.connect().await?;
+                    let text = mail.formatted();
+                    connection.send(mail.envelope(), &text).await?;
+                    connection.abort().await;
                 }
                 Transport::Folder(folder) => {
                     let name = format!("{}-{id}.eml", now.0);

@@ -5,8 +5,10 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use lettre::transport::smtp;
+use lettre::transport::smtp::commands::Noop;
 use tokio::time::timeout;
 
+use super::connection::{ConnectError, TooMuch};
 use super::smtp::{Authority, SmtpUrl};
 use super::without_secrets;
 use crate::error_chain::ErrorChain;
@@ -29,6 +31,9 @@ pub enum CheckError {
     /// It wants none of us.
     #[error("refuses to talk ({0})")]
     Refused(String),
+    /// It does not stop talking.
+    #[error("does not talk as a mail server does ({0})")]
+    TooMuch(String),
 }
 
 /// Connects to a mail server, encrypts as its URL says, logs in and hangs up.
@@ -41,15 +46,27 @@ pub async fn check(
     authority: Option<Authority>,
     within: Duration,
 ) -> Result<(), CheckError> {
-    let transport = url.transport(authority).map_err(|error| reason(&error))?;
-    match timeout(within, transport.test_connection()).await {
-        Err(_) => Err(CheckError::Silent(within)),
-        Ok(Err(error)) => Err(reason(&error)),
-        Ok(Ok(true)) => Ok(()),
-        Ok(Ok(false)) => Err(CheckError::Refused(
-            "it hangs up after the login".to_owned(),
-        )),
-    }
+    let connector = url.connector(authority).map_err(|error| reason(&error))?;
+    let talk = async {
+        let mut connection = match connector.connect().await {
+            Ok(connection) => connection,
+            Err(ConnectError::Unreachable(error)) => {
+                return Err(CheckError::Unreachable(ErrorChain(&error).to_string()));
+            }
+            Err(ConnectError::Refused(error)) => return Err(reason(&error)),
+        };
+        let answer = connection.command(Noop).await;
+        connection.abort().await;
+        match answer.map_err(|error| reason(&error)) {
+            Err(CheckError::Unreachable(_)) => Err(CheckError::Refused(
+                "it hangs up after the login".to_owned(),
+            )),
+            outcome => outcome.map(drop),
+        }
+    };
+    timeout(within, talk)
+        .await
+        .unwrap_or(Err(CheckError::Silent(within)))
 }
 
 fn reason(error: &smtp::Error) -> CheckError {
@@ -57,7 +74,9 @@ fn reason(error: &smtp::Error) -> CheckError {
     let code = error.status().map(|code| code.to_string());
     if code.is_some_and(|code| code.starts_with("53")) {
         CheckError::Login(text)
-    } else if error.is_tls() || text.contains("STARTTLS") || is_handshake(error) {
+    } else if has_cause(error, TooMuch::is_cause_of) {
+        CheckError::TooMuch(text)
+    } else if error.is_tls() || text.contains("STARTTLS") || has_cause(error, is_nonsense) {
         CheckError::Encryption(text)
     } else if error.is_client() || error.is_response() || error.status().is_some() {
         CheckError::Refused(text)
@@ -66,12 +85,16 @@ fn reason(error: &smtp::Error) -> CheckError {
     }
 }
 
-/// Whether it is the encryption that failed: what TLS cannot make sense of is invalid data.
-fn is_handshake(error: &smtp::Error) -> bool {
+/// Whether it may be the encryption that failed: what TLS cannot make sense of is invalid data.
+fn is_nonsense(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidData
+}
+
+/// Whether an error of the system of this kind is behind another.
+fn has_cause(error: &smtp::Error, is_it: fn(&io::Error) -> bool) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let error_of_io = error.downcast_ref::<io::Error>();
-        if error_of_io.is_some_and(|error| error.kind() == ErrorKind::InvalidData) {
+        if error.downcast_ref().is_some_and(is_it) {
             return true;
         }
         cause = error.source();

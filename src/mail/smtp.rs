@@ -4,12 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{self, SUBMISSION_PORT, SUBMISSIONS_PORT};
-use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use super::connection::{Connector, Tls};
 use crate::public_url::is_this_machine;
 
 /// A mail server, with the name and password that it knows us by. Shows itself without them.
@@ -64,12 +65,9 @@ pub struct Authority(Certificate);
 pub struct InvalidAuthority;
 
 impl SmtpUrl {
-    /// What talks to this server. Certificates are checked against those that browsers trust and,
+    /// What connects to this server. Certificates are checked against those that browsers trust and,
     /// if given, one authority more.
-    pub fn transport(
-        &self,
-        authority: Option<Authority>,
-    ) -> Result<AsyncSmtpTransport<Tokio1Executor>, smtp::Error> {
+    pub(super) fn connector(&self, authority: Option<Authority>) -> Result<Connector, smtp::Error> {
         let host = match &self.host {
             Host::Domain(name) => name.clone(),
             Host::Ipv4(address) => address.to_string(),
@@ -83,17 +81,18 @@ impl SmtpUrl {
             builder.build()
         };
         let tls = match self.encryption {
-            Encryption::FromTheStart => Tls::Wrapper(tls_parameters()?),
-            Encryption::StartTls => Tls::Required(tls_parameters()?),
+            Encryption::FromTheStart => Tls::FromTheStart(tls_parameters()?),
+            Encryption::StartTls => Tls::Upgraded(tls_parameters()?),
             Encryption::None => Tls::None,
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host.clone())
-            .port(self.port)
-            .tls(tls);
-        if let Some((user, password)) = self.login.clone() {
-            builder = builder.credentials(Credentials::new(user, password));
-        }
-        Ok(builder.build())
+        let login = self.login.clone();
+        Ok(Connector {
+            host,
+            port: self.port,
+            tls,
+            login: login.map(|(user, password)| Credentials::new(user, password)),
+            our_name: ClientId::default(),
+        })
     }
 }
 
@@ -198,7 +197,7 @@ mod tests {
         ] {
             let url: SmtpUrl = text.parse().unwrap();
             assert_eq!((url.encryption, url.port), (encryption, port), "{text}");
-            assert!(url.transport(None).is_ok(), "{text}");
+            assert!(url.connector(None).is_ok(), "{text}");
         }
     }
 

@@ -45,6 +45,7 @@ fn remedy(error: &CheckError) -> &'static str {
         CheckError::Refused(_) => {
             "ask who runs the mail server whether this machine may send, with a login or without"
         }
+        CheckError::TooMuch(_) => "check host and port, and what listens there",
     }
 }
 

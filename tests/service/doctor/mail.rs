@@ -67,6 +67,21 @@ async fn a_server_that_is_away_or_silent_is_told() {
     found(&server, "smtp", "", &[]).has("fail", "mail", "cannot be reached");
 }
 
+#[tokio::test]
+async fn a_server_that_does_not_stop_talking_is_told() {
+    let Some(server) = SmtpServer::start() else {
+        return;
+    };
+    for point in ["GREETING", "EHLO", "NOOP"] {
+        server.flood(point);
+        found(&server, "smtp", "", &[]).has("fail", "mail", "says more than 64 KiB");
+        let length = server.length_of_flood();
+        assert!(length < 16 * 1024 * 1024, "{point}: {length}");
+    }
+    server.flood("QUIT");
+    found(&server, "smtp", "", &[]).has("ok", "mail", "takes mails from us");
+}
+
 #[test]
 fn a_folder_for_mails_is_told_to_be_there_or_not_and_is_not_made() {
     let database = Database::sqlite();

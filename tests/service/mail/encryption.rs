@@ -11,7 +11,7 @@ const EMAIL: &str = "bob@example.org";
 
 /// A name or an address of this machine that is not known to be one, so that nothing may go there in
 /// plain.
-fn far_name_of_this_machine() -> String {
+pub fn far_name_of_this_machine() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     let resolves = (name, 0)

@@ -7,5 +7,6 @@ mod encryption;
 mod notices;
 mod pauses;
 mod program;
+mod refusals;
 mod retries;
 mod turns;

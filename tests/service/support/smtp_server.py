@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import email
 import email.policy
+import functools
 import json
 import logging
 import ssl
@@ -20,6 +21,38 @@ class Deaf(asyncio.Protocol):
     """Takes connections and never says a word."""
 
 
+class Session(SMTP):
+    """Says at some point what it is told to, instead of what it would say."""
+
+    point = "GREETING"
+
+    async def push(self, status):
+        behaviour, *words = self.event_handler.behaviour
+        if behaviour == "flood" and words[0] == self.point:
+            await self.event_handler.flood(self._writer, status[:4].encode())
+        if behaviour == "answer" and words[0] == self.point:
+            status = " ".join(words[1:])
+        await super().push(status)
+        if behaviour == "answer" and words[0] == self.point == "DATA":
+            # Else it takes what follows for the mail.
+            self.transport.close()
+
+
+def noting(name, take):
+    """A method of a session that takes a command, and notes that it came to this point."""
+
+    @functools.wraps(take)
+    async def take_and_note(session, argument):
+        session.point = "ENCRYPTED" if session.point == "STARTTLS" else name
+        await take(session, argument)
+
+    return take_and_note
+
+
+for name in ["EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "NOOP", "QUIT"]:
+    setattr(Session, f"smtp_{name}", noting(name, getattr(SMTP, f"smtp_{name}")))
+
+
 class Server:
     def __init__(self, options):
         self.options = options
@@ -28,6 +61,7 @@ class Server:
         self.behaviour = ["accept"]
         self.mails = []
         self.arrived = asyncio.Event()
+        self.flooded = asyncio.Queue()
 
     def tls_context(self):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -38,7 +72,7 @@ class Server:
         if self.behaviour[0] == "tarpit":
             return Deaf()
         login = self.options.login
-        return SMTP(
+        return Session(
             self,
             hostname="mail.test",
             tls_context=self.tls_context() if self.options.tls == "starttls" else None,
@@ -66,7 +100,23 @@ class Server:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
+    async def flood(self, writer, start):
+        """Begins a line that does not end before the client hangs up. Notes its length."""
+        length = 0
+        block = start + b"x" * 4096
+        try:
+            while not writer.transport.is_closing():
+                writer.write(block)
+                await writer.drain()
+                # Else it never hears that the client hung up, where the writer does not mind.
+                await asyncio.sleep(0)
+                length += len(block)
+                block = b"x" * 4096
+        finally:
+            self.flooded.put_nowait(length)
+
     async def handle_DATA(self, server, session, envelope):
+        server.point = "END"
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.mails.append(
             {
@@ -84,7 +134,9 @@ class Server:
         return "250 OK"
 
     async def obey(self, command):
-        """Does what a line says and returns the mails that came since the last time."""
+        """Does what a line says and returns the mails that came since the last time, or a length."""
+        if command[0] == "length":
+            return await asyncio.wait_for(self.flooded.get(), 30)
         if command[0] == "wait":
             await asyncio.wait_for(self.arrived.wait(), 30)
         elif command[0] == "down":

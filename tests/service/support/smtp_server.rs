@@ -150,6 +150,22 @@ impl SmtpServer {
         self.tell(&format!("refuse {code}"));
     }
 
+    /// Answers with this text at this point of a talk from now on: `GREETING`, a command, `ENCRYPTED` for the
+    /// `EHLO` after `STARTTLS`, or `END` of a mail.
+    pub fn answer(&self, point: &str, text: &str) {
+        self.tell(&format!("answer {point} {text}"));
+    }
+
+    /// Answers with a line without an end at this point from now on.
+    pub fn flood(&self, point: &str) {
+        self.tell(&format!("flood {point}"));
+    }
+
+    /// How much of such a line it could send, as soon as the client hangs up.
+    pub fn length_of_flood(&self) -> usize {
+        serde_json::from_str(&self.reply_to("length")).unwrap()
+    }
+
     /// Is silent on new connections from now on.
     pub fn tarpit(&self) {
         self.tell("tarpit");
@@ -171,12 +187,16 @@ impl SmtpServer {
     }
 
     fn tell(&self, command: &str) -> Vec<Mail> {
+        serde_json::from_str(&self.reply_to(command)).unwrap()
+    }
+
+    fn reply_to(&self, command: &str) -> String {
         let mut talk = self.talk.lock().unwrap();
         let (commands, replies) = &mut *talk;
         writeln!(commands, "{command}").unwrap();
         let mut reply = String::new();
         replies.read_line(&mut reply).unwrap();
-        serde_json::from_str(&reply).unwrap()
+        reply
     }
 }
 
