@@ -40,6 +40,9 @@ pub use smtp::{Authority, InvalidAuthority, InvalidSmtpUrl, SmtpUrl};
 use connection::{ConnectError, Connector};
 use folder::Folder;
 
+/// How long saying goodbye to a mail server may take.
+const QUIT_TIME_LIMIT: Duration = Duration::from_secs(1);
+
 /// How long handing over one mail may take. Servers that take longer to say yes are few, and the
 /// worker has other mails.
 pub const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -186,7 +189,8 @@ impl Mailer {
                     let mut connection = connector.connect().await?;
                     let text = mail.formatted();
                     connection.send(mail.envelope(), &text).await?;
-                    connection.abort().await;
+                    // The mail was taken, whatever is said to this: else it would be sent again.
+                    let _ = timeout(QUIT_TIME_LIMIT, connection.abort()).await;
                 }
                 Transport::Folder(folder) => {
                     let name = format!("{}-{id}.eml", now.0);

@@ -30,6 +30,8 @@ class Session(SMTP):
         behaviour, *words = self.event_handler.behaviour
         if behaviour == "flood" and words[0] == self.point:
             await self.event_handler.flood(self._writer, status[:4].encode())
+        if behaviour == "silent" and words[0] == self.point:
+            await asyncio.sleep(60)
         if behaviour == "answer" and words[0] == self.point:
             status = " ".join(words[1:])
         await super().push(status)

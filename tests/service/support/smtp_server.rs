@@ -161,6 +161,11 @@ impl SmtpServer {
         self.tell(&format!("flood {point}"));
     }
 
+    /// Says nothing for a minute at this point from now on.
+    pub fn be_silent_at(&self, point: &str) {
+        self.tell(&format!("silent {point}"));
+    }
+
     /// How much of such a line it could send, as soon as the client hangs up.
     pub fn length_of_flood(&self) -> usize {
         serde_json::from_str(&self.reply_to("length")).unwrap()
