@@ -120,9 +120,10 @@ impl Cluster {
 
     /// Starts the server and waits until it answers.
     pub fn up(&self) {
+        // Without autovacuum, which would look into hundreds of databases again and again.
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={} -c max_connections={MAX_CONNECTIONS} \
-             -c fsync={}",
+             -c fsync={} -c autovacuum=off",
             self.folder.path().display(),
             self.fsync
         );
