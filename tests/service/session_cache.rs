@@ -20,7 +20,7 @@ use crate::support::report::skipped;
 mod apps;
 
 /// How many steps are taken. More of them, and from another start, by the environment.
-const STEPS: u64 = 100_000;
+const STEPS: u64 = 40_000;
 
 const USERS: usize = 6;
 const SESSIONS: usize = 40;
