@@ -145,10 +145,11 @@ pub fn run(
     };
     match rendered.and_then(|text| io::stdout().write_all(&text)) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whatever reads it has read enough, as `head` has.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("bienvenue: cannot print: {error}");
+            // Whatever reads it may have read enough, as `head` has.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                eprintln!("bienvenue: cannot print: {error}");
+            }
             ExitCode::FAILURE
         }
     }

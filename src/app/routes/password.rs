@@ -11,10 +11,9 @@ use serde_json::json;
 
 use super::sessions::{self, presented, to_log_in};
 use crate::app::error::{Error, FieldErrors, both};
-use crate::app::pages::ReturnPath;
 use crate::app::pages::form::{Button, Field, Form, links, titled};
 use crate::app::pages::messages::Messages;
-use crate::app::pages::{Page, View};
+use crate::app::pages::{Page, ReturnPath, View};
 use crate::app::refusal::FormRefusal;
 use crate::app::request::fields::Fields;
 use crate::app::request::session::{CurrentUser, PresentedSession};

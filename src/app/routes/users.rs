@@ -249,7 +249,6 @@ pub async fn sign_up_form(
     })
 }
 
-/// People are logged in by finishing.
 /// What a person sees first who has signed up by a link: the apps, if there are any, to one of which they may
 /// have been on the way. The link does not say to which, since its reader need not be who asked for it.
 fn after_sign_up(state: &AppState) -> ReturnPath {
@@ -260,6 +259,7 @@ fn after_sign_up(state: &AppState) -> ReturnPath {
     }
 }
 
+/// People are logged in by finishing.
 pub async fn finish_sign_up_form(
     State(state): State<Arc<AppState>>,
     view: View,
